@@ -1,0 +1,182 @@
+package coretest
+
+import (
+	"bytes"
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/serverurl/serverurl/core"
+)
+
+// A MemoryStore is a core.Store in memory, for tests and examples. It passes
+// [Store]. Its clock is time.Now, so it may live in a testing/synctest bubble.
+// Nothing survives the process: it is never a store to deploy.
+//
+// Set the hooks before the store is used; they run outside of its lock, may
+// block, and may call the store. op is "Get", "Range" or "Commit"; keys are
+// those asked for or written, for Range the directory with a slash after it.
+type MemoryStore struct {
+	// Fail is called first. An error is returned and nothing happens: the
+	// store is down.
+	Fail func(op string, keys []string) error
+
+	// FailAfter is called when the work is done. An error is returned in
+	// place of the answer: a Commit has happened and the writer cannot know.
+	FailAfter func(op string, keys []string) error
+
+	mu      sync.Mutex
+	records map[string]memoryRecord
+	version int64 // of the whole store, so that none repeats for a key
+}
+
+type memoryRecord struct {
+	value   []byte
+	version int64
+	written time.Time
+	expires time.Time
+}
+
+var _ core.Store = (*MemoryStore)(nil)
+
+// NewStore returns an empty store.
+func NewStore() *MemoryStore {
+	return &MemoryStore{records: make(map[string]memoryRecord)}
+}
+
+// Get implements core.Store.
+func (s *MemoryStore) Get(ctx context.Context, keys ...string) ([]core.Record, error) {
+	for _, k := range keys {
+		if _, _, err := core.SplitKey(k); err != nil {
+			return nil, err
+		}
+	}
+	var rs []core.Record
+	err := s.do(ctx, "Get", keys, func(now time.Time) error {
+		rs = make([]core.Record, len(keys))
+		for i, k := range keys {
+			rs[i] = s.record(k, now)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return rs, nil
+}
+
+// Range implements core.Store.
+func (s *MemoryStore) Range(ctx context.Context, dir, after string, limit int) ([]core.Record, error) {
+	var rs []core.Record
+	err := s.do(ctx, "Range", []string{dir + "/"}, func(now time.Time) error {
+		for _, k := range slices.Sorted(maps.Keys(s.records)) {
+			if len(rs) >= limit {
+				return nil
+			}
+			name, ok := strings.CutPrefix(k, dir+"/")
+			if !ok || strings.Contains(name, "/") || name <= after {
+				continue
+			}
+			if r := s.record(k, now); r.Version != 0 {
+				rs = append(rs, r)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return rs, nil
+}
+
+// Commit implements core.Store.
+func (s *MemoryStore) Commit(ctx context.Context, rs ...core.Record) error {
+	if err := core.CheckCommit(rs); err != nil {
+		return err
+	}
+	keys := make([]string, len(rs))
+	for i, r := range rs {
+		keys[i] = r.Key
+	}
+	return s.do(ctx, "Commit", keys, func(now time.Time) error {
+		for _, r := range rs {
+			if s.record(r.Key, now).Version != r.Version {
+				return core.ErrStale
+			}
+		}
+		for _, r := range rs {
+			if r.Value == nil {
+				delete(s.records, r.Key)
+				continue
+			}
+			s.version++
+			s.records[r.Key] = memoryRecord{
+				value:   append([]byte{}, r.Value...), // not nil when empty
+				version: s.version,
+				written: now,
+				expires: wholeSecond(r.Expires),
+			}
+		}
+		return nil
+	})
+}
+
+// All returns every record that has not expired, in order of keys, for tests
+// that look for what must not be stored. It calls no hook.
+func (s *MemoryStore) All() []core.Record {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	var rs []core.Record
+	for _, k := range slices.Sorted(maps.Keys(s.records)) {
+		if r := s.record(k, now); r.Version != 0 {
+			rs = append(rs, r)
+		}
+	}
+	return rs
+}
+
+// do runs one operation between the hooks.
+func (s *MemoryStore) do(ctx context.Context, op string, keys []string, f func(now time.Time) error) error {
+	if s.Fail != nil {
+		if err := s.Fail(op, keys); err != nil {
+			return err
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return context.Cause(ctx)
+	}
+	s.mu.Lock()
+	err := f(time.Now())
+	s.mu.Unlock()
+	if err == nil && s.FailAfter != nil {
+		err = s.FailAfter(op, keys)
+	}
+	return err
+}
+
+// record returns what is at the key, nothing but the key if that has expired.
+func (s *MemoryStore) record(key string, now time.Time) core.Record {
+	m, ok := s.records[key]
+	if !ok || !m.expires.IsZero() && !now.Before(m.expires) {
+		return core.Record{Key: key}
+	}
+	return core.Record{
+		Key:     key,
+		Value:   bytes.Clone(m.value),
+		Version: m.version,
+		Age:     max(0, now.Sub(m.written)),
+		Expires: m.expires,
+	}
+}
+
+// wholeSecond is what engines keep of an expiry.
+func wholeSecond(t time.Time) time.Time {
+	if t.IsZero() {
+		return t
+	}
+	return time.Unix(t.Unix(), 0).UTC()
+}
