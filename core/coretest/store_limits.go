@@ -1,0 +1,147 @@
+package coretest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/serverurl/serverurl/core"
+)
+
+func largestRecord(ctx context.Context, s core.Store, _ Traits) error {
+	value := make([]byte, core.MaxRecord+1)
+	for i := range value {
+		value[i] = byte(i * 7 >> 3)
+	}
+	if err := s.Commit(ctx, core.Record{Key: "d/a", Value: value[:core.MaxRecord]}); err != nil {
+		return err
+	}
+	r, err := get(ctx, s, "d/a")
+	if err != nil || !bytes.Equal(r.Value, value[:core.MaxRecord]) {
+		return fmt.Errorf("%d bytes came back, %v; want the same", len(r.Value), err)
+	}
+	if err := refused("one byte more", s.Commit(ctx, core.Record{Key: "d/a", Value: value, Version: r.Version})); err != nil {
+		return err
+	}
+	again, err := get(ctx, s, "d/a")
+	if err == nil && again.Version != r.Version {
+		err = errors.New("the refused commit changed the record")
+	}
+	return err
+}
+
+func largestCommit(ctx context.Context, s core.Store, _ Traits) error {
+	value := bytes.Repeat([]byte{'v'}, core.MaxRecord)
+	var rs []core.Record
+	for i := range core.MaxCommit / core.MaxRecord {
+		rs = append(rs, core.Record{Key: fmt.Sprintf("d/%02d", i), Value: value})
+	}
+	more := append(slices.Clone(rs), core.Record{Key: "d/zz", Value: value[:1]})
+	if err := refused("one byte more", s.Commit(ctx, more...)); err != nil {
+		return err
+	}
+	if ns, err := names(ctx, s, "d", "", 100); err != nil || len(ns) != 0 {
+		return fmt.Errorf("after the refused commit: %q, %v; want nothing", ns, err)
+	}
+	if err := s.Commit(ctx, rs...); err != nil {
+		return err
+	}
+	got, err := s.Range(ctx, "d", "", 100)
+	if err != nil || len(got) != len(rs) {
+		return fmt.Errorf("%d records came back, %v; want %d", len(got), err, len(rs))
+	}
+	for _, r := range got {
+		if !bytes.Equal(r.Value, value) {
+			return fmt.Errorf("%q came back with %d bytes", r.Key, len(r.Value))
+		}
+	}
+	return nil
+}
+
+func mostRecords(ctx context.Context, s core.Store, _ Traits) error {
+	var rs []core.Record
+	for i := range core.MaxRecords + 1 {
+		rs = append(rs, core.Record{Key: fmt.Sprintf("d/%02d", i), Value: []byte("v")})
+	}
+	if err := refused("one record more", s.Commit(ctx, rs...)); err != nil {
+		return err
+	}
+	if ns, err := names(ctx, s, "d", "", 100); err != nil || len(ns) != 0 {
+		return fmt.Errorf("after the refused commit: %q, %v; want nothing", ns, err)
+	}
+	if err := s.Commit(ctx, rs[:core.MaxRecords]...); err != nil {
+		return err
+	}
+	ns, err := names(ctx, s, "d", "", 100)
+	if err == nil && len(ns) != core.MaxRecords {
+		err = fmt.Errorf("%d records came back", len(ns))
+	}
+	return err
+}
+
+func longestKey(ctx context.Context, s core.Store, _ Traits) error {
+	wide := strings.Repeat("\U0001f600", core.MaxKey/4) // four bytes a character
+	for _, key := range []string{
+		"d/" + strings.Repeat("n", core.MaxKey-2),
+		strings.Repeat("d", core.MaxKey-2) + "/n",
+		"d/" + wide[:core.MaxKey-4] + "nn",
+		strings.Repeat("d/", core.MaxKey/2-1) + "nn",
+	} {
+		if len(key) != core.MaxKey {
+			return fmt.Errorf("the case is wrong: a key of %d bytes", len(key))
+		}
+		if _, err := create(ctx, s, key, "v"); err != nil {
+			return err
+		}
+		dir, name, err := core.SplitKey(key)
+		if err != nil {
+			return err
+		}
+		if ns, err := names(ctx, s, dir, name[:len(name)-1], 1); err != nil || !slices.Equal(ns, []string{name}) {
+			return fmt.Errorf("range does not find the key of %d bytes: %d names, %v", len(key), len(ns), err)
+		}
+		if err := refused("one byte more", put(ctx, s, key+"n", "v", 0)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func rulesOfCommit(ctx context.Context, s core.Store, tr Traits) error {
+	v, err := create(ctx, s, "d/a", "kept")
+	if err != nil {
+		return err
+	}
+	update := core.Record{Key: "d/a", Value: []byte("new"), Version: v}
+	for what, bad := range map[string]core.Record{
+		"no key":                         {Value: []byte("x")},
+		"a key without a directory":      {Key: "a", Value: []byte("x")},
+		"a key with an empty directory":  {Key: "/a", Value: []byte("x")},
+		"a key with an empty name":       {Key: "d/", Value: []byte("x")},
+		"a key with a control character": {Key: "d/a\n", Value: []byte("x")},
+		"a key that is not UTF-8":        {Key: "d/\xff", Value: []byte("x")},
+		"a negative version":             {Key: "d/b", Value: []byte("x"), Version: -1},
+		"a delete without a version":     {Key: "d/b"},
+		"the same key twice":             {Key: "d/a", Value: []byte("x"), Version: v},
+	} {
+		if what != "the same key twice" {
+			if err := refused(what, s.Commit(ctx, bad)); err != nil {
+				return err
+			}
+		}
+		if tr.OneKeyCommit {
+			continue
+		}
+		if err := refused(what+", second", s.Commit(ctx, update, bad)); err != nil {
+			return err
+		}
+	}
+	ns, err := names(ctx, s, "d", "", 10)
+	if err == nil && len(ns) != 1 {
+		err = fmt.Errorf("refused commits left %q", ns)
+	}
+	return errors.Join(err, holds(ctx, s, "d/a", "kept"))
+}

@@ -1,0 +1,209 @@
+package coretest
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/serverurl/serverurl/core"
+)
+
+func TestMemoryStore(t *testing.T) {
+	Store(t, Traits{}, func(t *testing.T) core.Store { return NewStore() })
+}
+
+// A broken store is a good one with a fault; the suite must find it.
+type brokenStore struct {
+	*MemoryStore
+	get    func(ctx context.Context, s *MemoryStore, keys []string) ([]core.Record, error)
+	ranges func(ctx context.Context, s *MemoryStore, dir, after string, limit int) ([]core.Record, error)
+	commit func(ctx context.Context, s *MemoryStore, rs []core.Record) error
+}
+
+func (b *brokenStore) Get(ctx context.Context, keys ...string) ([]core.Record, error) {
+	if b.get != nil {
+		return b.get(ctx, b.MemoryStore, keys)
+	}
+	return b.MemoryStore.Get(ctx, keys...)
+}
+
+func (b *brokenStore) Range(ctx context.Context, dir, after string, limit int) ([]core.Record, error) {
+	if b.ranges != nil {
+		return b.ranges(ctx, b.MemoryStore, dir, after, limit)
+	}
+	return b.MemoryStore.Range(ctx, dir, after, limit)
+}
+
+func (b *brokenStore) Commit(ctx context.Context, rs ...core.Record) error {
+	if b.commit != nil {
+		return b.commit(ctx, b.MemoryStore, rs)
+	}
+	return b.MemoryStore.Commit(ctx, rs...)
+}
+
+// TestStoreFindsFaults is the control of the suite: each fault that we have
+// seen in an engine, or can think of, breaks the cases named beside it.
+func TestStoreFindsFaults(t *testing.T) {
+	if len(storeCases) < 30 {
+		t.Fatalf("%d cases", len(storeCases))
+	}
+	for name, f := range map[string]struct {
+		found string // cases that must fail
+		store brokenStore
+	}{
+		"last writer wins": {"SecondCreateLoses OldVersionLoses StaleChangesNothing OneWinner NoLostUpdate", brokenStore{
+			commit: func(ctx context.Context, s *MemoryStore, rs []core.Record) error {
+				for {
+					now := slices.Clone(rs)
+					for i := range now {
+						r, err := s.Get(ctx, now[i].Key)
+						if err != nil {
+							return err
+						}
+						now[i].Version = r[0].Version
+					}
+					if err := s.Commit(ctx, now...); !errors.Is(err, core.ErrStale) {
+						return err
+					}
+				}
+			}}},
+		"one record after the other": {"StaleChangesNothing CrossedCommits SeenWhole", brokenStore{
+			commit: func(ctx context.Context, s *MemoryStore, rs []core.Record) error {
+				if err := core.CheckCommit(rs); err != nil {
+					return err
+				}
+				for _, r := range rs {
+					if err := s.Commit(ctx, r); err != nil {
+						return err
+					}
+					runtime.Gosched()
+				}
+				return nil
+			}}},
+		"empty is nothing": {"EmptyIsKept", brokenStore{
+			get: func(ctx context.Context, s *MemoryStore, keys []string) ([]core.Record, error) {
+				rs, err := s.Get(ctx, keys...)
+				for i := range rs {
+					rs[i].Value = append([]byte(nil), rs[i].Value...)
+				}
+				return rs, err
+			}}},
+		"versions count from one": {"VersionsNeverRepeat", brokenStore{
+			commit: func(ctx context.Context, s *MemoryStore, rs []core.Record) error {
+				s.mu.Lock()
+				s.version = 0
+				for _, r := range rs {
+					s.version = s.records[r.Key].version
+				}
+				s.mu.Unlock()
+				return s.Commit(ctx, rs...)
+			}}},
+		"expiry is left to the sweeper": {"ExpiredIsAbsent ExpiredIsNotCounted VersionsNeverRepeat OneWinner", brokenStore{
+			commit: func(ctx context.Context, s *MemoryStore, rs []core.Record) error {
+				rs = slices.Clone(rs)
+				for i := range rs {
+					rs[i].Expires = rs[i].Expires.AddDate(100, 0, 0)
+				}
+				return s.Commit(ctx, rs...)
+			}}},
+		"the limit counts the expired": {"ExpiredIsNotCounted", brokenStore{
+			ranges: func(ctx context.Context, s *MemoryStore, dir, after string, limit int) ([]core.Record, error) {
+				rs, err := s.Range(ctx, dir, after, limit)
+				if strings.HasPrefix(dir, "d") && len(rs) > 1 && len(s.All()) < len(s.records) {
+					rs = rs[1:]
+				}
+				return rs, err
+			}}},
+		"range by prefix": {"RangeOneDirectory", brokenStore{
+			ranges: func(ctx context.Context, s *MemoryStore, dir, after string, limit int) ([]core.Record, error) {
+				var rs []core.Record
+				for _, r := range s.All() {
+					if name, ok := strings.CutPrefix(r.Key, dir+"/"); ok && name > after && len(rs) < limit {
+						rs = append(rs, r)
+					}
+				}
+				return rs, ctx.Err()
+			}}},
+		"keys without case": {"NamesAreExact RangeOrder", brokenStore{
+			commit: func(ctx context.Context, s *MemoryStore, rs []core.Record) error {
+				for i := range rs {
+					rs[i].Key = strings.ToLower(rs[i].Key)
+				}
+				return s.Commit(ctx, rs...)
+			},
+			get: func(ctx context.Context, s *MemoryStore, keys []string) ([]core.Record, error) {
+				lower := make([]string, len(keys))
+				for i, k := range keys {
+					lower[i] = strings.ToLower(k)
+				}
+				rs, err := s.Get(ctx, lower...)
+				for i := range rs {
+					rs[i].Key = keys[i]
+				}
+				return rs, err
+			}}},
+		"values as text": {"ValuesAreExact LargestRecord", brokenStore{
+			get: func(ctx context.Context, s *MemoryStore, keys []string) ([]core.Record, error) {
+				rs, err := s.Get(ctx, keys...)
+				for i := range rs {
+					if rs[i].Value != nil {
+						rs[i].Value = []byte(strings.ToValidUTF8(string(rs[i].Value), "?"))
+					}
+				}
+				return rs, err
+			}}},
+		"deaf to the context": {"CancelledContext", brokenStore{
+			commit: func(ctx context.Context, s *MemoryStore, rs []core.Record) error {
+				return s.Commit(context.WithoutCancel(ctx), rs...)
+			}}},
+		"a conflict is stale": {"CancelledContext", brokenStore{
+			commit: func(ctx context.Context, s *MemoryStore, rs []core.Record) error {
+				if ctx.Err() != nil {
+					return core.ErrStale
+				}
+				return s.Commit(ctx, rs...)
+			}}},
+		"one record per get": {"GetKeepsOrder", brokenStore{
+			get: func(ctx context.Context, s *MemoryStore, keys []string) ([]core.Record, error) {
+				keys = slices.Clone(keys)
+				slices.Sort(keys)
+				return s.Get(ctx, slices.Compact(keys)...)
+			}}},
+		"no rules": {"RulesOfCommit", brokenStore{
+			commit: func(ctx context.Context, s *MemoryStore, rs []core.Record) error {
+				if err := core.CheckCommit(rs); err != nil {
+					return core.ErrStale
+				}
+				return s.Commit(ctx, rs...)
+			}}},
+	} {
+		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
+			t.Parallel()
+			for want := range strings.FieldsSeq(f.found) {
+				i := slices.IndexFunc(storeCases, func(c storeCase) bool { return c.name == want })
+				if i < 0 {
+					t.Fatalf("no case %s", want)
+				}
+				s := f.store
+				s.MemoryStore = NewStore()
+				if err := storeCases[i].run(t.Context(), &s, Traits{Rounds: 100}); err == nil {
+					t.Errorf("%s did not find it", want)
+				}
+			}
+		})
+	}
+}
+
+func TestStoreSkipsAloud(t *testing.T) {
+	for _, c := range storeCases {
+		if c.why == "" || c.run == nil {
+			t.Errorf("%s: no promise, or no check", c.name)
+		}
+		if got := c.ruledOut(Traits{OneKeyCommit: true}); (got != "") != c.many {
+			t.Errorf("%s: ruled out by OneKeyCommit: %q; needs many: %t", c.name, got, c.many)
+		}
+	}
+}
