@@ -1,0 +1,115 @@
+// Package pgtest starts private PostgreSQL servers for tests, from the
+// binaries of this machine.
+//
+// Most tests want a fresh database and nothing else:
+//
+//	func TestMain(m *testing.M) { pgtest.Main(m) }
+//
+//	func TestBooking(t *testing.T) {
+//		db, err := sql.Open("pgx", pgtest.Open(t))
+//		...
+//	}
+//
+// The databases of [Open] are on one server per test binary, which does not
+// wait for the disk. A test of what survives takes a server of its own with
+// [New], stops it as hard as it likes, and starts it again.
+//
+// Without binaries a test is skipped aloud; where CI=true it fails. A server
+// listens on a socket in its own directory, or on a free loopback port, and
+// ends with the test binary, however that ends.
+package pgtest
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+var shared struct {
+	once    sync.Once
+	cluster *Cluster
+	err     error
+	count   atomic.Int64
+}
+
+// Open returns the connection string of a fresh, empty database, dropped when
+// the test ends. The test binary's TestMain must call [Main].
+func Open(t testing.TB) (dsn string) {
+	t.Helper()
+	need(t)
+	shared.once.Do(func() {
+		shared.cluster, shared.err = start(&Options{NoSync: true})
+	})
+	if shared.err != nil {
+		t.Fatalf("pgtest: %v", shared.err)
+	}
+	return shared.cluster.Database(t)
+}
+
+// Main runs the tests, stops the server that [Open] started, and exits.
+func Main(m *testing.M) {
+	code := m.Run()
+	if c := shared.cluster; c != nil {
+		c.remove()
+	}
+	os.Exit(code)
+}
+
+// New starts a server for one test and removes it when the test ends. nil is
+// all defaults: durable as PostgreSQL comes.
+func New(t testing.TB, o *Options) *Cluster {
+	t.Helper()
+	need(t)
+	c, err := start(o)
+	if err != nil {
+		t.Fatalf("pgtest: %v", err)
+	}
+	t.Cleanup(c.remove)
+	return c
+}
+
+// Database creates a database for one test and returns its connection string.
+// It is dropped when the test ends, if the server still runs then.
+func (c *Cluster) Database(t testing.TB) (dsn string) {
+	t.Helper()
+	name := fmt.Sprintf("test_%d", shared.count.Add(1))
+	if err := c.exec("CREATE DATABASE " + name); err != nil {
+		t.Fatalf("pgtest: %v", err)
+	}
+	t.Cleanup(func() {
+		if c.running() {
+			c.exec("DROP DATABASE IF EXISTS " + name + " WITH (FORCE)")
+		}
+	})
+	return c.DSN(name)
+}
+
+// exec runs a statement in the server's own database.
+func (c *Cluster) exec(query string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, c.DSN("postgres"))
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	_, err = conn.Exec(ctx, query)
+	return err
+}
+
+// need skips the test, or fails it in CI, when PostgreSQL is not installed.
+func need(t testing.TB) {
+	t.Helper()
+	if _, err := binary("postgres"); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatalf("CI must have PostgreSQL: %v", err)
+		}
+		t.Skipf("NOT TESTED on PostgreSQL: %v", err)
+	}
+}
