@@ -1,0 +1,122 @@
+package core
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Limits is how large a body may be and how it may be built. Each zero means
+// its default. The figures are ours: Interactly documents none.
+type Limits struct {
+	// Body is the most bytes of a body. Default 6 MiB, what AWS Lambda takes:
+	// a long call's report stays below 1 MiB.
+	Body int
+
+	// Depth is how deep arrays and objects may stand in each other. Default
+	// 64: events are 9 deep, a tool's arguments seldom more than 5.
+	Depth int
+
+	// Tokens is how many values, names, and ends of arrays and objects there may be.
+	// Default 200,000: a call of 15 minutes has some 20,000. It bounds the
+	// memory of whoever decodes the body, which bytes do not: 6 MB of "{},"
+	// are 4 million of them.
+	Tokens int
+
+	// String is the most bytes of a string as sent, with its quotes. Default
+	// 1 MiB: the longest that we know are system prompts.
+	String int
+
+	// Number is the most bytes of a number. Default 64: no id and no
+	// time needs more, and arithmetic on long ones is slow.
+	Number int
+}
+
+func (l Limits) withDefaults() Limits {
+	return Limits{
+		Body:   cmp.Or(l.Body, 6<<20),
+		Depth:  cmp.Or(l.Depth, 64),
+		Tokens: cmp.Or(l.Tokens, 200_000),
+		String: cmp.Or(l.String, 1<<20),
+		Number: cmp.Or(l.Number, 64),
+	}
+}
+
+// A badBody is what is wrong with a body, in constant words: parsers quote
+// payload in their errors, so those go nowhere.
+type badBody string
+
+func (b badBody) Error() string { return "core: bad body: " + string(b) }
+
+const (
+	errTooLarge      badBody = "too large"
+	errBadJSON       badBody = "not json"
+	errBadText       badBody = "bad text"
+	errDuplicateName badBody = "duplicate name"
+	errTooDeep       badBody = "too deep"
+	errTooManyTokens badBody = "too many tokens"
+	errLongString    badBody = "string too long"
+	errLongNumber    badBody = "number too long"
+)
+
+// reasonOf returns the constant words for why a body was refused.
+func reasonOf(err error) string {
+	if b, ok := errors.AsType[badBody](err); ok {
+		return string(b)
+	}
+	return "unknown"
+}
+
+// scan checks a body in one pass, before anything is decoded from it: one JSON
+// value by RFC 8259, UTF-8 without lone surrogates, no name twice in an
+// object, and within the limits. It builds nothing, and stops where the first
+// limit is passed. Its errors are of type badBody.
+func (l Limits) scan(body []byte) error {
+	l = l.withDefaults()
+	if len(body) > l.Body {
+		return errTooLarge
+	}
+	d := jsontext.NewDecoder(bytes.NewBuffer(body))
+	for tokens := 1; tokens == 1 || d.StackDepth() > 0; tokens++ {
+		before := d.InputOffset()
+		t, err := d.ReadToken()
+		if err != nil {
+			return scanError(err, body)
+		}
+		if tokens > l.Tokens {
+			return errTooManyTokens
+		}
+		switch size := int(d.InputOffset() - before); t.Kind() {
+		case '{', '[':
+			if d.StackDepth() > l.Depth {
+				return errTooDeep
+			}
+		case '"':
+			if size > l.String {
+				return errLongString
+			}
+		case '0':
+			if size > l.Number {
+				return errLongNumber
+			}
+		}
+	}
+	if len(bytes.Trim(body[d.InputOffset():], " \t\r\n")) > 0 {
+		return errBadJSON
+	}
+	return nil
+}
+
+// scanError translates a parser's error.
+func scanError(err error, body []byte) error {
+	switch {
+	case errors.Is(err, jsontext.ErrDuplicateName):
+		return errDuplicateName
+	case !utf8.Valid(body):
+		return errBadText
+	}
+	return errBadJSON
+}
