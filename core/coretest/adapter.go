@@ -1,0 +1,201 @@
+package coretest
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"embed"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/tools/txtar"
+)
+
+//go:embed testdata/adapter/*.txtar
+var adapterCases embed.FS
+
+// rewrite makes the suite write what it got into the case files instead of
+// comparing it. It only works in this package's own test.
+var rewrite = flag.Bool("update", false, "rewrite the golden replies of coretest.Adapter")
+
+// A Target is a running program with package app in it.
+type Target struct {
+	URL    string // its root
+	Secret string // what the sender proves itself with
+
+	// MaxBody is the platform's cap of a body, where it is below the core's.
+	MaxBody int
+}
+
+// Adapter checks that a platform's adapter neither adds nor loses anything: it
+// sends golden requests to the target and compares the replies byte for byte
+// with what they must be on every platform. Each case is a text file in
+// testdata/adapter that says which rule it guards. The target runs package
+// app; the cases take appointments, so the store must be fresh.
+func Adapter(t *testing.T, target Target) {
+	t.Helper()
+	files, err := adapterCases.ReadDir("testdata/adapter")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no cases: %v", err)
+	}
+	for _, f := range files {
+		t.Run(strings.TrimSuffix(f.Name(), ".txtar"), func(t *testing.T) {
+			data, err := adapterCases.ReadFile(path.Join("testdata/adapter", f.Name()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			adapterCase(t, target, f.Name(), txtar.Parse(data))
+		})
+	}
+	for _, c := range largeCases {
+		t.Run(c.name, func(t *testing.T) {
+			body := c.body()
+			if target.MaxBody > 0 && len(body) > target.MaxBody {
+				t.Skipf("NOT RUN: the platform refuses bodies over %d bytes before they reach the adapter", target.MaxBody)
+			}
+			head := "POST /events\ncontent-type: application/json\nx-interactly-secret: " + target.Secret + "\n\n"
+			if got := exchange(t, target, append([]byte(head), body...)); string(got) != c.want {
+				t.Errorf("%s\ngot  %s\nwant %s", c.why, got, c.want)
+			}
+		})
+	}
+}
+
+// adapterCase plays the requests of one file in their order.
+func adapterCase(t *testing.T, target Target, name string, a *txtar.Archive) {
+	if len(a.Files)%2 != 0 || len(a.Comment) == 0 {
+		t.Fatal("a case is a comment that says why, then pairs of request and reply")
+	}
+	for i := 0; i < len(a.Files); i += 2 {
+		request := bytes.ReplaceAll(a.Files[i].Data, []byte("{{secret}}"), []byte(target.Secret))
+		got := exchange(t, target, bytes.TrimSuffix(request, []byte("\n")))
+		got = append(got, '\n')
+		if *rewrite {
+			a.Files[i+1].Data = got
+			continue
+		}
+		if want := a.Files[i+1].Data; !bytes.Equal(got, want) {
+			t.Errorf("%sstep %d\ngot  %s\nwant %s", a.Comment, i/2+1, got, want)
+		}
+	}
+	if *rewrite {
+		if err := os.WriteFile(path.Join("testdata/adapter", name), txtar.Format(a), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// compared are the fields of a reply that are part of the promise. Others are
+// the platform's.
+var compared = []string{"Content-Type", "Allow", "Retry-After", "Idempotent-Replayed"}
+
+// exchange sends a request written as "METHOD target", header lines, an empty
+// line and the body, and returns the reply in the same form. The bytes go over
+// the connection as they are written, so that nothing here tidies them up.
+func exchange(t *testing.T, target Target, request []byte) []byte {
+	t.Helper()
+	head, body, _ := bytes.Cut(request, []byte("\n\n"))
+	lines := strings.Split(string(head), "\n")
+	u, err := url.Parse(target.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", u.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	deadline, _ := ctx.Deadline()
+	if err := conn.SetDeadline(deadline); err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "%s HTTP/1.1\r\nhost: %s\r\nconnection: close\r\n", lines[0], u.Host)
+	for _, l := range lines[1:] {
+		fmt.Fprintf(&b, "%s\r\n", l)
+	}
+	if len(body) > 0 || !strings.HasPrefix(lines[0], "GET ") {
+		fmt.Fprintf(&b, "content-length: %d\r\n", len(body))
+	}
+	b.WriteString("\r\n")
+	b.Write(body)
+	go func() { _, _ = conn.Write(b.Bytes()) }() // a refusal may come before the end of the body
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatalf("no reply: %v", err)
+	}
+	defer resp.Body.Close()
+	said, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	if err != nil {
+		t.Fatalf("reply cut off: %v", err)
+	}
+	var out bytes.Buffer
+	fmt.Fprintf(&out, "%d\n", resp.StatusCode)
+	for _, name := range compared {
+		if v := resp.Header.Values(name); len(v) > 0 {
+			fmt.Fprintf(&out, "%s: %s\n", strings.ToLower(name), strings.Join(v, ", "))
+		}
+	}
+	fmt.Fprintf(&out, "\n%s", said)
+	return out.Bytes()
+}
+
+// largeCases are made, not kept: nobody reads them.
+var largeCases = []struct {
+	name, why string
+	body      func() []byte
+	want      string
+}{
+	{"body-at-the-limit", "6 MiB are taken", func() []byte {
+		return event(strings.Repeat("x", 1<<20-1), 6<<20)
+	}, "200\ncontent-type: application/json\n\n{}"},
+	{"body-over-the-limit", "one byte more is refused, and not read", func() []byte {
+		return event(strings.Repeat("x", 1<<20-1), 6<<20+1)
+	}, "413\ncontent-type: application/json\n\n" + `{"error":"too large"}`},
+	{"body-too-deep", "depth is bounded, so that no decoder runs out of stack", func() []byte {
+		return []byte(strings.Repeat("[", 100_000))
+	}, badRequest},
+	{"body-of-many-tokens", "a small body must not become a large one in memory", func() []byte {
+		return []byte("[" + strings.Repeat("{},", 1<<20) + "{}]")
+	}, badRequest},
+	{"body-of-bad-utf8", "text is not repaired in silence", func() []byte {
+		return []byte("{\"message\":{\"type\":\"hang\",\"call\":{\"id\":\"CA-\xff\"}}}")
+	}, badRequest},
+	{"body-with-lone-surrogate", "text is not repaired in silence", func() []byte {
+		return []byte(`{"message":{"type":"hang","call":{"id":"CA-\ud800"}}}`)
+	}, badRequest},
+}
+
+const badRequest = "400\ncontent-type: application/json\n\n" + `{"error":"bad request"}`
+
+// event is a conversation-update of exactly size bytes, in strings of text.
+func event(text string, size int) []byte {
+	b := []byte(`{"message":{"type":"conversation-update","call":{"id":"CA-large","status":"ongoing"},"messages":[`)
+	const end = `]}}`
+	for n := 0; ; n++ {
+		m := fmt.Appendf(nil, `{"messageId":"user-%d","role":"user","text":"`, n)
+		room := size - len(b) - len(m) - len(`"}`) - len(end)
+		if n > 0 {
+			room--
+			b = append(b, ',')
+		}
+		last := room <= len(text)
+		b = append(append(append(b, m...), text[:min(room, len(text))]...), `"}`...)
+		if last || room-len(text) < 100 {
+			b = append(b, bytes.Repeat([]byte{' '}, max(0, size-len(b)-len(end)))...)
+			return slices.Concat(b, []byte(end))
+		}
+	}
+}

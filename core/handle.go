@@ -1,0 +1,212 @@
+package core
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"mime"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+)
+
+// What a stranger is told. Constant, so that it tells nothing.
+var (
+	badRequest       = refusal(400, "bad request")
+	unauthorized     = refusal(401, "unauthorized")
+	notFound         = refusal(404, "not found")
+	tooLarge         = refusal(413, "too large")
+	unsupportedMedia = refusal(415, "unsupported media type")
+	unavailable      = refusal(503, "try again", HeaderField{"Retry-After", "1"})
+
+	accepted = Response{Status: 200, Header: jsonHeader(), Body: []byte(`{}`)}
+)
+
+func refusal(status int, what string, more ...HeaderField) Response {
+	return Response{Status: status, Header: append(jsonHeader(), more...), Body: []byte(`{"error":"` + what + `"}`)}
+}
+
+func notAllowed(methods string) Response {
+	return refusal(405, "method not allowed", HeaderField{"Allow", methods})
+}
+
+func jsonHeader() []HeaderField { return []HeaderField{{"Content-Type", "application/json"}} }
+
+const toolMethods = "GET, POST, PUT, PATCH, DELETE"
+
+// Handle answers one request. It never fails: what went wrong is in the
+// Response, for strangers in constant words, and in the log.
+//
+// An event is durable in the inbox when it is answered 200; the sender sends
+// it once, so everything that can wait comes after, in [Processor.Deliver]. A
+// tool call is answered inside its budget, which is below the deadline of ctx.
+func (p *Processor) Handle(ctx context.Context, r Request) (resp Response) {
+	if !p.bound {
+		return unavailable
+	}
+	received := p.on.Now()
+	defer func() {
+		if recover() != nil { // a mistake of ours; what it says may quote the payload
+			p.log.Error("request", "state", "panic")
+			resp = unavailable
+		}
+	}()
+
+	tool, isTool, resp := route(r)
+	if resp.Status != 0 {
+		return resp
+	}
+	if len(r.Body) > p.on.Limits.Body {
+		p.log.Warn("request refused", "reason", "too large", "status", 413)
+		return tooLarge
+	}
+	if _, err := p.on.Sender.verify(&r, received); err != nil {
+		p.log.Warn("request refused", "reason", err, "status", 401)
+		return unauthorized
+	}
+	switch {
+	case isTool && len(r.Body) == 0:
+		return p.answerURL(ctx, tool, &r)
+	case len(r.Body) == 0:
+		return badRequest
+	case !isJSON(r.Header):
+		return p.refuse(ctx, isTool, r.Body, received, "media type", unsupportedMedia)
+	}
+	if err := p.on.Limits.scan(r.Body); err != nil {
+		return p.refuse(ctx, isTool, r.Body, received, reasonOf(err), badRequest)
+	}
+	switch {
+	case isTool && isEnvelope(r.Body):
+		return p.answerEnvelope(ctx, r.Body)
+	case isTool:
+		return p.answerURL(ctx, tool, &r)
+	}
+	return p.accept(ctx, r.Body, received)
+}
+
+// route tells where a request goes: to a tool, or to the events. A Response
+// with a status refuses it.
+func route(r Request) (tool string, isTool bool, resp Response) {
+	path := "/" + strings.Trim(r.Path, "/")
+	if rest, ok := strings.CutPrefix(path, "/tools/"); ok && !strings.Contains(rest, "/") {
+		name, err := url.PathUnescape(rest)
+		switch {
+		case err != nil:
+			return "", false, notFound
+		case !strings.Contains(", "+toolMethods+",", ", "+r.Method+","):
+			return "", false, notAllowed(toolMethods)
+		}
+		return name, true, Response{}
+	}
+	switch {
+	case path != "/" && path != "/events":
+		return "", false, notFound
+	case r.Method != "POST":
+		return "", false, notAllowed("POST")
+	}
+	return "", false, Response{}
+}
+
+// isJSON accepts application/json in UTF-8, and a sender that says nothing
+// (docs/events.md#envelope). Encoded bodies are refused: a small one can hide
+// a large one.
+func isJSON(h Header) bool {
+	if enc := h.Get("Content-Encoding"); enc != "" && !strings.EqualFold(enc, "identity") {
+		return false
+	}
+	ct := h.Get("Content-Type")
+	if ct == "" {
+		return true
+	}
+	media, params, err := mime.ParseMediaType(ct)
+	if err != nil || media != "application/json" {
+		return false
+	}
+	charset := params["charset"]
+	return charset == "" || strings.EqualFold(charset, "utf-8")
+}
+
+// refuse answers an authenticated request that cannot be understood. An event
+// comes only once, so its body is kept for somebody to look at.
+func (p *Processor) refuse(ctx context.Context, isTool bool, body []byte, received time.Time, reason string, resp Response) Response {
+	p.log.Warn("request refused", "reason", reason, "bytes", len(body), "status", resp.Status)
+	if isTool {
+		return resp
+	}
+	if err := p.quarantine(ctx, body, received, reason); err != nil {
+		return unavailable
+	}
+	return resp
+}
+
+// accept makes an event durable, or answers the tool calls in it.
+func (p *Processor) accept(ctx context.Context, body []byte, received time.Time) Response {
+	typ, call, err := peek(body)
+	switch {
+	case err != nil:
+		return p.refuse(ctx, false, body, received, "no event", badRequest)
+	case typ == EventToolCalls, typ == EventFunctionCall:
+		return p.answerEnvelope(ctx, body)
+	case !validID(string(call)):
+		// Nothing can be done with it, and sending it again would not help.
+		return p.refuse(ctx, false, body, received, "no call", accepted)
+	}
+	env := Envelope{
+		ID:       envelopeID(body, received),
+		Received: received.UTC(),
+		Type:     typ,
+		Call:     call,
+		Body:     mask(nil, body, p.on.Sender.secrets()),
+	}
+	if err := p.on.Inbox.Put(ctx, env); err != nil {
+		p.log.Error("event not accepted", "type", string(typ), "reason", err, "bytes", len(body))
+		return unavailable
+	}
+	return accepted
+}
+
+func envelopeID(body []byte, received time.Time) string {
+	h := sha256.New()
+	var at [8]byte
+	binary.BigEndian.PutUint64(at[:], uint64(received.UnixNano()))
+	h.Write(at[:])
+	h.Write(body)
+	return hex.EncodeToString(h.Sum(nil)[:16])
+}
+
+// Where bodies are that were authenticated and could not be understood.
+const quarantineDir = "quarantine"
+
+// A Quarantined is such a body.
+type Quarantined struct {
+	ID       string    `json:"id"`
+	Received time.Time `json:"received"`
+	Reason   string    `json:"reason"`
+	Body     []byte    `json:"body"` // masked, in any form
+}
+
+// quarantine keeps a body under its own hash: the same one again changes
+// nothing.
+func (p *Processor) quarantine(ctx context.Context, body []byte, received time.Time, reason string) error {
+	sum := sha256.Sum256(body)
+	q := Quarantined{ID: hex.EncodeToString(sum[:16]), Received: received.UTC(), Reason: reason,
+		Body: mask(nil, body, p.on.Sender.secrets())}
+	b, err := json.Marshal(q)
+	if err != nil {
+		return errors.New("core: quarantine cannot be encoded")
+	}
+	b, err = putBytes(ctx, p.on.Store, quarantineDir+"/blobs", b)
+	if err == nil {
+		err = p.on.Store.Commit(ctx, Record{Key: quarantineDir + "/" + q.ID, Value: b})
+	}
+	if err != nil && !errors.Is(err, ErrStale) {
+		p.log.Error("body not kept", "reason", err, "bytes", len(body))
+		return fmt.Errorf("core: quarantine: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,206 @@
+package core
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// An entry is what one event brought: its body without the messages, and of
+// the messages only what was new. So a conversation that is repeated with each
+// event is stored once, and every event can still be put together again.
+type entry struct {
+	V        int       `json:"v"`
+	ID       string    `json:"id"` // of the envelope
+	Type     EventType `json:"type"`
+	Received time.Time `json:"received"`
+
+	// Body is the event without its messages. A conversation-update whose body
+	// differs from an earlier one only in its time names that entry in Like
+	// and keeps the Timestamp.
+	Body      jsontext.Value `json:"body,omitempty"`
+	Like      int            `json:"like,omitempty"` // number of the entry, from 1
+	Timestamp jsontext.Value `json:"timestamp,omitempty"`
+
+	// The conversation becomes its first Keep messages and New. Where Late is
+	// set it stays as it is: the event was an older snapshot of Keep messages,
+	// and New are those of it that were never seen.
+	Keep int              `json:"keep,omitempty"`
+	New  []jsontext.Value `json:"new,omitempty"`
+	Late bool             `json:"late,omitempty"`
+
+	Sweep EndReason `json:"sweep,omitempty"` // no event: the sweep ended the call
+}
+
+// A spoken is a message of a conversation, as far as the merge looks at it.
+type spoken struct {
+	raw            jsontext.Value
+	id, role, text string
+	at             int64 // ms
+}
+
+func (m spoken) same(o spoken) bool { return m.id == o.id && m.role == o.role && m.text == o.text }
+
+// chain adds m to the digest of the messages before it.
+func (m spoken) chain(before [sha256.Size]byte) [sha256.Size]byte {
+	h := sha256.New()
+	h.Write(before[:])
+	var n [8]byte
+	for _, s := range [...]string{m.id, m.role, m.text} {
+		for i := range n {
+			n[i] = byte(len(s) >> (8 * i))
+		}
+		h.Write(n[:])
+		h.Write([]byte(s))
+	}
+	var out [sha256.Size]byte
+	h.Sum(out[:0])
+	return out
+}
+
+func shortDigest(sum []byte) string { return base64.RawURLEncoding.EncodeToString(sum[:12]) }
+
+// A view is a conversation put together from the log.
+type view struct {
+	now     []spoken // as it stands
+	dropped []spoken // seen once, and not part of it
+}
+
+func (v *view) apply(e entry) {
+	added := make([]spoken, 0, len(e.New))
+	for _, raw := range e.New {
+		added = append(added, readSpoken(raw))
+	}
+	if e.Late {
+		v.dropped = append(v.dropped, added...)
+		return
+	}
+	keep := min(e.Keep, len(v.now))
+	for _, old := range v.now[keep:] {
+		if !contains(added, old) {
+			v.dropped = append(v.dropped, old)
+		}
+	}
+	v.now = append(v.now[:keep:keep], added...)
+	v.dropped = slices.DeleteFunc(v.dropped, func(m spoken) bool { return contains(v.now, m) })
+}
+
+func contains(ms []spoken, m spoken) bool {
+	for _, o := range ms {
+		if o.same(m) {
+			return true
+		}
+	}
+	return false
+}
+
+// Entries over what a record holds are cut into parts under names of their
+// own content, written before the entry that points at them.
+type blob struct {
+	Blob  string `json:"blob"`
+	Parts int    `json:"parts"`
+}
+
+const partSize = MaxRecord - 1<<10
+
+// putBytes returns the value to store at a key for b: b itself where a record
+// holds it, else a pointer at parts that it writes below dir.
+func putBytes(ctx context.Context, s Store, dir string, b []byte) ([]byte, error) {
+	if len(b) <= partSize {
+		return append([]byte{'='}, b...), nil
+	}
+	sum := sha256.Sum256(b)
+	ref := blob{Blob: shortDigest(sum[:])}
+	for part := range slices.Chunk(b, partSize) {
+		key := fmt.Sprintf("%s/%s-%04d", dir, ref.Blob, ref.Parts)
+		// The name tells the content, so what is there already is the same.
+		if err := s.Commit(ctx, Record{Key: key, Value: part}); err != nil && !errors.Is(err, ErrStale) {
+			return nil, err
+		}
+		ref.Parts++
+	}
+	return json.Marshal(ref)
+}
+
+// getBytes is the reverse of putBytes.
+func getBytes(ctx context.Context, s Store, dir string, value []byte) ([]byte, error) {
+	if rest, whole := bytes.CutPrefix(value, []byte{'='}); whole {
+		return rest, nil
+	}
+	var ref blob
+	if err := json.Unmarshal(value, &ref); err != nil || ref.Parts < 1 {
+		return nil, errBadRecord
+	}
+	var b []byte
+	for i := range ref.Parts {
+		rs, err := s.Get(ctx, fmt.Sprintf("%s/%s-%04d", dir, ref.Blob, i))
+		if err != nil {
+			return nil, err
+		}
+		if rs[0].Version == 0 {
+			return nil, errBadRecord
+		}
+		b = append(b, rs[0].Value...)
+	}
+	return b, nil
+}
+
+var errBadRecord = errors.New("core: a stored record cannot be read")
+
+func logKey(id CallID, n int) string { return fmt.Sprintf("%s/log/%08d", callDir(id), n) }
+
+// readLog yields the entries of a call in order of arrival.
+func readLog(ctx context.Context, s Store, id CallID) ([]entry, error) {
+	var entries []entry
+	dir, after := callDir(id)+"/log", ""
+	for {
+		rs, err := s.Range(ctx, dir, after, 200)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range rs {
+			e, err := readEntry(ctx, s, id, r)
+			if err != nil {
+				return nil, err
+			}
+			entries = append(entries, e)
+			_, after, _ = SplitKey(r.Key)
+		}
+		if len(rs) < 200 {
+			return entries, nil
+		}
+	}
+}
+
+func readEntry(ctx context.Context, s Store, id CallID, r Record) (entry, error) {
+	var e entry
+	b, err := getBytes(ctx, s, callDir(id)+"/blobs", r.Value)
+	if err != nil {
+		return e, err
+	}
+	if json.Unmarshal(b, &e) != nil {
+		return e, errBadRecord
+	}
+	return e, nil
+}
+
+// readView puts the conversation of a call together.
+func readView(ctx context.Context, s Store, id CallID) (*view, error) {
+	entries, err := readLog(ctx, s, id)
+	if err != nil {
+		return nil, err
+	}
+	v := new(view)
+	for _, e := range entries {
+		v.apply(e)
+	}
+	return v, nil
+}

@@ -1,0 +1,197 @@
+package core
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Defaults of a [Platform]'s durations.
+const (
+	// DefaultBudget is how long a tool may take before the caller is told to
+	// wait: Interactly reports a hang after 5 s of silence (docs/events.md#hang).
+	DefaultBudget = 4 * time.Second
+
+	// replyMargin is kept free before a deadline, for the way of the reply.
+	replyMargin = 250 * time.Millisecond
+
+	// DefaultReportWait is how long a finished call waits for its report. The
+	// report was seen 2.2 s after the end; its analysis steps may take 30 s
+	// each (docs/events.md#end-of-call-report).
+	DefaultReportWait = 2 * time.Minute
+
+	// DefaultCallLimit is when a call of which nothing more is heard counts as
+	// over: twice Interactly's default longest call of 900 s
+	// (docs/events.md#assistant).
+	DefaultCallLimit = 30 * time.Minute
+)
+
+// ErrNotBound reports a Processor that was used before [Processor.Bind].
+var ErrNotBound = errors.New("core: processor is not bound to a platform")
+
+// A Processor is a backend: tools, handlers of events, and the rules between
+// them and the wire. Make one with [New], add to it, then Bind it to a
+// platform; it is safe for concurrent use from then on.
+type Processor struct {
+	tools    map[string]*tool
+	order    []string // names of tools as added
+	handlers []handler
+
+	on    Platform
+	bound bool
+	log   *slog.Logger
+	key   [sha256.Size]byte // for tags of ids in logs
+
+	work    sync.WaitGroup // tools that outlive their reply
+	flights flights        // the same requests at the same time
+}
+
+// New returns a Processor without tools or handlers.
+func New() *Processor {
+	return &Processor{tools: map[string]*tool{}}
+}
+
+// A Platform is what a room supplies. Fields without a default are required.
+type Platform struct {
+	Name   string // for logs: "server", "aws"
+	Store  Store
+	Inbox  Inbox
+	Sender Sender // who may send
+	Limits Limits // how large and deep a body may be; zero is the defaults
+
+	// Reply is the longest that a reply may take on this platform, and Linger
+	// how long work may go on after it: zero where the platform freezes or
+	// ends the process. A zero Reply sets no limit of its own.
+	Reply, Linger time.Duration
+
+	// ReportWait and CallLimit are for Sweep; see their defaults.
+	ReportWait, CallLimit time.Duration
+
+	// Now is the clock. Default: time.Now.
+	Now func() time.Time
+
+	// Logger gets allowlisted fields only. Default: slog.Default().
+	Logger *slog.Logger
+}
+
+// Bind gives p the platform that it runs on. It is called once, before the
+// first request, after all tools and handlers are added. It returns
+// [ErrNoSecret] when nobody could be told from anybody.
+func (p *Processor) Bind(on Platform) error {
+	switch {
+	case p.bound:
+		return errors.New("core: processor is bound already")
+	case on.Store == nil || on.Inbox == nil:
+		return errors.New("core: a platform needs a store and an inbox")
+	}
+	if err := on.Sender.check(); err != nil {
+		return err
+	}
+	on.Limits = on.Limits.withDefaults()
+	on.ReportWait = cmp.Or(on.ReportWait, DefaultReportWait)
+	on.CallLimit = cmp.Or(on.CallLimit, DefaultCallLimit)
+	if on.Now == nil {
+		on.Now = time.Now
+	}
+	p.on, p.bound = on, true
+	p.log = slog.New(allowlist(cmp.Or(on.Logger, slog.Default()).Handler())).With("platform", on.Name)
+	p.key = on.Sender.logKey()
+	return nil
+}
+
+// MaxBody is the most bytes of a body that the Processor takes. An adapter
+// stops reading one byte after it.
+func (p *Processor) MaxBody() int { return p.on.Limits.withDefaults().Body }
+
+// Now is the time by the platform's clock.
+func (p *Processor) Now() time.Time {
+	if p.on.Now == nil {
+		return time.Now()
+	}
+	return p.on.Now()
+}
+
+// Drain waits for tools that are still running after their reply was due,
+// until ctx ends. A server calls it when it stops; where nothing runs after
+// the reply there is nothing to wait for.
+func (p *Processor) Drain(ctx context.Context) error {
+	idle := make(chan struct{})
+	go func() { p.work.Wait(); close(idle) }()
+	select {
+	case <-idle:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// Records returns the part of the platform's store that belongs to the app
+// under the name given: tables of the backend's own, on every platform, with
+// the same promises (see [Store]). It may be called before Bind, used only
+// after.
+func (p *Processor) Records(name string) Store {
+	if _, _, err := SplitKey("app/" + name); err != nil || strings.Contains(name, "/") {
+		panic(fmt.Sprintf("core: Records(%q): not a name", name))
+	}
+	return &appRecords{p: p, prefix: "app/" + name + "/"}
+}
+
+// appRecords is the store below one directory.
+type appRecords struct {
+	p      *Processor
+	prefix string
+}
+
+func (a *appRecords) Get(ctx context.Context, keys ...string) ([]Record, error) {
+	full := make([]string, len(keys))
+	for i, k := range keys {
+		full[i] = a.prefix + k
+	}
+	return a.bare(a.p.store().Get(ctx, full...))
+}
+
+func (a *appRecords) Range(ctx context.Context, dir, after string, limit int) ([]Record, error) {
+	return a.bare(a.p.store().Range(ctx, a.prefix+dir, after, limit))
+}
+
+func (a *appRecords) Commit(ctx context.Context, rs ...Record) error {
+	full := make([]Record, len(rs))
+	for i, r := range rs {
+		full[i] = r
+		full[i].Key = a.prefix + r.Key
+	}
+	return a.p.store().Commit(ctx, full...)
+}
+
+func (a *appRecords) bare(rs []Record, err error) ([]Record, error) {
+	for i := range rs {
+		rs[i].Key = strings.TrimPrefix(rs[i].Key, a.prefix)
+	}
+	return rs, err
+}
+
+// store returns the bound store, or one that says that there is none.
+func (p *Processor) store() Store {
+	if !p.bound {
+		return unbound{}
+	}
+	return p.on.Store
+}
+
+type unbound struct{}
+
+func (unbound) Get(context.Context, ...string) ([]Record, error) { return nil, ErrNotBound }
+func (unbound) Range(context.Context, string, string, int) ([]Record, error) {
+	return nil, ErrNotBound
+}
+func (unbound) Commit(context.Context, ...Record) error { return ErrNotBound }
+
+// randomID returns a name that nobody else has.
+func randomID() string { return rand.Text() }

@@ -1,0 +1,211 @@
+package core
+
+import (
+	"bytes"
+	"crypto/sha256"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// A span is a value's place in a body.
+type span struct{ from, to int }
+
+func (s span) of(body []byte) []byte { return body[s.from:s.to] }
+
+// A layout is where in an event's body the parts are that the log keeps apart.
+type layout struct {
+	messages span // the value of message.messages, or of the older place in message.call
+	time     span // the value of message.timestamp
+}
+
+// layoutOf finds the parts in one pass. What is not there has an empty span.
+func layoutOf(body []byte) layout {
+	var l layout
+	var older span
+	w := walker{jsontext.NewDecoder(bytes.NewBuffer(body), jsontext.AllowDuplicateNames(true)), body}
+	w.object(func(name string) {
+		if name != "message" {
+			w.skip()
+			return
+		}
+		w.object(func(name string) {
+			switch name {
+			case "messages":
+				l.messages = w.skip()
+			case "timestamp":
+				l.time = w.skip()
+			case "call":
+				w.object(func(name string) {
+					if v := w.skip(); name == "messages" {
+						older = v
+					}
+				})
+			default:
+				w.skip()
+			}
+		})
+	})
+	if l.messages == (span{}) || (emptyList(l.messages.of(body)) && !emptyList(older.of(body))) {
+		l.messages = older
+	}
+	return l
+}
+
+// A walker goes through a body value by value, and knows where they are.
+type walker struct {
+	*jsontext.Decoder
+	body []byte
+}
+
+// object calls f with the name of each member of the object that comes next.
+// f reads the member's value. Anything else than an object is skipped.
+func (w walker) object(f func(name string)) {
+	if w.PeekKind() != '{' {
+		w.skip()
+		return
+	}
+	if _, err := w.ReadToken(); err != nil {
+		return
+	}
+	for w.PeekKind() == '"' {
+		t, err := w.ReadToken()
+		if err != nil {
+			return
+		}
+		f(t.String())
+	}
+	_, _ = w.ReadToken() // its end, or the fault that the next read meets again
+}
+
+// skip passes over the value that comes next and returns its place.
+func (w walker) skip() span {
+	from := int(w.InputOffset())
+	if w.SkipValue() != nil {
+		return span{}
+	}
+	for from < len(w.body) && bytes.IndexByte([]byte(": \t\r\n,"), w.body[from]) >= 0 {
+		from++
+	}
+	return span{from, int(w.InputOffset())}
+}
+
+// members calls f with the members of the JSON object v.
+func members(v []byte, f func(name string, value jsontext.Value)) {
+	w := walker{jsontext.NewDecoder(bytes.NewBuffer(v), jsontext.AllowDuplicateNames(true)), v}
+	w.object(func(name string) { f(name, w.skip().of(v)) })
+}
+
+func emptyList(v []byte) bool {
+	return len(v) < 2 || v[0] != '[' || len(bytes.TrimSpace(v[1:len(v)-1])) == 0
+}
+
+// newArrival prepares an event for the merge.
+func newArrival(env Envelope, event Event) arrival {
+	l := layoutOf(env.Body)
+	a := arrival{Event: event, id: env.ID, timestamp: l.time.of(env.Body)}
+	sum := sha256.Sum256(env.Body)
+	a.fingerprint = shortDigest(sum[:])[:12]
+	a.skeleton = env.Body
+	if said := l.messages.of(env.Body); !emptyList(said) {
+		a.conversation = said
+		a.skeleton = splice(env.Body, l.messages, []byte("[]"))
+	}
+	h := sha256.New()
+	h.Write([]byte(event.Type))
+	h.Write(withoutTime(a.skeleton))
+	a.like = shortDigest(h.Sum(nil))
+	return a
+}
+
+// withoutTime is the skeleton with its time blanked out.
+func withoutTime(skeleton []byte) []byte {
+	l := layoutOf(skeleton)
+	if l.time == (span{}) {
+		return skeleton
+	}
+	return splice(skeleton, l.time, []byte("0"))
+}
+
+// splice returns body with the span replaced.
+func splice(body []byte, s span, with []byte) []byte {
+	out := make([]byte, 0, len(body)-(s.to-s.from)+len(with))
+	out = append(out, body[:s.from]...)
+	out = append(out, with...)
+	return append(out, body[s.to:]...)
+}
+
+// skeletonOf is the body of entry i without its messages.
+func skeletonOf(entries []entry, i int) []byte {
+	e := entries[i]
+	if e.Like < 1 || e.Like > len(entries) {
+		return e.Body
+	}
+	body := entries[e.Like-1].Body
+	if l := layoutOf(body); l.time != (span{}) && len(e.Timestamp) > 0 {
+		return splice(body, l.time, e.Timestamp)
+	}
+	return body
+}
+
+// rebuild puts the event of entry i together again as it was sent, masked. v
+// is the conversation after it.
+func rebuild(entries []entry, i int, v *view) jsontext.Value {
+	e := entries[i]
+	body := skeletonOf(entries, i)
+	said := raws(v.now)
+	if e.Late {
+		said = append(said[:min(e.Keep, len(said)):min(e.Keep, len(said))], e.New...)
+	}
+	at := layoutOf(body).messages
+	if len(said) == 0 || at == (span{}) {
+		return body
+	}
+	var messages []byte
+	for _, m := range said {
+		messages = append(append(messages, ','), m...)
+	}
+	messages[0] = '['
+	return splice(body, at, append(messages, ']'))
+}
+
+// readConversation reads the messages of a list from the byte given on, of
+// each what the merge looks at.
+func readConversation(v jsontext.Value, from int) []spoken {
+	if from > 0 { // after a message, and before a comma or the end
+		rest := bytes.TrimLeft(v[from:], ", \t\r\n")
+		v = append([]byte{'['}, rest...)
+	}
+	d := jsontext.NewDecoder(bytes.NewBuffer(v), jsontext.AllowDuplicateNames(true))
+	if t, err := d.ReadToken(); err != nil || t.Kind() != '[' {
+		return nil
+	}
+	var said []spoken
+	for d.PeekKind() != ']' {
+		raw, err := d.ReadValue()
+		if err != nil {
+			break
+		}
+		said = append(said, readSpoken(raw.Clone()))
+	}
+	return said
+}
+
+// readSpoken reads one message. Anything but an object is one without words.
+func readSpoken(raw jsontext.Value) spoken {
+	m := spoken{raw: raw}
+	members(raw, func(name string, value jsontext.Value) {
+		switch name {
+		case "messageId":
+			m.id = text(value)
+		case "role":
+			m.role = text(value)
+		case "text":
+			m.text = text(value)
+		case "timestamp":
+			if t := readTime(value); !t.IsZero() {
+				m.at = t.UnixMilli()
+			}
+		}
+	})
+	return m
+}

@@ -1,0 +1,103 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Sweep finds calls that are over without a report, ends them, and runs the
+// handlers that were interrupted. A platform calls it about once a minute, on
+// one instance or on several. One call's trouble does not stop the others; the
+// errors come back joined.
+func (p *Processor) Sweep(ctx context.Context) error {
+	if !p.bound {
+		return ErrNotBound
+	}
+	var errs []error
+	for after := ""; ; {
+		recs, err := p.on.Store.Range(ctx, openDir, after, 100)
+		if err != nil {
+			return errors.Join(append(errs, err)...)
+		}
+		for _, r := range recs {
+			_, after, _ = SplitKey(r.Key)
+			if err := p.sweepCall(ctx, CallID(r.Value)); err != nil {
+				errs = append(errs, err)
+			}
+		}
+		if len(recs) < 100 {
+			return errors.Join(errs...)
+		}
+	}
+}
+
+func (p *Processor) sweepCall(ctx context.Context, id CallID) error {
+	recs, err := p.on.Store.Get(ctx, callKey(id), openKey(id))
+	if err != nil {
+		return err
+	}
+	s, err := decodeState(recs[0])
+	if err != nil || recs[0].Version == 0 {
+		return err
+	}
+	now := p.on.Now()
+	if why := s.overdue(now, p.on.ReportWait, p.on.CallLimit); why != "" {
+		c := change{state: s, entry: &entry{V: 1, ID: "sweep", Received: now.UTC(), Keep: s.Messages, Sweep: why}}
+		c.state.Entries++
+		endCall(&c, now.UTC(), why)
+		err := p.commit(ctx, &c, pending{Envelope: "sweep", Previous: s.Status}, recs)
+		if errors.Is(err, ErrStale) {
+			return nil // something came after all; the next sweep looks again
+		}
+		if err != nil {
+			return err
+		}
+		p.log.Info("call ended", "call", p.tag(id), "reason", string(why))
+		s = c.state
+	}
+	var errs []error
+	for _, w := range s.Pending {
+		// The inbox repeats its own deliveries; what is left after that long
+		// is of no inbox, or lost its delivery.
+		if w.Envelope == "sweep" || recs[0].Age > p.on.ReportWait {
+			errs = append(errs, p.finish(ctx, id, s, w))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// overdue says why the call counts as over at now, or "".
+func (s *callState) overdue(now time.Time, reportWait, callLimit time.Duration) EndReason {
+	quiet := now.Sub(s.Last)
+	switch {
+	case s.Ended != nil:
+		return ""
+	case s.Status.Terminal() && quiet >= reportWait:
+		return EndNoReport
+	case quiet >= callLimit:
+		return EndSilent
+	}
+	return ""
+}
+
+// finish runs what is left of a change whose delivery is gone.
+func (p *Processor) finish(ctx context.Context, id CallID, s callState, w pending) error {
+	ctx, cancel := context.WithTimeout(ctx, handlerTime)
+	defer cancel()
+	entries, err := readLog(ctx, p.on.Store, id)
+	if err != nil {
+		return err
+	}
+	var event Event
+	if i := w.Entry - 1; i >= 0 && i < len(entries) && entries[i].Sweep == "" {
+		v := new(view)
+		for _, e := range entries[:w.Entry] {
+			v.apply(e)
+		}
+		if event, err = decodeEvent(rebuild(entries, i, v), entries[i].Received); err != nil {
+			return errBadRecord
+		}
+	}
+	return p.runHandlers(ctx, id, p.resume(id, event, s, w))
+}

@@ -1,0 +1,94 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/serverurl/serverurl/core"
+)
+
+// Main runs p as a program: it reads flags and environment, serves until it is
+// told to stop by SIGINT or SIGTERM, and exits 0, or 1 with a line that says
+// what is wrong, or 2 for flags that it does not know.
+func Main(p *core.Processor) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, p, os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
+}
+
+func run(ctx context.Context, p *core.Processor, args []string, getenv func(string) string, stdout, stderr io.Writer) int {
+	c, err := ParseConfig(args, getenv, stderr)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case err != nil:
+		fmt.Fprintln(stderr, err)
+		return 2
+	}
+	c.Logger = slog.New(slog.NewJSONHandler(stderr, nil))
+	c.Ready = func(url string) { fmt.Fprintf(stdout, "listening on %s\n", url) }
+	if err := Run(ctx, p, c); err != nil {
+		fmt.Fprintln(stderr, err)
+		return 1
+	}
+	return 0
+}
+
+const usage = `Runs the backend as a plain HTTP server.
+
+Flags go before the environment, the environment before defaults:
+
+  -addr HOST:PORT     SERVERURL_ADDR, or PORT     where to listen (default :8080)
+  -database URL       SERVERURL_DATABASE_URL      postgres://... or the path of a SQLite file
+                                                  (default serverurl.db in SERVERURL_DATA or here)
+  -development        SERVERURL_DEVELOPMENT=1     answer anyone, on a loopback address only
+
+  SERVERURL_SECRET    what the sender proves itself with; several, with commas
+                      between them, while one takes over from another
+  SERVERURL_SIGNING_SECRET           also accept X-Interactly-Signature made with it
+  SERVERURL_STANDARD_WEBHOOKS_SECRET also accept Standard Webhooks signatures (whsec_...)
+
+Example:
+
+  SERVERURL_SECRET="$(openssl rand -hex 32)" server -addr 127.0.0.1:8080
+`
+
+// ParseConfig reads a Config from flags and environment; docs/server.md lists
+// them. Secrets are read from the environment only, because other users of a
+// machine can see flags.
+func ParseConfig(args []string, getenv func(string) string, stderr io.Writer) (Config, error) {
+	var c Config
+	fs := flag.NewFlagSet("server", flag.ContinueOnError)
+	fs.SetOutput(stderr)
+	fs.Usage = func() { fmt.Fprint(stderr, usage) }
+	fs.StringVar(&c.Addr, "addr", getenv("SERVERURL_ADDR"), "")
+	fs.StringVar(&c.Database, "database", getenv("SERVERURL_DATABASE_URL"), "")
+	fs.BoolVar(&c.Sender.Anyone, "development", getenv("SERVERURL_DEVELOPMENT") == "1", "")
+	fs.DurationVar(&c.Grace, "grace", 25*time.Second, "")
+	if err := fs.Parse(args); err != nil {
+		return c, err
+	}
+	if fs.NArg() > 0 {
+		return c, fmt.Errorf("server: %q is no flag: try -h", fs.Arg(0))
+	}
+	if port := getenv("PORT"); c.Addr == "" && port != "" {
+		c.Addr = net.JoinHostPort("", port)
+	}
+	if c.Database == "" {
+		c.Database = filepath.Join(getenv("SERVERURL_DATA"), "serverurl.db")
+	}
+	c.Sender.Secrets = core.ParseSecrets(getenv("SERVERURL_SECRET"))
+	c.Sender.Signing = core.ParseSecrets(getenv("SERVERURL_SIGNING_SECRET"))
+	c.Sender.StandardWebhooks = core.ParseSecrets(getenv("SERVERURL_STANDARD_WEBHOOKS_SECRET"))
+	return c, nil
+}
