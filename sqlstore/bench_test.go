@@ -47,6 +47,7 @@ func BenchmarkCommit1Parallel(b *testing.B) {
 			s := openStore(b, e.fresh(b))
 			var n atomic.Int64
 			b.SetParallelism(4)
+			b.ResetTimer()
 			b.RunParallel(func(pb *testing.PB) {
 				for pb.Next() {
 					if err := s.Commit(b.Context(), core.Record{Key: fmt.Sprintf("d/%d", n.Add(1)), Value: value}); err != nil {
