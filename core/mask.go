@@ -92,6 +92,7 @@ const (
 // the body is.
 func (m *masker) walk() bool {
 	const wantValue, wantName, wantNext = 0, 1, 2
+	const deepest = 10_000 // what the parser takes; the stack stays small
 	b := m.body
 	stack := make([]zone, 0, 64)
 	in, want := zoneEvent, wantValue
@@ -107,6 +108,9 @@ func (m *masker) walk() bool {
 				want, i = wantName, skipSpace(b, i+1)
 				if c == '[' {
 					want, in = wantValue, in|zoneArray
+				}
+				if len(stack) == deepest {
+					return false
 				}
 				stack = append(stack, in)
 				in &^= zoneArray
@@ -203,21 +207,25 @@ func (z zone) below(c class, isObject bool) (in zone, secret bool) {
 }
 
 // classify reads a key as sent: case, hyphens and underscores do not count,
-// escapes do not hide.
+// escapes do not hide. It is asked about every key of every event.
 func classify(raw []byte) class {
 	var buf [64]byte
 	n := 0
+	plain := bytes.IndexByte(raw, '\\') < 0
 	for i := 0; i < len(raw); {
-		c, size := unescape(raw, i)
+		c, size := rune(raw[i]), 1
+		if !plain {
+			c, size = unescape(raw, i)
+		}
 		i += size
-		switch {
-		case 'A' <= c && c <= 'Z':
-			c += 'a' - 'A'
-		case c == '_' || c == '-':
+		if c == '_' || c == '-' {
 			continue
 		}
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
 		if n == len(buf) { // keep the end, which tells
-			n = copy(buf[:], buf[32:])
+			n = copy(buf[:], buf[len(buf)/2:])
 		}
 		buf[n] = byte(c)
 		n++
@@ -230,16 +238,28 @@ func classify(raw []byte) class {
 		return classHeaders
 	case "metadata", "structureddata", "arguments", "parameters", "messages":
 		return classFree
+	case "":
+		return classOther
 	}
-	if bytes.HasPrefix(name, []byte("credential")) {
+	secret := false
+	switch name[n-1] {
+	case 't':
+		secret = endsIn(name, "secret")
+	case 'n':
+		secret = endsIn(name, "token") || endsIn(name, "authorization")
+	case 'y':
+		secret = endsIn(name, "apikey") || endsIn(name, "privatekey")
+	case 'd':
+		secret = endsIn(name, "password")
+	}
+	if secret || name[0] == 'c' && bytes.HasPrefix(name, []byte("credential")) {
 		return classSecret
 	}
-	for _, end := range [...]string{"secret", "token", "authorization", "apikey", "password", "privatekey"} {
-		if len(name) >= len(end) && string(name[len(name)-len(end):]) == end {
-			return classSecret
-		}
-	}
 	return classOther
+}
+
+func endsIn(name []byte, end string) bool {
+	return len(name) >= len(end) && string(name[len(name)-len(end):]) == end
 }
 
 // comb masks what is not JSON: cut off, or broken in the middle. Where strings begin
@@ -394,6 +414,9 @@ func (m *masker) match(from, to int) {
 // matchAt returns how many bytes at i spell one of our secrets; of several, the longest.
 func (m *masker) matchAt(i, end int) (longest int) {
 	for _, s := range m.needles {
+		if c := m.body[i]; c != s[0] && c != '\\' {
+			continue
+		}
 		at := i
 		for k := 0; k < len(s); k++ {
 			if at >= end {
@@ -477,19 +500,14 @@ func stringEnd(b []byte, i int) int {
 }
 
 func scalarEnd(b []byte, i int) int {
-	for i < len(b) && !isDelimiter(b[i]) {
+	for i < len(b) && !delimiters[b[i]] {
 		i++
 	}
 	return i
 }
 
-func isDelimiter(c byte) bool {
-	switch c {
-	case ',', ':', '[', ']', '{', '}', '"', ' ', '\n', '\t', '\r':
-		return true
-	}
-	return false
-}
+var delimiters = [256]bool{',': true, ':': true, '[': true, ']': true, '{': true, '}': true, '"': true,
+	' ': true, '\n': true, '\t': true, '\r': true}
 
 // valueEnd returns the place behind the value at i, or -1.
 func valueEnd(b []byte, i int) int {

@@ -31,7 +31,8 @@ type Limits struct {
 	String int
 
 	// Number is the most bytes of a number. Default 64: no id and no
-	// time needs more, and arithmetic on long ones is slow.
+	// time needs more, and arithmetic on long ones is slow. true, false and
+	// null are shorter than any sensible limit.
 	Number int
 }
 
@@ -70,48 +71,18 @@ func reasonOf(err error) string {
 	return "unknown"
 }
 
-// scan checks a body in one pass, before anything is decoded from it: one JSON
-// value by RFC 8259, UTF-8 without lone surrogates, no name twice in an
-// object, and within the limits. It builds nothing, and stops where the first
-// limit is passed. Its errors are of type badBody.
+// scan checks a body before anything is decoded from it: one JSON value by RFC
+// 8259, UTF-8 without lone surrogates, no name twice in an object, and within
+// the limits. It builds nothing. Its errors are of type badBody.
 func (l Limits) scan(body []byte) error {
 	l = l.withDefaults()
-	if len(body) > l.Body {
-		return errTooLarge
+	if err := l.measure(body); err != nil {
+		return err
 	}
-	d := jsontext.NewDecoder(bytes.NewBuffer(body))
-	for tokens := 1; tokens == 1 || d.StackDepth() > 0; tokens++ {
-		before := d.InputOffset()
-		t, err := d.ReadToken()
-		if err != nil {
-			return scanError(err, body)
-		}
-		if tokens > l.Tokens {
-			return errTooManyTokens
-		}
-		switch size := int(d.InputOffset() - before); t.Kind() {
-		case '{', '[':
-			if d.StackDepth() > l.Depth {
-				return errTooDeep
-			}
-		case '"':
-			if size > l.String {
-				return errLongString
-			}
-		case '0':
-			if size > l.Number {
-				return errLongNumber
-			}
-		}
+	if jsontext.Value(body).IsValid() {
+		return nil
 	}
-	if len(bytes.Trim(body[d.InputOffset():], " \t\r\n")) > 0 {
-		return errBadJSON
-	}
-	return nil
-}
-
-// scanError translates a parser's error.
-func scanError(err error, body []byte) error {
+	_, err := jsontext.NewDecoder(bytes.NewBuffer(body)).ReadValue()
 	switch {
 	case errors.Is(err, jsontext.ErrDuplicateName):
 		return errDuplicateName
@@ -119,4 +90,46 @@ func scanError(err error, body []byte) error {
 		return errBadText
 	}
 	return errBadJSON
+}
+
+// measure holds a body against the limits. It does not care for grammar, and
+// stops at the first limit: what follows sees no more than the limits say, so
+// it comes before the parser, which keeps all names of an object in memory.
+// Counting by itself is twice as fast as asking the parser for each token.
+func (l Limits) measure(body []byte) error {
+	if len(body) > l.Body {
+		return errTooLarge
+	}
+	depth, tokens := 0, 0
+	for i := 0; i < len(body); {
+		start := i
+		switch c := body[i]; c {
+		case ' ', '\t', '\r', '\n', ',', ':':
+			i++
+			continue
+		case '{', '[':
+			i++
+			if depth++; depth > l.Depth {
+				return errTooDeep
+			}
+		case '}', ']':
+			i++
+			depth--
+		case '"':
+			if i = stringEnd(body, i); i < 0 {
+				return errBadJSON
+			}
+			if i-start > l.String {
+				return errLongString
+			}
+		default:
+			if i = scalarEnd(body, i); i-start > l.Number {
+				return errLongNumber
+			}
+		}
+		if tokens++; tokens > l.Tokens {
+			return errTooManyTokens
+		}
+	}
+	return nil
 }
