@@ -43,9 +43,9 @@ type Record struct {
 	// Read only: Commit ignores it.
 	Age time.Duration
 
-	// Expires is when the record ends, to the second; zero is never. A record past
-	// it is as good as absent to Get, Range and Commit, whether or not the
-	// engine has swept it away yet.
+	// Expires is when the record ends; zero is never. Fractions of a second are
+	// cut off. From then on the record is as good as absent to Get, Range and
+	// Commit, whether or not the engine has swept it away.
 	Expires time.Time
 }
 
@@ -60,11 +60,13 @@ type Record struct {
 // caller reads again.
 type Store interface {
 	// Get returns the records at the keys, in their order; an absent one has
-	// its Key and nothing else.
+	// its Key and nothing else. Each record is whole; several are not one
+	// snapshot.
 	Get(ctx context.Context, keys ...string) ([]Record, error)
 
 	// Range returns up to limit records of one directory whose names come
-	// after the name given ("" is from the start), in byte order of names.
+	// after the name given ("" is from the start), in byte order of names. A
+	// limit of zero or less returns nothing.
 	Range(ctx context.Context, dir, after string, limit int) ([]Record, error)
 
 	// Commit writes all records, each on condition that it is at its Version

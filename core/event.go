@@ -1,0 +1,110 @@
+package core
+
+import (
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// An Event is one message from Interactly, decoded. Everything in it is
+// optional but Type and Call.ID: the documents disagree with each other, so a
+// field that is missing or of an unexpected kind is left zero and never makes
+// an event fail. What is not typed here is in Raw.
+type Event struct {
+	Type     EventType
+	Time     time.Time // when it was sent, or Received where it does not say (docs/events.md#traps)
+	Received time.Time
+
+	// Status is the call's, in our words, whichever place and word the event
+	// has for it.
+	Status Status
+
+	Call      CallInfo
+	Assistant Assistant
+	Phone     Phone
+	Customer  Customer
+	Analysis  Analysis
+	Error     *Failure // of an error; nil in others
+
+	// Raw is the event as it was accepted: secrets are masked, nothing else is
+	// changed.
+	Raw jsontext.Value
+}
+
+// Transcript decodes the conversation that the event carries: all of it, from
+// the start of the call. It is not decoded before, because each
+// conversation-update repeats it.
+func (e Event) Transcript() []Message {
+	return decodeMessages(list(layoutOf(e.Raw).messages.of(e.Raw)))
+}
+
+// A Status is how far a call has come. Words that are not known are kept as
+// they came.
+type Status string
+
+// The statuses, in the order in which a call passes them. A forwarded call is
+// not over; the last two are (docs/events.md#status-update).
+const (
+	StatusInitiated Status = "initiated"
+	StatusQueued    Status = "queued"
+	StatusOngoing   Status = "ongoing"
+	StatusForwarded Status = "forwarded"
+	StatusFinished  Status = "finished"
+	StatusFailed    Status = "failed"
+)
+
+// Terminal reports whether the call is over.
+func (s Status) Terminal() bool { return s.rank() >= StatusFinished.rank() }
+
+// rank orders the statuses; one never gives way to a lower one. A word that is
+// not known is somewhere in the middle of a call. A failure tells more than an
+// end, so it is above it.
+func (s Status) rank() int {
+	switch s {
+	case "":
+		return 0
+	case StatusInitiated:
+		return 1
+	case StatusQueued:
+		return 2
+	case StatusForwarded:
+		return 4
+	case StatusFinished:
+		return 5
+	case StatusFailed:
+		return 6
+	}
+	return 3 // StatusOngoing, and others
+}
+
+// statusWords are the other words for a status that were seen
+// (docs/events.md#status-update).
+var statusWords = map[string]Status{
+	"scheduled": StatusInitiated, "received": StatusInitiated,
+	"trying": StatusQueued, "early-media": StatusQueued, "ringing": StatusQueued, "ready": StatusQueued,
+	"in-progress": StatusOngoing, "processing": StatusOngoing,
+	"forwarding": StatusForwarded,
+	"completed":  StatusFinished, "ended": StatusFinished,
+	"busy": StatusFailed, "no-answer": StatusFailed,
+}
+
+func statusOf(word string) Status {
+	if s, ok := statusWords[word]; ok {
+		return s
+	}
+	return Status(word)
+}
+
+// statusFrom reads the status from its two places, the older one only where the
+// newer is empty. The telephony's own status is another thing and says nothing
+// about it, but for a failure, which may stand in either
+// (docs/events.md#status-update).
+func statusFrom(call, older, telephony string) Status {
+	if statusOf(telephony) == StatusFailed {
+		return StatusFailed
+	}
+	if call == "" {
+		call = older
+	}
+	return statusOf(call)
+}
