@@ -144,7 +144,7 @@ func stringOf(v slog.Value) (string, bool) {
 
 // knownErrors are the errors whose text is constant.
 var knownErrors = []error{
-	ErrStale, ErrNoSecret, ErrWeakSecret, errUnauthenticated, errStaleTimestamp, errHeaderSize,
+	ErrStale, ErrHandler, ErrNoCall, ErrNotBound, errBadRecord, ErrNoSecret, ErrWeakSecret, errUnauthenticated, errStaleTimestamp, errHeaderSize,
 	context.Canceled, context.DeadlineExceeded,
 }
 

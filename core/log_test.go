@@ -157,8 +157,10 @@ func TestAllowlistKeepsTheRules(t *testing.T) {
 }
 
 func TestCallTag(t *testing.T) {
-	a := callTag([]byte("key"), "WC-1")
-	if a != callTag([]byte("key"), "WC-1") || a == callTag([]byte("key"), "WC-2") || a == callTag([]byte("other"), "WC-1") {
+	key, other := Sender{Secrets: ParseSecrets(ours)}, Sender{Secrets: ParseSecrets(older)}
+	k, o := key.logKey(), other.logKey()
+	a := callTag(k[:], "WC-1")
+	if a != callTag(k[:], "WC-1") || a == callTag(k[:], "WC-2") || a == callTag(o[:], "WC-1") {
 		t.Error("a tag depends on the key and the id, and on nothing else")
 	}
 	if !tagPattern.MatchString(a) {

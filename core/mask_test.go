@@ -60,6 +60,8 @@ func TestMask(t *testing.T) {
 		{"a quote inside", `{"server":{"secret":"CAN"ARY","b":1}}}`, `{"server":{"secret":"***","b":1}}}`},
 		{"a secret without quotes", `{"server":{"secret":CANARY ARY,"b":1}}}`, `{"server":{"secret":"***","b":1}}}`},
 		{"an escaped key in what is broken", `{"server":{"\u0073ecret":"CANARY","b":1}}}`, `{"server":{"\u0073ecret":"***","b":1}}}`},
+		{"a quote too many among the headers", `{"headers":{"a":5","b":{"c":1,"d":"}","e":"CANARY"},"f":1}}}`, `{"headers":"***","f":1}}}`},
+		{"our secret in a key", `{"` + ours + `-token":"CANARY",`, `{"***-token":"***",`},
 		{"a text in a text", `"{\"server\":{\"secret\":\"CANARY\"}}`, `"{\"server\":{\"secret\":"***"}}`},
 		{"brackets of the wrong kind", `{"server":{"headers":{"a":"}","b":"CANARY"]},"c":1}`, `{"server":{"headers":"***"},"c":1}`},
 	} {

@@ -200,14 +200,13 @@ func (s *Sender) verifySecret(r *Request, _ time.Time) (string, error) {
 	}
 	hit := -1
 	try := func(got string) {
+		if got == "" { // else an empty secret would match
+			return
+		}
 		sum := sha256.Sum256([]byte(got))
 		for i, k := range s.Secrets {
 			want := sha256.Sum256([]byte(k.reveal()))
-			same := subtle.ConstantTimeCompare(sum[:], want[:])
-			if k.IsZero() {
-				same = 0
-			}
-			hit = subtle.ConstantTimeSelect(same, i, hit)
+			hit = subtle.ConstantTimeSelect(subtle.ConstantTimeCompare(sum[:], want[:]), i, hit)
 		}
 	}
 	for _, name := range names {
@@ -215,9 +214,7 @@ func (s *Sender) verifySecret(r *Request, _ time.Time) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		if got != "" {
-			try(got)
-		}
+		try(got)
 	}
 	auth, err := only(r.Header, "Authorization")
 	if err != nil {
