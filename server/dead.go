@@ -1,0 +1,68 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"github.com/go-json-experiment/json"
+	"time"
+
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/rivertype"
+
+	"github.com/serverurl/serverurl/core"
+)
+
+// A Dead is an event whose delivery failed as often as it was allowed to.
+type Dead struct {
+	ID       int64 // for Redrive
+	Envelope core.Envelope
+	Attempts int
+	Reason   string // of the last failure: a code, never a handler's words
+	Died     time.Time
+}
+
+// Dead returns up to limit dead events, the latest first.
+func (in *Inbox) Dead(ctx context.Context, limit int) ([]Dead, error) {
+	if limit <= 0 {
+		return nil, nil
+	}
+	found, err := in.jobs.JobList(ctx, river.NewJobListParams().Kinds(event{}.Kind()).
+		States(rivertype.JobStateDiscarded).OrderBy(river.JobListOrderByFinalizedAt, river.SortOrderDesc).First(min(limit, 10_000)))
+	if err != nil {
+		return nil, wrap("dead", err)
+	}
+	var dead []Dead
+	for _, job := range found.Jobs {
+		d := Dead{ID: job.ID, Attempts: job.Attempt}
+		var ev event
+		if json.Unmarshal(job.EncodedArgs, &ev) != nil {
+			d.Reason = errUnpackable.Error()
+		} else if d.Envelope, err = unpack(ev); err != nil {
+			d.Reason = errUnpackable.Error()
+		}
+		if n := len(job.Errors); n > 0 && d.Reason == "" {
+			d.Reason = job.Errors[n-1].Error
+		}
+		if job.FinalizedAt != nil {
+			d.Died = job.FinalizedAt.UTC()
+		}
+		dead = append(dead, d)
+	}
+	return dead, nil
+}
+
+// ErrNotDead reports that no dead event has the id.
+var ErrNotDead = errors.New("server: no dead event has this id")
+
+// Redrive delivers a dead event once more. If that fails, it is dead again.
+func (in *Inbox) Redrive(ctx context.Context, id int64) error {
+	job, err := in.jobs.JobGet(ctx, id)
+	if errors.Is(err, river.ErrNotFound) || err == nil && (job.State != rivertype.JobStateDiscarded || job.Kind != event{}.Kind()) {
+		return fmt.Errorf("%w: %d", ErrNotDead, id)
+	}
+	if err == nil {
+		_, err = in.jobs.JobRetry(ctx, id)
+	}
+	return wrap("redrive", err)
+}

@@ -1,0 +1,106 @@
+package server
+
+import (
+	"bytes"
+	"compress/flate"
+	"encoding/binary"
+	"errors"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/serverurl/serverurl/core"
+)
+
+// An event is an envelope as a job. It is opaque to the database, because
+// Postgres' jsonb would change a body's bytes and refuse a NUL in an id, and
+// packed, because bodies are text that repeats itself.
+type event struct {
+	Packed []byte `json:"e"`
+}
+
+// Kind implements river.JobArgs.
+func (event) Kind() string { return "serverurl_event" }
+
+// A header is an envelope without its body.
+type header struct {
+	ID       string         `json:"id"`
+	Received time.Time      `json:"received"`
+	Type     core.EventType `json:"type"`
+	Call     core.CallID    `json:"call,omitempty"`
+}
+
+// Forms of a packed envelope, its first byte. What follows is the length of
+// the header, the header as JSON, and the body.
+const (
+	formPlain    = 0
+	formDeflated = 1
+)
+
+// worthPacking is the size below which packing costs more than it saves.
+const worthPacking = 1 << 10
+
+var errUnpackable = errors.New("server: an envelope in the inbox cannot be read")
+
+var deflaters = sync.Pool{New: func() any {
+	w, err := flate.NewWriter(nil, flate.BestSpeed)
+	if err != nil {
+		panic(err) // the level is a constant
+	}
+	return w
+}}
+
+func pack(e core.Envelope) (event, error) {
+	head, err := json.Marshal(header{ID: e.ID, Received: e.Received.UTC(), Type: e.Type, Call: e.Call})
+	if err != nil {
+		return event{}, errors.New("server: the envelope's header cannot be encoded")
+	}
+	size := 1 + binary.MaxVarintLen32 + len(head) + len(e.Body)
+	form := byte(formPlain)
+	if size > worthPacking {
+		form, size = formDeflated, size/3
+	}
+	b := bytes.NewBuffer(make([]byte, 0, size))
+	b.WriteByte(form)
+	write := func(w io.Writer) {
+		// Writes into memory do not fail.
+		_, _ = w.Write(binary.AppendUvarint(nil, uint64(len(head))))
+		_, _ = w.Write(head)
+		_, _ = w.Write(e.Body)
+	}
+	if form == formPlain {
+		write(b)
+		return event{b.Bytes()}, nil
+	}
+	w := deflaters.Get().(*flate.Writer)
+	defer deflaters.Put(w)
+	w.Reset(b)
+	write(w)
+	if err := w.Close(); err != nil {
+		return event{}, errors.New("server: the envelope cannot be packed")
+	}
+	return event{b.Bytes()}, nil
+}
+
+func unpack(ev event) (core.Envelope, error) {
+	if len(ev.Packed) == 0 || ev.Packed[0] > formDeflated {
+		return core.Envelope{}, errUnpackable
+	}
+	b := ev.Packed[1:]
+	if ev.Packed[0] == formDeflated {
+		var err error
+		if b, err = io.ReadAll(flate.NewReader(bytes.NewReader(b))); err != nil {
+			return core.Envelope{}, errUnpackable
+		}
+	}
+	n, used := binary.Uvarint(b)
+	if used <= 0 || n > uint64(len(b)-used) {
+		return core.Envelope{}, errUnpackable
+	}
+	var h header
+	if err := json.Unmarshal(b[used:used+int(n)], &h); err != nil {
+		return core.Envelope{}, errUnpackable
+	}
+	return core.Envelope{ID: h.ID, Received: h.Received.UTC(), Type: h.Type, Call: h.Call, Body: b[used+int(n):]}, nil
+}
