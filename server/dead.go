@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"github.com/go-json-experiment/json"
 	"time"
 
 	"github.com/riverqueue/river"
@@ -35,11 +34,8 @@ func (in *Inbox) Dead(ctx context.Context, limit int) ([]Dead, error) {
 	var dead []Dead
 	for _, job := range found.Jobs {
 		d := Dead{ID: job.ID, Attempts: job.Attempt}
-		var ev event
-		if json.Unmarshal(job.EncodedArgs, &ev) != nil {
-			d.Reason = errUnpackable.Error()
-		} else if d.Envelope, err = unpack(ev); err != nil {
-			d.Reason = errUnpackable.Error()
+		if d.Envelope, err = unpackArgs(job.EncodedArgs); err != nil {
+			d.Reason = err.Error()
 		}
 		if n := len(job.Errors); n > 0 && d.Reason == "" {
 			d.Reason = job.Errors[n-1].Error

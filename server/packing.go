@@ -104,3 +104,12 @@ func unpack(ev event) (core.Envelope, error) {
 	}
 	return core.Envelope{ID: h.ID, Received: h.Received.UTC(), Type: h.Type, Call: h.Call, Body: b[used+int(n):]}, nil
 }
+
+// unpackArgs reads an envelope from a job's row.
+func unpackArgs(args []byte) (core.Envelope, error) {
+	var ev event
+	if err := json.Unmarshal(args, &ev); err != nil {
+		return core.Envelope{}, errUnpackable
+	}
+	return unpack(ev)
+}
