@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/serverurl/serverurl/simulate"
+)
+
+type demoCommand struct {
+	Addr     string  `help:"The address to listen on; port 0 takes a free one." default:"127.0.0.1:0" placeholder:"HOST:PORT"`
+	Scenario string  `help:"The call to play." default:"booking" placeholder:"NAME"`
+	Speed    float64 `help:"Faster than a real call by this factor." default:"4" placeholder:"X"`
+	Data     string  `help:"Keep the data in this folder. Default: a new one that is removed at the end." placeholder:"DIR" type:"path"`
+	Exit     bool    `help:"Stop after the call."`
+}
+
+func (*demoCommand) Help() string {
+	return `Needs nothing but Go: no account, no tunnel, no phone.
+
+Examples:
+  serverurl demo
+  serverurl demo --scenario barge-in --speed 1`
+}
+
+func (c *demoCommand) Run(ctx context.Context, t *terminal) error {
+	s, err := simulate.Load(c.Scenario)
+	if err != nil {
+		return usageError{err}
+	}
+	if c.Speed <= 0 {
+		return usageError{fmt.Errorf("--speed must be more than 0")}
+	}
+	if c.Data == "" {
+		if c.Data, err = os.MkdirTemp("", "serverurl-demo-"); err != nil {
+			return fmt.Errorf("no room for the demo's data: %w", err)
+		}
+		defer os.RemoveAll(c.Data)
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	dev := devCommand{databaseFlags: databaseFlags{Data: c.Data}, Addr: c.Addr}
+	if err := dev.create(); err != nil {
+		return err
+	}
+	ready, served := make(chan string, 1), make(chan error, 1)
+	go func() { served <- dev.serve(ctx, t, func(url string) { ready <- url }) }()
+	var url string
+	select {
+	case url = <-ready:
+	case err := <-served:
+		return err
+	}
+	played := c.play(ctx, t, url, dev.databaseFlags, s)
+	if c.Exit || played != nil {
+		stop()
+	} else {
+		fmt.Fprintf(t.out, "\nThe backend goes on at %s. Try in another terminal:\n\n"+
+			"  go run ./cmd/serverurl call barge-in --to %s\n"+
+			"  go run ./cmd/serverurl calls --data %s\n\n"+
+			"Its tools are in app/app.go. Ctrl-C stops it.\n", url, url, c.Data)
+	}
+	if err := <-served; err != nil {
+		return err
+	}
+	return played
+}
+
+// play plays the call, and shows what the backend knows of it then.
+func (c *demoCommand) play(ctx context.Context, t *terminal, url string, data databaseFlags, s simulate.Scenario) error {
+	fmt.Fprintf(t.out, "listening on %s\n\nA call is played at it, %g times as fast as in life: %s\n\n", url, c.Speed, s.About)
+	db, err := data.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	o := simulate.Options{URL: url, Speed: c.Speed, CallInURL: true, State: stateOf(db.Store()), OnStep: show(t)}
+	r, err := simulate.Run(ctx, o, s)
+	if err != nil {
+		return nil // it was stopped
+	}
+	for _, f := range r.Failures {
+		fmt.Fprintf(t.out, "%s %s\n", t.mark(false), f)
+	}
+	if !r.OK() {
+		return errFailed
+	}
+	fmt.Fprintf(t.out, "\n%s This is what the backend knows of it now:\n\n", t.mark(true))
+	return (&callsCommand{ID: r.Call}).one(ctx, t, db.Store())
+}

@@ -1,0 +1,102 @@
+// Command serverurl runs a backend on this machine and plays calls at it.
+//
+//	serverurl demo                     start the backend, play a call at it, show it
+//	serverurl dev                      start the backend for development
+//	serverurl call booking --to URL    play whole calls, as Interactly does
+//	serverurl send hang --to URL       post one event
+//	serverurl calls                    the calls, and all that is known of one
+//	serverurl replay ID --to URL       send recorded events again
+//	serverurl tools                    the tools, as Interactly's API takes them
+//
+// It exits 0, or 1 when something failed, or 2 when it was not understood.
+// Errors are one line that says what to do.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+	"golang.org/x/term"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// commands are what can be typed.
+type commands struct {
+	Demo   demoCommand   `cmd:"" help:"Start the backend, play a call at it, show it, and leave it running."`
+	Dev    devCommand    `cmd:"" help:"Start the backend for development, on this machine only."`
+	Call   callCommand   `cmd:"" help:"Play whole calls at a server URL, as Interactly does."`
+	Send   sendCommand   `cmd:"" help:"Post one event, and show the reply."`
+	Replay replayCommand `cmd:"" help:"Send recorded events again, and show what changed in the replies."`
+	Calls  callsCommand  `cmd:"" help:"List the calls, or show all that is known of one."`
+	Tools  toolsCommand  `cmd:"" help:"Show the tools, in the form that Interactly's API takes."`
+}
+
+// terminal is where a command writes.
+type terminal struct {
+	out, err io.Writer
+	live     bool // out is a screen: colours and progress
+}
+
+// errFailed ends a command that has said already what failed.
+var errFailed = errors.New("failed")
+
+// A usageError is one that the user mends by typing something else.
+type usageError struct{ error }
+
+// run is the program: everything it does follows from its arguments.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	t := &terminal{out: stdout, err: stderr}
+	if f, ok := stdout.(*os.File); ok {
+		t.live = term.IsTerminal(int(f.Fd())) && os.Getenv("NO_COLOR") == ""
+	}
+	exit := -1
+	var c commands
+	parser, err := kong.New(&c,
+		kong.Name("serverurl"),
+		kong.Description("The backend of a voice assistant, on this machine."),
+		kong.UsageOnError(),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(code int) { exit = code }),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Bind(t),
+	)
+	if err != nil {
+		fmt.Fprintln(stderr, "serverurl:", err)
+		return 1
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	parsed, err := parser.Parse(args)
+	if exit >= 0 { // help was asked for
+		return exit
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "serverurl: %v\n  try: serverurl --help\n", err)
+		return 2
+	}
+	err = parsed.Run()
+	switch usage := (usageError{}); {
+	case err == nil:
+		return 0
+	case errors.Is(err, errFailed):
+		return 1
+	case errors.As(err, &usage):
+		fmt.Fprintln(stderr, "serverurl:", err)
+		return 2
+	}
+	fmt.Fprintln(stderr, "serverurl:", err)
+	return 1
+}

@@ -1,0 +1,26 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/simulate"
+)
+
+// targetFlags say which server is meant.
+type targetFlags struct {
+	To     string `help:"The server URL's root." required:"" placeholder:"URL"`
+	Secret string `help:"What the sender proves itself with." env:"SERVERURL_SECRET" placeholder:"SECRET"`
+}
+
+// stateOf reads for the simulator what the backend's store knows of a call.
+func stateOf(s core.Store) func(context.Context, string) (simulate.State, bool, error) {
+	return func(ctx context.Context, id string) (simulate.State, bool, error) {
+		c, err := core.ReadCall(ctx, s, core.CallID(id))
+		if errors.Is(err, core.ErrNoCall) {
+			return simulate.State{}, false, nil
+		}
+		return simulate.State{Status: string(c.Status), Messages: len(c.Transcript), Ended: c.Ended, Report: c.Report != nil}, true, err
+	}
+}

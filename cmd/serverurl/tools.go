@@ -1,0 +1,43 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/serverurl/serverurl/app"
+)
+
+type toolsCommand struct {
+	JSON bool   `help:"As JSON: a list of what to post to Interactly's API, one by one."`
+	URL  string `help:"The root of the server that the tools will be at." default:"https://YOUR-SERVER" placeholder:"URL"`
+}
+
+func (*toolsCommand) Help() string {
+	return `Examples:
+  serverurl tools
+  serverurl tools --json --url https://desk.example.com`
+}
+
+func (c *toolsCommand) Run(t *terminal) error {
+	defs := app.New().Definitions(strings.TrimRight(c.URL, "/"))
+	if c.JSON {
+		return writeJSON(t, defs)
+	}
+	for _, d := range defs {
+		fmt.Fprintf(t.out, "%-20s %s\n%-20s %s\n", d.Function.Name, d.Function.Description, "", d.Server.URL)
+	}
+	return nil
+}
+
+// writeJSON writes v for other programs, and for people who look at it.
+func writeJSON(t *terminal, v any) error {
+	b, err := json.Marshal(v, jsontext.WithIndent("  "), json.Deterministic(true))
+	if err != nil {
+		return fmt.Errorf("cannot be written as JSON: %w", err)
+	}
+	_, err = fmt.Fprintf(t.out, "%s\n", b)
+	return err
+}

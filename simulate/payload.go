@@ -1,0 +1,320 @@
+package simulate
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// object is a JSON object of a payload.
+type object = map[string]any
+
+// A call is the sender's side of a call: what Interactly would know of it.
+type call struct {
+	rand      *rand.Rand
+	id        string
+	web       bool
+	direction string
+	user      string // number, or web- and a name
+	vars      map[string]string
+	metadata  map[string]any
+	secret    string
+
+	start    time.Time
+	now      time.Time // the call's own clock: it goes on also when it is played fast
+	status   string
+	by       string
+	messages []object
+	turns    int // of the caller
+	skipped  int
+}
+
+const (
+	teamID      = "68a41f0c9b7e2d5513c0aa71"
+	assistantID = "69b2d7e4f0a1c83b5e6d9f02"
+	deskNumber  = "+14155550100"
+)
+
+// newCall makes up a caller with a day and a time of their own, so that calls
+// may be played side by side and again and again.
+func newCall(s Scenario, o Options, seed uint64, r *rand.Rand, now time.Time) *call {
+	c := &call{rand: r, web: s.Call.Type == "web", direction: s.Call.Direction, metadata: s.Call.Metadata, secret: o.Secret, start: now, now: now}
+	if c.direction == "" {
+		c.direction = "inbound"
+	}
+	first := []string{"Sam", "Ana", "Lee", "Kim", "Max", "Zoë", "Ivo", "Mia"}[r.IntN(8)]
+	last := []string{"Rivera", "Lima", "Okafor", "Novak", "Haddad", "O'Hara"}[r.IntN(6)]
+	// Seeds of a run follow each other, so no two of its calls want the same
+	// time. The first day is a Monday.
+	n := seed % (200 * 52 * 5 * 11)
+	slot, weekday, week := 9*60+45*int(n%11), int(n/11%5), int(n/55)
+	day := time.Date(2035, 1, 1, 0, 0, 0, 0, time.UTC).AddDate(0, 0, 7*week+weekday)
+	c.vars = map[string]string{
+		"name": first + " " + last, "phone": fmt.Sprintf("+1555%07d", r.IntN(10_000_000)),
+		"date": day.Format(time.DateOnly), "time": fmt.Sprintf("%02d:%02d", slot/60, slot%60),
+	}
+	c.user = c.vars["phone"]
+	switch {
+	case c.web:
+		c.id, c.user = "WC-"+uuid(r), "web-"+c.vars["name"]
+	case c.direction == "outbound":
+		c.id = "CC-" + uuid(r)
+	default:
+		c.id = "CA" + hex(r, 32)
+	}
+	c.vars["call"] = c.id
+	return c
+}
+
+func hex(r *rand.Rand, n int) string {
+	var b strings.Builder
+	for range n {
+		b.WriteByte("0123456789abcdef"[r.IntN(16)])
+	}
+	return b.String()
+}
+
+func uuid(r *rand.Rand) string {
+	return hex(r, 8) + "-" + hex(r, 4) + "-4" + hex(r, 3) + "-a" + hex(r, 3) + "-" + hex(r, 12)
+}
+
+// callObject is message.call as it is while the call goes on.
+func (c *call) callObject() object {
+	meta := c.metadata
+	if meta == nil {
+		meta = object{}
+	}
+	assistant, kind := deskNumber, "phone"
+	if c.web {
+		assistant, kind = assistantID, "web"
+	}
+	telephony, reason := "in-progress", "Call is in progress"
+	switch c.status {
+	case "initiated":
+		telephony, reason = "", ""
+	case "finished":
+		telephony, reason = "completed", "Call is completed"
+	case "failed":
+		telephony, reason = "failed", "Concurrency limit"
+	}
+	o := object{
+		"id": c.id, "teamId": teamID, "assistantId": assistantID, "callType": kind, "direction": c.direction,
+		"startAt": iso(c.start), "userNumber": c.user, "assistantNumber": assistant,
+		"status": c.status, "phoneCallStatus": telephony, "phoneCallStatusReason": reason,
+		"callEndTriggerBy": c.by, "assistantCallDuration": 0,
+		"analysis":           object{"summary": "", "successEvaluation": ""},
+		"recording":          object{"s3Bucket": "", "path": ""},
+		"assistantOverrides": object{"dynamicVariables": object{"clinic_name": "Bright Smile Dental"}, "variablesValidations": object{"clinic_name": "none"}},
+		"metadata":           meta,
+	}
+	if c.status == "initiated" {
+		o["direction"], o["endAt"], o["cost"], o["metrics"] = "", nil, nil, object{}
+	}
+	if c.status == "finished" {
+		o["assistantCallDuration"] = c.now.Sub(c.start).Milliseconds()
+	}
+	return o
+}
+
+// assistantObject is the whole configuration, our secret and all, or the short
+// form that later events have.
+func (c *call) assistantObject(whole bool) object {
+	o := object{"_id": assistantID, "name": "Bright Smile Dental - front desk", "assistantProvider": "openai", "assistantModel": "gpt-4.1"}
+	if !whole {
+		return o
+	}
+	step := func() object {
+		return object{"enabled": true, "prompt": "Say what happened.", "provider": "", "model": "", "timeoutInSecs": 30}
+	}
+	for k, v := range (object{
+		"welcomeMessage": "Thanks for calling Bright Smile Dental, how can I help?", "welcomeMessageMode": "automatic",
+		"welcomeMessageInterruptionsEnabled": false, "endCallMessage": "", "endCallToolDescription": "", "endCallPhrases": []string{"Goodbye"},
+		"bargeInEnabled": true, "callForwardData": []any{}, "assistantKnowledgeBaseIds": []any{}, "assistantToolIds": []string{"69b2d8110c5fae77d3419b60"},
+		"assistantLLMUrl": "", "assistantSystemPrompt": "You schedule dental visits. Today is {{date}}.", "assistantTemperature": 0, "assistantMaxTokens": 256,
+		"assistantResponseSplitter": "", "assistantBackchannelingEnabled": false,
+		"assistantAnalysis": object{"summary": step(), "successEvaluation": step(), "structuredData": step(), "callbackUrl": "http://internal.invalid/analysis"},
+		"assistantServer": object{
+			"enabled": true, "url": "https://hooks.example.com/events", "timeoutSeconds": 20, "secret": c.secret,
+			"headers":  object{"Authorization": "Bearer " + c.secret},
+			"messages": []string{"status-update", "conversation-update", "end-of-call-report", "hang", "error"},
+		},
+		"config": object{"speech": object{
+			"stt":     object{"vendor": "deepgram", "language": "en-US", "languages": []string{"en-US", "es"}, "interim": true, "hints": []any{}},
+			"ttsData": []object{{"vendor": "eleven-labs", "language": "en-US", "voice": "EXAMPLEVOICEID", "default": true, "config": object{"seed": nil, "speed": 1}}},
+		}},
+	}) {
+		o[k] = v
+	}
+	return o
+}
+
+// event is a body: the envelope, and what all events have.
+func (c *call) event(kind string, with object) object {
+	provider := "twilio"
+	if c.web {
+		provider = ""
+	}
+	m := object{
+		"timestamp": c.now.UnixMilli(), "type": kind, "call": c.callObject(), "assistant": c.assistantObject(false),
+		"phone": object{"provider": object{"name": provider}}, "customer": object{"number": c.user}, "analysis": object{},
+	}
+	for k, v := range with {
+		m[k] = v
+	}
+	return object{"message": m}
+}
+
+func (c *call) statusUpdate(status, by string) object {
+	if status == "ongoing" {
+		c.start = c.now // rewritten when the call is answered
+	}
+	c.status, c.by = status, by
+	return c.event("status-update", object{"assistant": c.assistantObject(status == "queued" || status == "initiated")})
+}
+
+// say adds a message of the assistant's. It answers the caller's last.
+func (c *call) say(text string) object {
+	id := "welcome-1"
+	if c.turns > 0 {
+		id = fmt.Sprintf("user-%d-%s-%d", c.turns, letters(c.rand, 10), c.now.UnixMilli())
+	} else if len(c.messages) > 0 {
+		id = fmt.Sprintf("welcome-%d", len(c.messages)+1)
+	}
+	c.messages = append(c.messages, object{"messageId": id, "role": "assistant", "text": text, "timestamp": c.now.UnixMilli(), "metrics": object{
+		"timeline": object{"totalElapsedTimeMs": c.elapsed()}, "audio": object{"totalAudioReceivedMs": c.elapsed() + 14},
+		"llm": object{"timestampMs": c.now.UnixMilli() - 311, "queueLatencyMs": 3, "responseLatencyMs": 900 + c.rand.IntN(900)},
+		"tts": object{"audioDurationMs": 60 * len(text), "queueLatencyMs": 1, "generationTimeMs": 309, "isCachePlaying": false}, "interactlyPlayer": object{"waitTimeMs": 309},
+	}})
+	return c.conversation()
+}
+
+// hear adds a message of the caller's; skipped is what it kept the assistant
+// from saying.
+func (c *call) hear(text, skipped string) object {
+	c.turns++
+	missed := []object{}
+	if skipped != "" {
+		c.skipped++
+		missed = append(missed, object{"messageId": fmt.Sprintf("user-%d-%s-%d", c.turns-1, letters(c.rand, 10), c.now.UnixMilli()), "role": "assistant", "text": skipped, "timestamp": c.now.UnixMilli()})
+	}
+	c.messages = append(c.messages, object{"messageId": fmt.Sprintf("user-%d", c.turns), "role": "user", "text": text, "timestamp": c.now.UnixMilli(), "metrics": object{
+		"timeline":      object{"offsetFromPreviousTurnMs": 6260, "totalElapsedTimeMs": c.elapsed()},
+		"audio":         object{"delayedPacketsPerTurnCount": 2, "delayedPacketsCumulativeCount": -1, "lostPacketsCumulativeCount": 0, "audioDelayPerTurnMs": 21, "audioDelayCumulativeMs": -12, "offsetFromPreviousTurnMs": 6239, "totalAudioReceivedMs": c.elapsed() - 12},
+		"stt":           object{"timestampMs": c.now.UnixMilli() - 1000, "startOffsetMs": c.elapsed() - 2150, "endOffsetMs": c.elapsed(), "durationMs": 2150, "vadMs": 480, "relativeLatencyMs": -305, "confidence": 0.9312},
+		"interactlyEOU": object{"turnDetectionTimeMs": 1000, "queueLatencyMs": 0},
+	}, "skippedAssistantMessages": missed})
+	return c.conversation()
+}
+
+// conversation is a conversation-update: everything said since the start. Its
+// time was seen to be older than its newest message.
+func (c *call) conversation() object {
+	e := c.event("conversation-update", object{"messages": c.snapshot()})
+	e["message"].(object)["timestamp"] = c.now.Add(-2 * time.Second).UnixMilli()
+	return e
+}
+
+func (c *call) snapshot() []object { return append([]object{}, c.messages...) }
+
+func (c *call) hang() object {
+	e := c.event("hang", object{"messages": c.snapshot()})
+	e["message"].(object)["call"].(object)["assistantCallDuration"] = c.elapsed()
+	return e
+}
+
+func (c *call) failure(f ErrorStep) object {
+	return c.event("error", object{"messages": c.snapshot(), "error": object{
+		"type": f.Type, "code": f.Code, "message": f.Message, "provider": f.Provider, "retryable": f.Type == "llm_error",
+		"details": object{"limit_type": "requests_per_minute", "current_usage": 131, "limit": 120},
+	}})
+}
+
+func (c *call) report(r ReportStep) object {
+	if c.status != "failed" {
+		c.status = "finished"
+	}
+	said := make([]object, len(c.messages)) // the report's messages come without metrics
+	for i, m := range c.messages {
+		said[i] = object{"messageId": m["messageId"], "role": m["role"], "text": m["text"], "timestamp": m["timestamp"]}
+	}
+	data := r.Data
+	if data == nil {
+		data = object{}
+	}
+	e := c.event("end-of-call-report", object{
+		"messages": said, "assistant": object{"_id": assistantID, "name": "Bright Smile Dental - front desk"},
+		"analysis": object{"summary": r.Summary, "successEvaluation": r.Success, "structuredData": data, "outcome": r.Outcome},
+	})
+	seconds := c.now.Sub(c.start).Seconds()
+	o := e["message"].(object)["call"].(object)
+	o["endAt"] = iso(c.now)
+	o["assistantCallDuration"] = c.elapsed()
+	o["analysis"] = object{"summary": "", "successEvaluation": "", "guardrails": "DISABLED"}
+	o["recording"] = object{"s3Bucket": "example-us-recordings", "path": teamID + "/" + c.id + ".mp3"}
+	o["cost"] = object{"analysis": object{"total": 0}, "callDuration": seconds, "ttsGenCharsTotal": 181, "inputTokensTotal": 1934, "outputTokensTotal": 88,
+		"interactlyCost": 0.000166 * seconds, "phoneCost": 0.0165, "ttsVendorCost": 0.01629, "sttVendorCost": 0.006756, "llmVendorCost": 0.004572, "totalCost": 0.000166*seconds + 0.044118}
+	o["metrics"] = object{"callStats": object{
+		"turns":      object{"user": c.turns, "bot": len(c.messages) - c.turns, "played": len(c.messages) - c.turns, "interrupted": c.skipped, "skipped": c.skipped},
+		"turnsStats": object{"userTurns": []object{{"start": 4310, "end": 6460, "messageId": "user-1"}}, "botTurns": []object{{"start": 231, "end": 3041, "interrupted": false, "playedDuration": 2.81, "audioDuration": 2.81, "userMessageId": "welcome-1", "stopSpeakingReason": nil}}, "botResponseTime": []int{2180}, "bargeInCount": c.skipped, "bargeInTimeAvg": 410},
+		"llmStats":   object{"responseCount": 3, "responseLatencyTotal": 5107.2, "responseLatencyAvg": 1702.4, "errors": 0, "hangups": 0, "responseTimeDistribution": object{"0": 0, "1500": 3}},
+		"sttStats":   object{"responseCount": 3, "responseLatencyAvg": -304.1, "confidenceAvg": 0.9544, "confidenceDistribution": object{"0.9": 3}},
+	}}
+	return e
+}
+
+func (c *call) elapsed() int64 { return c.now.Sub(c.start).Milliseconds() }
+
+func letters(r *rand.Rand, n int) string {
+	var b strings.Builder
+	for range n {
+		b.WriteByte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"[r.IntN(62)])
+	}
+	return b.String()
+}
+
+func iso(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
+
+// legacy turns an event into the older shape: the status beside the call, the
+// messages inside of it, times as text, and no time of its own.
+func legacy(e object) object {
+	m := e["message"].(object)
+	old := m["call"].(object)
+	o := object{}
+	for k, v := range old {
+		o[k] = v
+	}
+	out := object{"type": m["type"], "call": o}
+	for _, k := range []string{"error", "analysis"} {
+		if v, ok := m[k]; ok {
+			out[k] = v
+		}
+	}
+	if m["type"] == "status-update" {
+		out["status"] = o["status"]
+		if o["status"] == "finished" {
+			out["status"] = "completed"
+		}
+	}
+	if said, ok := m["messages"].([]object); ok {
+		var list []object
+		for _, s := range said {
+			when, _ := s["timestamp"].(int64)
+			list = append(list, object{"messageId": s["messageId"], "role": s["role"], "text": s["text"], "timestamp": iso(time.UnixMilli(when))})
+		}
+		o["messages"] = list
+	}
+	o["monitor"] = object{"controlUrl": "https://control.example.com/calls/v1/conversations/" + fmt.Sprint(o["id"]) + "/control"}
+	return object{"message": out}
+}
+
+func encode(v any) []byte {
+	b, err := json.Marshal(v, json.Deterministic(true), json.FormatNilSliceAsNull(false), jsontext.AllowInvalidUTF8(true))
+	if err != nil {
+		panic("simulate: payload cannot be encoded") // it is made here
+	}
+	return b
+}
