@@ -347,6 +347,35 @@ func TestEventsAreKeptWhole(t *testing.T) {
 	}
 }
 
+// The older shapes: no time, messages inside the call. Nothing but the
+// messages differs, so the second event is kept as being like the first.
+func TestOlderShapes(t *testing.T) {
+	b := newBackend(t, nil)
+	sent := make([]string, 3)
+	for i := range sent {
+		sent[i] = `{"message":{"type":"conversation-update","call":{"id":"` + callID + `","status":"ongoing","messages":[` + strings.Join(messages(0, i+1), ",") + `]}}}`
+		b.event(sent[i])
+		b.deliver()
+	}
+	b.event(`{"message":{"type":"status-update","status":"completed","call":{"id":"` + callID + `"}}}`)
+	b.deliver()
+	c := b.read(callID)
+	equal(t, "transcript", texts(c.Transcript), []string{"line 0", "line 1", "line 2"})
+	if c.Status != core.StatusFinished {
+		t.Errorf("status %q", c.Status)
+	}
+	i := 0
+	for r, err := range core.ReadEvents(t.Context(), b.store, callID) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i < len(sent) && string(r.Body) != sent[i] {
+			t.Errorf("event %d:\ngot  %s\nsent %s", i, r.Body, sent[i])
+		}
+		i++
+	}
+}
+
 // E13: what is stored of a call grows with what was said, not with its square.
 func TestLongCallIsStoredOnce(t *testing.T) {
 	b := newBackend(t, nil)

@@ -10,7 +10,13 @@ import (
 // A span is a value's place in a body.
 type span struct{ from, to int }
 
-func (s span) of(body []byte) []byte { return body[s.from:s.to] }
+// of returns the value, nil for an empty span.
+func (s span) of(body []byte) []byte {
+	if s.from == s.to {
+		return nil
+	}
+	return body[s.from:s.to]
+}
 
 // A layout is where in an event's body the parts are that the log keeps apart.
 type layout struct {

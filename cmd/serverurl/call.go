@@ -123,11 +123,21 @@ func progress(t *terminal, r simulate.Result, n, total, failed int) {
 		fmt.Fprint(t.out, "\r\x1b[K")
 	}
 	fmt.Fprintf(t.out, "%s %-14s %s\n", t.mark(r.OK()), r.Scenario, r.Call)
-	for _, f := range r.Failures {
-		fmt.Fprintf(t.out, "     %s\n", f)
-	}
+	failures(t, r)
 	if !r.OK() {
 		fmt.Fprintf(t.out, "     to play it again: --seed %d --calls 1\n", r.Seed)
+	}
+}
+
+// failures prints the first of them; the others are mostly the same.
+func failures(t *terminal, r simulate.Result) {
+	const most = 8
+	for i, f := range r.Failures {
+		if i == most {
+			fmt.Fprintf(t.out, "     and %d more; --json has them all\n", len(r.Failures)-most)
+			return
+		}
+		fmt.Fprintf(t.out, "     %s\n", f)
 	}
 }
 
@@ -141,9 +151,7 @@ func summarize(t *terminal, results []simulate.Result, failed int, took time.Dur
 		}
 	}
 	if len(results) == 1 {
-		for _, f := range results[0].Failures {
-			fmt.Fprintf(t.out, "     %s\n", f)
-		}
+		failures(t, results[0])
 	}
 	fmt.Fprintf(t.out, "%s %d of %d calls as expected, in %.1fs\n", t.mark(failed == 0), len(results)-failed, len(results), took.Seconds())
 	fmt.Fprintf(t.out, "     %s\n     %s\n", times("events answered", events), times("tools answered", tools))
