@@ -32,6 +32,7 @@ type Database struct {
 	// SQLite. One connection writes: whoever wants to waits in a fair queue in
 	// this process and not in the file's lock, which is a lottery.
 	write, read *sql.DB
+	gate        chan struct{}
 
 	// Postgres. One pool for the store and the inbox.
 	pool     *pgxpool.Pool
@@ -68,7 +69,12 @@ func OpenDatabase(ctx context.Context, url string) (*Database, error) {
 }
 
 // Store returns the records of the database.
-func (db *Database) Store() core.Store { return db.store }
+func (db *Database) Store() core.Store {
+	if db.pool == nil {
+		return gated{db.store, db.gate}
+	}
+	return db.store
+}
 
 // Warnings returns settings of the database that break a promise, a line each.
 func (db *Database) Warnings() []string { return db.warnings }
@@ -97,7 +103,7 @@ func openSQLite(ctx context.Context, path string) (_ *Database, err error) {
 		return nil, err
 	}
 	dsn := sqlstore.SQLiteDSN(path)
-	db := new(Database)
+	db := &Database{gate: make(chan struct{}, storeCommits)}
 	if db.write, err = sql.Open("sqlite", dsn.Write); err != nil {
 		return nil, wrap("open", err)
 	}
@@ -122,15 +128,16 @@ func openSQLite(ctx context.Context, path string) (_ *Database, err error) {
 	if existed {
 		check, cancel := context.WithTimeout(ctx, checkTime)
 		err := sqlstore.QuickCheck(check, db.write)
+		interrupted := check.Err() != nil
 		cancel()
-		if err != nil && check.Err() == nil {
+		if err != nil && !interrupted {
 			return nil, sqliteTrouble(path, err)
 		}
 	}
 	if err := untilFree(ctx, func() error { return db.store.Migrate(ctx) }); err != nil {
 		return nil, sqliteTrouble(path, err)
 	}
-	if err := untilFree(ctx, func() error { return db.migrateRiverSQLite(ctx) }); err != nil {
+	if err := untilFree(ctx, func() error { return wrap("migrate the inbox", db.migrateRiverSQLite(ctx)) }); err != nil {
 		return nil, sqliteTrouble(path, err)
 	}
 	return db, nil
@@ -167,7 +174,7 @@ func sqliteTrouble(path string, err error) error {
 			return fmt.Errorf("server: %q cannot be written: make the file and its directory writable for this user", path)
 		}
 	}
-	return fmt.Errorf("server: database %q: %w", path, wrap("open", err))
+	return fmt.Errorf("server: database %q: %w", path, err)
 }
 
 func (db *Database) migrateRiverSQLite(ctx context.Context) error {

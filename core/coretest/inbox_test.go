@@ -1,0 +1,202 @@
+package coretest
+
+import (
+	"bytes"
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/serverurl/serverurl/core"
+)
+
+// A memoryInbox is an inbox for tests of the suite. Its faults are those that
+// we have seen in an inbox, or can think of.
+type memoryInbox struct {
+	ctx     context.Context
+	deliver Deliver
+	wg      sync.WaitGroup
+
+	// Faults. change sees an envelope on its way in, and may drop it.
+	change     func(core.Envelope) (core.Envelope, bool)
+	once       bool // delivers once, whatever comes of it
+	shares     bool // delivers the same slice again
+	noDeadline bool
+	splits     bool // stores a Put one by one
+	deaf       bool // to the context
+	inOrder    bool // starts no delivery before the one before it succeeded
+
+	mu   sync.Mutex
+	dead map[string]bool
+	line sync.Mutex
+}
+
+func (in *memoryInbox) Put(ctx context.Context, es ...core.Envelope) error {
+	if ctx.Err() != nil && !in.deaf && !in.splits {
+		return ctx.Err()
+	}
+	for i, e := range es {
+		if in.splits && (ctx.Err() != nil || i == len(es)-1 && len(es) > 1) {
+			break
+		}
+		e.Body = bytes.Clone(e.Body)
+		if in.change != nil {
+			var ok bool
+			if e, ok = in.change(e); !ok {
+				continue
+			}
+		}
+		in.wg.Go(func() { in.repeat(e) })
+	}
+	return nil
+}
+
+func (in *memoryInbox) repeat(e core.Envelope) {
+	if in.inOrder {
+		in.line.Lock()
+		defer in.line.Unlock()
+	}
+	for try := 0; in.ctx.Err() == nil; try++ {
+		if in.try(e) {
+			return
+		}
+		if in.once || try == 5 && !in.inOrder {
+			in.mu.Lock()
+			in.dead[e.ID] = true
+			in.mu.Unlock()
+			return
+		}
+		time.Sleep(100 * time.Microsecond)
+	}
+}
+
+func (in *memoryInbox) try(e core.Envelope) (done bool) {
+	defer func() { _ = recover() }()
+	ctx := in.ctx
+	if !in.noDeadline {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Minute)
+		defer cancel()
+	}
+	if !in.shares {
+		e.Body = bytes.Clone(e.Body)
+	}
+	e.Received = e.Received.UTC()
+	return in.deliver(ctx, e) == nil
+}
+
+func (in *memoryInbox) start(t *testing.T, d Deliver) *memoryInbox {
+	ctx, cancel := context.WithCancel(context.Background())
+	in.ctx, in.deliver, in.dead = ctx, d, map[string]bool{}
+	t.Cleanup(func() { cancel(); in.wg.Wait() })
+	return in
+}
+
+func deadOf(_ context.Context, in core.Inbox) ([]string, error) {
+	m := in.(*memoryInbox)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Collect(maps.Keys(m.dead)), nil
+}
+
+func TestMemoryInbox(t *testing.T) {
+	Inbox(t, InboxTraits{Dead: deadOf, Wait: 10 * time.Second}, func(t *testing.T, d Deliver) core.Inbox {
+		return new(memoryInbox).start(t, d)
+	})
+}
+
+// changed is a fault that changes the body of every envelope.
+func changed(f func([]byte) []byte) func(core.Envelope) (core.Envelope, bool) {
+	return func(e core.Envelope) (core.Envelope, bool) {
+		e.Body = f(e.Body)
+		return e, true
+	}
+}
+
+// TestInboxFindsFaults is the control of the suite: each fault breaks the cases
+// named beside it.
+func TestInboxFindsFaults(t *testing.T) {
+	count := 0
+	for name, f := range map[string]struct {
+		found string // cases that must fail
+		make  func() *memoryInbox
+	}{
+		"loses one of ten": {"ManyAtOnce", func() *memoryInbox {
+			var mu sync.Mutex
+			return &memoryInbox{change: func(e core.Envelope) (core.Envelope, bool) {
+				mu.Lock()
+				defer mu.Unlock()
+				count++
+				return e, count%10 != 0
+			}}
+		}},
+		"body as JSON": {"BodiesAreExact", func() *memoryInbox {
+			return &memoryInbox{change: changed(func(b []byte) []byte {
+				var v any
+				if json.Unmarshal(b, &v) != nil {
+					return b
+				}
+				b, _ = json.Marshal(v)
+				return b
+			})}
+		}},
+		"body as XML": {"BodiesAreExact", func() *memoryInbox {
+			return &memoryInbox{change: changed(func(b []byte) []byte {
+				return bytes.ReplaceAll(b, []byte("\uffff"), []byte("\ufffd"))
+			})}
+		}},
+		"cut at 256 kB": {"LargestBody BodiesAreExact", func() *memoryInbox {
+			return &memoryInbox{change: changed(func(b []byte) []byte { return b[:min(len(b), 256<<10)] })}
+		}},
+		"ids as C strings": {"OddIDs", func() *memoryInbox {
+			return &memoryInbox{change: func(e core.Envelope) (core.Envelope, bool) {
+				id, _, _ := strings.Cut(string(e.Call), "\x00")
+				e.Call = core.CallID(id)
+				return e, true
+			}}
+		}},
+		"seconds only": {"Arrives", func() *memoryInbox {
+			return &memoryInbox{change: func(e core.Envelope) (core.Envelope, bool) {
+				e.Received = e.Received.Truncate(time.Second)
+				return e, true
+			}}
+		}},
+		"once":             {"FailureIsRepeated PanicIsRepeated DeliveryOwnsBody", func() *memoryInbox { return &memoryInbox{once: true} }},
+		"shares the body":  {"DeliveryOwnsBody", func() *memoryInbox { return &memoryInbox{shares: true} }},
+		"no deadline":      {"DeliveryHasDeadline", func() *memoryInbox { return &memoryInbox{noDeadline: true} }},
+		"one by one":       {"SeveralAtOnce AllOrNone", func() *memoryInbox { return &memoryInbox{splits: true} }},
+		"deaf":             {"CancelledPut", func() *memoryInbox { return &memoryInbox{deaf: true} }},
+		"in order":         {"PoisonBlocksNobody TheDeadAreKept", func() *memoryInbox { return &memoryInbox{inOrder: true} }},
+		"drops the failed": {"TheDeadAreKept", func() *memoryInbox { return &memoryInbox{once: true, noDeadline: true} }},
+	} {
+		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
+			for want := range strings.FieldsSeq(f.found) {
+				i := slices.IndexFunc(inboxCases, func(c inboxCase) bool { return c.name == want })
+				if i < 0 {
+					t.Fatalf("no case %s", want)
+				}
+				tr := InboxTraits{Dead: deadOf, Wait: 300 * time.Millisecond}.withDefaults()
+				if name == "drops the failed" {
+					tr.Dead = func(context.Context, core.Inbox) ([]string, error) { return nil, nil }
+				}
+				err := inboxCases[i].run(t.Context(), func(d Deliver) core.Inbox { return f.make().start(t, d) }, tr)
+				if err == nil {
+					t.Errorf("%s did not find it", want)
+				}
+			}
+		})
+	}
+}
+
+func TestInboxCasesSayWhy(t *testing.T) {
+	for _, c := range inboxCases {
+		if c.why == "" || c.run == nil {
+			t.Errorf("%s: no promise, or no check", c.name)
+		}
+	}
+}
