@@ -1,0 +1,346 @@
+package core_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+	"unicode/utf8"
+
+	"pgregory.net/rapid"
+
+	"github.com/serverurl/serverurl/core"
+)
+
+// T6: five calls in one request, side by side, each with its own fate.
+func TestCallsOfOneRequest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBackend(t, func(p *core.Processor) {
+			core.AddTool(p, core.Tool{Name: "fine"}, func(context.Context, struct{}) (string, error) {
+				time.Sleep(time.Second)
+				return "Fine.", nil
+			})
+			core.AddTool(p, core.Tool{Name: "panics"}, func(context.Context, struct{}) (string, error) { panic("canary") })
+			core.AddTool(p, core.Tool{Name: "slow"}, func(ctx context.Context, _ struct{}) (string, error) { <-ctx.Done(); return "", ctx.Err() })
+			core.AddTool(p, core.Tool{Name: "strict"}, func(context.Context, booking) (string, error) { return "Booked.", nil })
+		})
+		var calls []string
+		for i, name := range []string{"slow", "fine", "panics", "unknown", "strict"} {
+			calls = append(calls, fmt.Sprintf(`{"id":"id%d","function":{"name":%q,"arguments":{}}}`, i, name))
+		}
+		start := time.Now()
+		r := b.Handle(t.Context(), request("POST", "/events", `{"message":{"type":"tool-calls","call":{"id":"CA1"},"toolCallList":[`+strings.Join(calls, ",")+`]}}`))
+		const want = `"results":[` +
+			`{"toolCallId":"id0","name":"slow","result":"That is still being worked on. Ask the caller for a moment, then ask again."},` +
+			`{"toolCallId":"id1","name":"fine","result":"Fine."},` +
+			`{"toolCallId":"id2","name":"panics","result":"It is not certain whether that went through. Do not try it again; the office will check and call back."},` +
+			`{"toolCallId":"id3","name":"unknown","result":"There is no such tool here."},` +
+			`{"toolCallId":"id4","name":"strict","result":"The argument \"date\" is missing."}]}`
+		if !strings.HasSuffix(string(r.Body), want) || r.Status != 200 {
+			t.Errorf("%d %s\nwant …%s", r.Status, r.Body, want)
+		}
+		if took := time.Since(start); took != 4*time.Second {
+			t.Errorf("took %v; side by side it is the slowest's 4s", took)
+		}
+		if strings.Contains(b.logs.String(), "canary") {
+			t.Error("the log holds what the panic said")
+		}
+		if err := b.Drain(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// A flood of calls in one request runs no more than a few at a time.
+func TestCallsOfOneRequestAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		now, most := 0, 0
+		b := newBackend(t, func(p *core.Processor) {
+			core.AddTool(p, core.Tool{Name: "look", Effect: core.ReadOnly}, func(context.Context, struct{}) (string, error) {
+				mu.Lock()
+				now++
+				most = max(most, now)
+				mu.Unlock()
+				time.Sleep(time.Millisecond)
+				mu.Lock()
+				now--
+				mu.Unlock()
+				return "Seen.", nil
+			})
+		})
+		calls := strings.Repeat(`{"id":"x","function":{"name":"look","arguments":{}}},`, 499) + `{"id":"x","function":{"name":"look","arguments":{}}}`
+		r := b.Handle(t.Context(), request("POST", "/events", `{"message":{"type":"tool-calls","call":{"id":"CA1"},"toolCallList":[`+calls+`]}}`))
+		if n := strings.Count(string(r.Body), `"Seen."`); n != 500 || most > 16 {
+			t.Errorf("%d answered, %d at a time", n, most)
+		}
+	})
+}
+
+// T18, T25: whatever a tool returns, one line of valid text arrives.
+func TestResultIsOneLine(t *testing.T) {
+	var result any
+	b := newBackend(t, func(p *core.Processor) {
+		core.AddTool(p, core.Tool{Name: "echo", Effect: core.ReadOnly}, func(context.Context, struct{}) (any, error) { return result, nil })
+	})
+	check := func(t *rapid.T) {
+		got := rapidSaid(t, b.Handle(context.Background(), request("POST", "/tools/echo", "{}")))
+		if len(got) > core.MaxResult || !utf8.ValidString(got) || strings.ContainsFunc(got, func(r rune) bool { return r < ' ' || r == 0x7f || r == 0x85 || r == 0x2028 || r == 0x2029 }) {
+			t.Fatalf("result %.80q of %d bytes", got, len(got))
+		}
+		result = got
+		if again := rapidSaid(t, b.Handle(context.Background(), request("POST", "/tools/echo", "{}"))); again != got {
+			t.Fatalf("not the same again: %.80q, then %.80q", got, again)
+		}
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		result = rapid.String().Draw(t, "text")
+		if rapid.Bool().Draw(t, "bytes") {
+			result = string(rapid.SliceOf(rapid.Byte()).Draw(t, "any"))
+		}
+		check(t)
+	})
+	rapid.Check(t, func(t *rapid.T) {
+		result = strings.Repeat(rapid.StringN(1, 3, -1).Draw(t, "text"), rapid.IntRange(1, 40_000).Draw(t, "n"))
+		check(t)
+	})
+	for _, c := range []struct {
+		result any
+		want   string
+	}{
+		{"two\nlines\r\n\tand\u2028more", "two lines and more"},
+		{map[string]any{"slots": []string{"09:00", "11:15"}, "date": "2026-07-21"}, `{"date":"2026-07-21","slots":["09:00","11:15"]}`},
+		{time.Minute, "1m0s"}, // a fmt.Stringer
+		{nil, "null"},
+		{42, "42"},
+		{func() {}, "Sorry, that did not work just now. Offer to take a message for the office."},
+		{strings.Repeat("ü", core.MaxResult), strings.Repeat("ü", (core.MaxResult-6)/2) + " [cut]"},
+	} {
+		result = c.result
+		if got := b.call("/tools/echo", "{}"); got != c.want {
+			t.Errorf("%T: said %.80q, want %.80q", c.result, got, c.want)
+		}
+	}
+}
+
+func rapidSaid(t *rapid.T, r core.Response) string {
+	_, rest, ok := strings.Cut(string(r.Body), `{"result":`)
+	if r.Status != 200 || !ok {
+		t.Fatalf("reply %d %.80s", r.Status, r.Body)
+	}
+	var s string
+	if err := json.Unmarshal([]byte(strings.TrimSuffix(rest, "}")), &s); err != nil {
+		t.Fatalf("reply %.80s: %v", r.Body, err)
+	}
+	return s
+}
+
+// What a query holds becomes what the schema wants.
+func TestQueryIsReadByTheSchema(t *testing.T) {
+	type all struct {
+		Text  string   `json:"text"`
+		Count int      `json:"count,omitempty"`
+		Share float64  `json:"share,omitempty"`
+		New   bool     `json:"new,omitempty"`
+		Tags  []string `json:"tags,omitempty"`
+		In    struct {
+			A int `json:"a,omitempty"`
+		} `json:"in,omitzero"`
+		Call string `json:"call,omitempty"` // an argument that has the name of the call's id
+	}
+	b := newBackend(t, func(p *core.Processor) {
+		core.AddTool(p, core.Tool{Name: "echo", Effect: core.ReadOnly}, func(_ context.Context, in all) (all, error) { return in, nil })
+	})
+	for _, c := range []struct{ query, want string }{
+		{"text=12", `"text":"12"`},
+		{"text=x&count=12&share=0.5&new=true", `"count":12,"share":0.5,"new":true`},
+		{"text=x&tags=a&tags=b", `"tags":["a","b"]`},
+		{`text=x&tags=["a"]`, `"tags":["a"]`},
+		{`text=x&in={"a":3}`, `"in":{"a":3}`},
+		{"text=x&call=CA1", `"call":"CA1"`},
+		{"text=x&count=twelve", `The argument "count" is not of the right kind: it must be a whole number.`},
+		{"text=x&count=1e999", `The argument "count"`},
+		{"text=a%00b", `"text":"a\u0000b"`},
+		{"text=%ff", `"text":"�"`},
+		{"count=1", `The argument "text" is missing.`},
+		{"text=%zz", `The argument "text" is missing.`},
+	} {
+		got := said(t, b.Handle(t.Context(), request("GET", "/tools/echo?"+strings.ReplaceAll(c.query, `"`, "%22"), "")))
+		if !strings.Contains(got, c.want) {
+			t.Errorf("%s: said %s, want %s", c.query, got, c.want)
+		}
+	}
+}
+
+// K13, T20: neither arguments nor errors come back or get into the log.
+func TestNothingIsEchoed(t *testing.T) {
+	const canary = "canary4711"
+	b := newBackend(t, func(p *core.Processor) {
+		core.AddTool(p, core.Tool{Name: "book"}, func(_ context.Context, in booking) (string, error) {
+			return "", fmt.Errorf("no such day: %s", in.Date)
+		})
+		p.OnMessages(func(context.Context, core.Messages) error { return errors.New(canary) })
+	})
+	for _, r := range []core.Request{
+		request("POST", "/tools/book", `{"date":"`+canary+`","time":"x"}`),
+		request("POST", "/tools/book", `{"date":{"`+canary+`":1},"time":"x"}`),
+		request("POST", "/tools/book", `{"`+canary+`":1`),
+		request("POST", "/tools/book", `"`+canary+`"`),
+		request("POST", "/tools/"+canary, `{}`),
+		request("POST", "/"+canary, `{}`),
+		request("POST", "/events", canary),
+		request("POST", "/events", `{"message":{"type":"`+canary+`","call":{"id":"`+canary+`"}}}`),
+		request("POST", "/events", `{"message":{"type":"conversation-update","call":{"id":"`+canary+`","status":"`+canary+`"},"messages":[{"messageId":"`+canary+`","role":"user","text":"`+canary+`"}]}}`),
+		request(canary, "/events", ``),
+	} {
+		if resp := b.Handle(t.Context(), r); strings.Contains(string(resp.Body), canary) {
+			t.Errorf("%s %s: %s", r.Method, r.Path, resp.Body)
+		}
+	}
+	for _, e := range b.inbox.take() {
+		if err := b.Deliver(t.Context(), e); err != nil && !errors.Is(err, core.ErrHandler) {
+			t.Error(err)
+		}
+	}
+	if strings.Contains(b.logs.String(), canary) {
+		t.Errorf("in the log:\n%s", b.logs)
+	}
+	if !strings.Contains(b.logs.String(), "tool call") || !strings.Contains(b.logs.String(), "handler failed") {
+		t.Errorf("the log is missing lines:\n%s", b.logs)
+	}
+}
+
+// A mistake of the program is seen at its start.
+func TestAddToolPanics(t *testing.T) {
+	for name, add := range map[string]func(p *core.Processor){
+		"no name": func(p *core.Processor) { core.AddTool(p, core.Tool{}, look) },
+		"a slash": func(p *core.Processor) { core.AddTool(p, core.Tool{Name: "a/b"}, look) },
+		"taken":   func(p *core.Processor) { core.AddTool(p, core.Tool{Name: "book"}, look) },
+		"no struct": func(p *core.Processor) {
+			core.AddTool(p, core.Tool{Name: "x"}, func(context.Context, string) (string, error) { return "", nil })
+		},
+		"a key of no field": func(p *core.Processor) { core.AddTool(p, core.Tool{Name: "x", Key: []string{"Date"}}, look) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			defer func() {
+				if recover() == nil {
+					t.Error("it did not panic")
+				}
+			}()
+			p := core.New()
+			core.AddTool(p, core.Tool{Name: "book"}, look)
+			add(p)
+		})
+	}
+}
+
+func look(context.Context, booking) (string, error) { return "Seen.", nil }
+
+func TestBind(t *testing.T) {
+	store, inbox := newBackend(t, nil).store, &memoryInbox{}
+	for _, c := range []struct {
+		name string
+		on   core.Platform
+		want error
+	}{
+		{"no secret", core.Platform{Store: store, Inbox: inbox}, core.ErrNoSecret},
+		{"weak secret", core.Platform{Store: store, Inbox: inbox, Sender: core.Sender{Secrets: core.ParseSecrets("short")}}, core.ErrWeakSecret},
+		{"anyone", core.Platform{Store: store, Inbox: inbox, Sender: core.Sender{Anyone: true}}, nil},
+	} {
+		if err := core.New().Bind(c.on); !errors.Is(err, c.want) || (c.want == nil) != (err == nil) {
+			t.Errorf("%s: %v, want %v", c.name, err, c.want)
+		}
+	}
+	if err := core.New().Bind(core.Platform{Sender: core.Sender{Anyone: true}}); err == nil {
+		t.Error("bound without a store")
+	}
+	p := core.New()
+	if r := p.Handle(t.Context(), request("POST", "/events", "{}")); r.Status != 503 {
+		t.Errorf("before Bind: status %d", r.Status)
+	}
+	if _, err := p.Records("mine").Get(t.Context(), "a/b"); !errors.Is(err, core.ErrNotBound) {
+		t.Errorf("before Bind: %v", err)
+	}
+}
+
+// The app's own records are apart from those of the calls.
+func TestRecordsOfTheApp(t *testing.T) {
+	b := newBackend(t, nil)
+	mine := b.Records("mine")
+	if err := mine.Commit(t.Context(), core.Record{Key: "days/monday", Value: []byte("open")}); err != nil {
+		t.Fatal(err)
+	}
+	got, err := mine.Get(t.Context(), "days/monday", "days/tuesday")
+	if err != nil || string(got[0].Value) != "open" || got[0].Key != "days/monday" || got[1].Version != 0 {
+		t.Errorf("%+v, %v", got, err)
+	}
+	list, err := mine.Range(t.Context(), "days", "", 10)
+	if err != nil || len(list) != 1 || list[0].Key != "days/monday" {
+		t.Errorf("%+v, %v", list, err)
+	}
+	if other, err := b.Records("other").Get(t.Context(), "days/monday"); err != nil || other[0].Version != 0 {
+		t.Errorf("another table sees it: %+v, %v", other, err)
+	}
+}
+
+// The event is durable before it is answered, or it is not answered 200.
+func TestInboxIsDown(t *testing.T) {
+	b := newBackend(t, nil)
+	b.inbox.fail = errors.New("disk full: secret text")
+	r := b.Handle(t.Context(), request("POST", "/events", hang(0)))
+	if r.Status != 503 || strings.Contains(b.logs.String(), "secret text") {
+		t.Errorf("status %d, log %s", r.Status, b.logs)
+	}
+}
+
+// Authenticated bodies that cannot be understood are kept, masked.
+func TestQuarantine(t *testing.T) {
+	b := newBackend(t, nil)
+	for _, body := range []string{
+		`{"message":{"type":"hang"}}`, `{"message":{}}`, `[]`, `{"message":{"type":"hang","call":{"id":"CA1"`,
+		`{"assistantServer":{"secret":"` + testSecret + `"}`, strings.Repeat("[", 300_000), `[]`,
+	} {
+		b.Handle(t.Context(), request("POST", "/events", body))
+	}
+	stranger := request("POST", "/events", `{"from":"a stranger"}`)
+	stranger.Header = core.Header{}
+	b.Handle(t.Context(), stranger)
+	b.Handle(t.Context(), request("POST", "/tools/none", `{`))
+	kept, err := core.ListQuarantine(t.Context(), b.store, "", 100)
+	if err != nil || len(kept) != 6 {
+		t.Fatalf("%d kept, %v; want 6: each body once, none of a stranger's, none of a tool's", len(kept), err)
+	}
+	for _, q := range kept {
+		if strings.Contains(string(q.Body), testSecret) || strings.Contains(string(q.Body), "stranger") || q.Reason == "" || q.Received.IsZero() {
+			t.Errorf("kept %.60s for %q", q.Body, q.Reason)
+		}
+	}
+}
+
+// The payload's echo of our secret reaches no store, no handler and no log.
+func TestSecretsAreMasked(t *testing.T) {
+	var raw string
+	b := newBackend(t, func(p *core.Processor) {
+		p.OnStatus(func(_ context.Context, e core.StatusUpdate) error { raw = string(e.Raw); return nil })
+	})
+	b.event(`{"message":{"type":"status-update","call":{"id":"` + callID + `","status":"queued","monitor":{"controlUrl":"https://control.example.com/4711"}},` +
+		`"assistant":{"assistantServer":{"secret":"` + testSecret + `","headers":{"Authorization":"Bearer canary4711"}}}}}`)
+	b.deliver()
+	everything := raw + b.logs.String()
+	for _, r := range b.store.All() {
+		everything += r.Key + string(r.Value)
+	}
+	for _, secret := range []string{testSecret, "canary4711", "control.example.com"} {
+		if strings.Contains(everything, secret) {
+			t.Errorf("%q is kept", secret)
+		}
+	}
+	if !strings.Contains(raw, `"queued"`) {
+		t.Errorf("the rest is gone: %s", raw)
+	}
+}
