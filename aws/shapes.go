@@ -140,21 +140,18 @@ func (e *event) request(s shape, base string) (core.Request, error) {
 		}
 		r.Body = e.Body[:n]
 	}
+	decoded := false
 	switch s {
 	case shapeURL:
 		r.Method, r.Path, r.Query, r.Remote = e.Context.HTTP.Method, e.RawPath, e.RawQuery, e.Context.HTTP.SourceIP
 		// A Function URL gives the path as it was sent. An HTTP API decodes it
 		// and calls that raw: %2F is lost there, everything else can be put back.
-		if !strings.Contains(e.Context.DomainName, ".lambda-url.") {
-			r.Path = escape(e.RawPath)
-		}
+		decoded = !strings.Contains(e.Context.DomainName, ".lambda-url.")
 	case shapeREST:
 		// A REST API gives the path as it was sent and the query decoded; an
 		// HTTP API with payload 1.0 decodes both.
 		r.Query, r.Remote = e.query(url.QueryEscape), e.Context.Identity.SourceIP
-		if e.Version == "1.0" {
-			r.Path = escape(e.Path)
-		}
+		decoded = e.Version == "1.0"
 	case shapeALB, shapeALBMulti:
 		// A load balancer passes both on as they were sent, and puts its peer
 		// at the end of X-Forwarded-For.
@@ -163,11 +160,21 @@ func (e *event) request(s shape, base string) (core.Request, error) {
 		r.Remote = strings.TrimSpace(from[len(from)-1])
 	}
 	r.Path = e.strip(s, r.Path, base)
+	if decoded {
+		r.Path = escape(r.Path)
+	}
 	return r, nil
 }
 
-// escape returns a decoded path in escaped form.
-func escape(path string) string { return (&url.URL{Path: path}).EscapedPath() }
+// escape returns a decoded path in escaped form. Which slashes were escaped
+// nobody knows; but no client sends a path with dot segments in it, so those of
+// a tool's name that looks like one were.
+func escape(path string) string {
+	if name, ok := strings.CutPrefix(path, "/tools/"); ok && strings.Contains("/"+name+"/", "/../") {
+		return "/tools/" + url.PathEscape(name)
+	}
+	return (&url.URL{Path: path}).EscapedPath()
+}
 
 // strip takes from a path what the deployment put before it: the base path of
 // a custom domain, and the stage. API Gateway leaves the stage there for HTTP

@@ -1,0 +1,59 @@
+// Package emulate is AWS Lambda on this machine: it runs the very bootstrap
+// that is deployed, in several execution environments, behind the HTTP front
+// of your choice. It has no Docker, no account, and only listens on loopback.
+//
+//	err := emulate.Run(ctx, emulate.Options{Addr: "127.0.0.1:8080", As: emulate.FunctionURL, Stdout: os.Stdout})
+//
+// In a test it is a handler:
+//
+//	f := emulate.NewFunction(emulate.FunctionOptions{Bootstrap: path, Env: env, Freeze: true})
+//	defer f.Close()
+//	url := httptest.NewServer(emulate.Front(f, emulate.RESTAPI)).URL
+//
+// What it does as Lambda does: a process for each invocation at a time, init
+// before the first, a deadline that kills, 6 MB in and out, an environment
+// that is thrown away after a panic, an exit or a timeout, and with
+// [FunctionOptions.Freeze] a process that is stopped on the last byte of its
+// reply and goes on with the next request.
+//
+// What it does not: IAM, TLS, CPU shares, memory limits, streaming, a
+// read-only file system, the exact bytes of a front's own error pages.
+package emulate
+
+import "errors"
+
+// The fronts that Lambda is called through.
+type Shape string
+
+const (
+	FunctionURL Shape = "function-url"
+	HTTPAPI     Shape = "http-api"  // payload 2.0, stage $default
+	RESTAPI     Shape = "rest-api"  // proxy integration
+	ALB         Shape = "alb"       // as it is by default
+	ALBMulti    Shape = "alb-multi" // lambda.multi_value_headers.enabled
+)
+
+// Shapes are all fronts, for a command line.
+var Shapes = []Shape{FunctionURL, HTTPAPI, RESTAPI, ALB, ALBMulti}
+
+// MaxPayload is the most bytes of an event and of a reply: Lambda's 6 MB, in
+// the words of its own error message 6291556 bytes (docs/aws.md#limits).
+const MaxPayload = 6_291_556
+
+// maxALB is a load balancer's cap of a body to and a reply from Lambda: 1 MB.
+const maxALB = 1_000_000
+
+// Errors of an invocation that never reached the function.
+var (
+	ErrThrottled = errors.New("emulate: all execution environments are busy")
+	ErrTooLarge  = errors.New("emulate: event is over 6 MB")
+	ErrClosed    = errors.New("emulate: function is closed")
+)
+
+// A FunctionError says how a function failed, in Lambda's words.
+type FunctionError struct {
+	Type    string // "Sandbox.Timedout", "Runtime.ExitError", or what the function reported
+	Message string
+}
+
+func (e *FunctionError) Error() string { return "emulate: " + e.Type + ": " + e.Message }

@@ -1,0 +1,53 @@
+//go:build emulate
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/aws/aws-lambda-go/lambda"
+
+	"github.com/serverurl/serverurl/app"
+	"github.com/serverurl/serverurl/aws"
+	"github.com/serverurl/serverurl/aws/emulate"
+	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/server"
+)
+
+// main is the program for `serverurl emulate aws` without DynamoDB and SQS: the
+// adapter that is deployed, on a SQLite file and a queue of files in
+// SERVERURL_EMBEDDED. It is never deployed.
+func main() {
+	if err := run(context.Background()); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context) error {
+	dir := os.Getenv("SERVERURL_EMBEDDED")
+	if dir == "" {
+		return fmt.Errorf("lambda: built for the emulator, and SERVERURL_EMBEDDED names no folder")
+	}
+	db, err := server.OpenDatabase(ctx, filepath.Join(dir, "serverurl.db"))
+	if err != nil {
+		return err
+	}
+	inbox, err := emulate.OpenFolder(dir)
+	if err != nil {
+		return err
+	}
+	p, log := app.New(), slog.New(slog.NewJSONHandler(os.Stderr, nil))
+	secrets := core.ParseSecrets(os.Getenv("SERVERURL_SECRET"))
+	err = p.Bind(core.Platform{Name: "aws", Store: db.Store(), Inbox: inbox, Logger: log,
+		Sender: core.Sender{Secrets: secrets, Anyone: len(secrets) == 0}}) // loopback only
+	if err != nil {
+		return err
+	}
+	lambda.Start(aws.New(p, inbox, &aws.Options{BasePath: os.Getenv("BASE_PATH"), Logger: log}))
+	return nil
+}
