@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -137,8 +138,8 @@ func openSQLite(ctx context.Context, path string) (_ *Database, err error) {
 	if err := untilFree(ctx, func() error { return db.store.Migrate(ctx) }); err != nil {
 		return nil, sqliteTrouble(path, err)
 	}
-	if err := untilFree(ctx, func() error { return wrap("migrate the inbox", db.migrateRiverSQLite(ctx)) }); err != nil {
-		return nil, sqliteTrouble(path, err)
+	if err := db.migrateRiverSQLite(ctx); err != nil {
+		return nil, sqliteTrouble(path, wrap("migrate the inbox", err))
 	}
 	return db, nil
 }
@@ -182,15 +183,15 @@ func (db *Database) migrateRiverSQLite(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	tx, err := db.write.BeginTx(ctx, nil) // takes the file's write lock
-	if err != nil {
-		return err
+	// Another process may do the same. It is done when there is nothing to do:
+	// who came second in a step meets what the first has made, and looks again.
+	for start := time.Now(); ; {
+		_, err := m.Migrate(ctx, rivermigrate.DirectionUp, nil)
+		if err == nil || ctx.Err() != nil || time.Since(start) > 2*patience || kindOf(err) == errorOfDisk {
+			return err
+		}
+		time.Sleep(rand.N(50 * time.Millisecond))
 	}
-	defer tx.Rollback()
-	if _, err := m.MigrateTx(ctx, tx, rivermigrate.DirectionUp, nil); err != nil {
-		return err
-	}
-	return tx.Commit()
 }
 
 // untilFree tries f again while somebody else holds what it needs.

@@ -129,8 +129,8 @@ func (in *Inbox) config() (*river.Config, error) {
 	c := &river.Config{
 		CompletedJobRetentionPeriod: keepDone,
 		CancelledJobRetentionPeriod: -1,
-		DiscardedJobRetentionPeriod: -1, // the dead are kept
-		FetchCooldown:               fetchPause,
+		DiscardedJobRetentionPeriod: -1,                     // the dead are kept
+		FetchCooldown:               river.FetchCooldownMin, // see pollPause
 		FetchPollInterval:           time.Second,
 		JobTimeout:                  deliveryTime,
 		RescueStuckJobsAfter:        rescueAfter,
@@ -140,7 +140,7 @@ func (in *Inbox) config() (*river.Config, error) {
 		Logger:                      slog.New(quiet{in.o.Logger.Handler()}),
 		Workers:                     ws,
 		Queues: map[string]river.QueueConfig{
-			eventQueue: {MaxWorkers: in.o.Workers},
+			eventQueue: {MaxWorkers: in.o.Workers, FetchCooldown: fetchPause, FetchPollInterval: pollPause},
 			sweepQueue: {MaxWorkers: 1},
 		},
 		PeriodicJobs: []*river.PeriodicJob{river.NewPeriodicJob(
@@ -149,9 +149,7 @@ func (in *Inbox) config() (*river.Config, error) {
 			&river.PeriodicJobOpts{ID: "serverurl_sweep", RunOnStart: true},
 		)},
 	}
-	if in.db.pollOnly {
-		c.PollOnly, c.FetchPollInterval = true, pollPause
-	}
+	c.PollOnly = in.db.pollOnly
 	return c, nil
 }
 

@@ -62,8 +62,10 @@ const (
 	// them in the queue made a Put wait 66 ms (p99), two of them make it 27 ms.
 	storeCommits = 2
 
-	// fetchPause is the shortest time between two looks into the inbox;
-	// pollPause the time between looks when nothing wakes the inbox.
+	// fetchPause is the shortest time between two looks into the inbox. A Put
+	// wakes it, but River keeps quiet about a Put that comes within the client's
+	// FetchCooldown after another; what that misses is found after pollPause, as
+	// is everything where notifications do not come through.
 	fetchPause = 10 * time.Millisecond
 	pollPause  = 100 * time.Millisecond
 
