@@ -1,0 +1,296 @@
+package aws
+
+import (
+	"bytes"
+	"debug/elf"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/go-json-experiment/json"
+)
+
+// need skips a test, aloud, without a tool; where CI promises it, it fails.
+func need(t *testing.T, tool string) {
+	t.Helper()
+	if _, err := exec.LookPath(tool); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatalf("%s should be here", tool)
+		}
+		t.Skipf("NOT RUN: %s is not here", tool)
+	}
+}
+
+func readTemplate(t *testing.T) string {
+	t.Helper()
+	b, err := os.ReadFile("../template.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// replace changes a template so that a check has something to find.
+func replace(t *testing.T, s, old, with string) string {
+	t.Helper()
+	if !strings.Contains(s, old) {
+		t.Fatalf("the template has no %q", old)
+	}
+	return strings.Replace(s, old, with, 1)
+}
+
+func lint(t *testing.T, template string) (said string, clean bool) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "template.yaml")
+	if err := os.WriteFile(file, []byte(template), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.CommandContext(t.Context(), "cfn-lint", "-r", "us-east-1", "-t", file).CombinedOutput()
+	return string(out), err == nil && len(bytes.TrimSpace(out)) == 0
+}
+
+func TestTemplateLints(t *testing.T) {
+	need(t, "cfn-lint")
+	template := readTemplate(t)
+	if said, clean := lint(t, template); !clean {
+		t.Errorf("cfn-lint:\n%s", said)
+	}
+	for _, fault := range [][2]string{
+		{"provided.al2023", "go1.x"},
+		{"FunctionResponseTypes:", "FunctionResponseType:"},
+		{"VisibilityTimeout: 720", "VisibilityTimeout: 60"},
+		{"!GetAtt DeadQueue.Arn", "!GetAtt DeadQueue.Name"},
+	} {
+		if _, clean := lint(t, replace(t, template, fault[0], fault[1])); clean {
+			t.Errorf("cfn-lint does not mind %s", fault[1])
+		}
+	}
+}
+
+type resource struct {
+	Type           string
+	DeletionPolicy string
+	Properties     map[string]any
+}
+
+// expand returns the resources that CloudFormation is given.
+func expand(t *testing.T, template string) map[string]resource {
+	t.Helper()
+	need(t, "python3")
+	cmd := exec.CommandContext(t.Context(), "python3", "testdata/expand.py")
+	cmd.Stdin = strings.NewReader(template)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		if strings.Contains(stderr.String(), "No module named 'samtranslator'") && os.Getenv("CI") != "true" {
+			t.Skip("NOT RUN: python3 has no samtranslator")
+		}
+		t.Fatalf("%v\n%s", err, stderr.String())
+	}
+	var all struct{ Resources map[string]resource }
+	if err := json.Unmarshal(out, &all); err != nil {
+		t.Fatal(err)
+	}
+	return all.Resources
+}
+
+func ofType(rs map[string]resource, typ string) map[string]resource {
+	out := map[string]resource{}
+	for name, r := range rs {
+		if r.Type == typ {
+			out[name] = r
+		}
+	}
+	return out
+}
+
+// at follows names and numbers into a value.
+func at(v any, path ...any) any {
+	for _, p := range path {
+		switch p := p.(type) {
+		case string:
+			m, _ := v.(map[string]any)
+			v = m[p]
+		case int:
+			s, _ := v.([]any)
+			if p >= len(s) {
+				return nil
+			}
+			v = s[p]
+		}
+	}
+	return v
+}
+
+func list(v any) []any {
+	if l, ok := v.([]any); ok {
+		return l
+	}
+	return []any{v}
+}
+
+// faults are what is too much in the roles of a template: a wildcard in an
+// action or a resource, a policy that is somebody else's, an Allow without a
+// resource.
+func faults(rs map[string]resource) (found []string) {
+	roles := ofType(rs, "AWS::IAM::Role")
+	for _, name := range slices.Sorted(maps.Keys(roles)) {
+		p := roles[name].Properties
+		if p["ManagedPolicyArns"] != nil {
+			found = append(found, name+": managed policies")
+		}
+		for _, policy := range list(p["Policies"]) {
+			for _, s := range list(at(policy, "PolicyDocument", "Statement")) {
+				for _, key := range []string{"Action", "Resource"} {
+					b, _ := json.Marshal(at(s, key))
+					if at(s, key) == nil || bytes.ContainsAny(b, "*?") {
+						found = append(found, fmt.Sprintf("%s: %s %s", name, key, b))
+					}
+				}
+				if at(s, "NotAction") != nil || at(s, "NotResource") != nil {
+					found = append(found, name+": a statement of exceptions")
+				}
+			}
+		}
+	}
+	return found
+}
+
+func TestRolesHaveNoWildcard(t *testing.T) {
+	template := readTemplate(t)
+	if found := faults(expand(t, template)); len(found) > 0 {
+		t.Errorf("%q", found)
+	}
+	for _, seeded := range [][2]string{
+		{"Resource: !GetAtt Table.Arn", `Resource: "*"`},
+		{"Resource: !GetAtt Queue.Arn", `Resource: !Sub "${Queue.Arn}*"`},
+		{"- dynamodb:GetItem", `- dynamodb:*`},
+		{"      Role: !GetAtt WorkerRole.Arn\n", ""}, // SAM then makes a role with managed policies
+	} {
+		if found := faults(expand(t, replace(t, template, seeded[0], seeded[1]))); len(found) == 0 {
+			t.Errorf("not found: %s", seeded[1])
+		}
+	}
+}
+
+func TestTemplate(t *testing.T) {
+	rs := expand(t, readTemplate(t))
+	text := func(v any) string { b, _ := json.Marshal(v, json.Deterministic(true)); return string(b) }
+	check := func(what string, got any, want string) {
+		t.Helper()
+		if text(got) != want {
+			t.Errorf("%s: got %s, want %s", what, text(got), want)
+		}
+	}
+
+	// One role for each function, each for its own queue side and log group.
+	roles := map[string]bool{}
+	for name, f := range ofType(rs, "AWS::Lambda::Function") {
+		check(name+" runtime", f.Properties["Runtime"], `"provided.al2023"`)
+		check(name+" architecture", f.Properties["Architectures"], `["arm64"]`)
+		roles[text(f.Properties["Role"])] = true
+		group, _ := at(f.Properties, "LoggingConfig", "LogGroup", "Ref").(string)
+		check(name+" logs", at(rs[group].Properties, "RetentionInDays"), `{"Ref":"LogDays"}`)
+	}
+	if len(roles) != 3 {
+		t.Errorf("%d roles for 3 functions", len(roles))
+	}
+	allowed := func(role string) (all []string) {
+		for _, s := range list(at(rs[role].Properties, "Policies", 0, "PolicyDocument", "Statement")) {
+			for _, a := range list(at(s, "Action")) {
+				all = append(all, a.(string))
+			}
+		}
+		return all
+	}
+	if r := allowed("ReceiverRole"); slices.Contains(r, "sqs:ReceiveMessage") || slices.Contains(r, "sqs:DeleteMessage") || !slices.Contains(r, "sqs:SendMessage") {
+		t.Errorf("the receiver may %v", r)
+	}
+	if w := allowed("WorkerRole"); slices.Contains(w, "sqs:SendMessage") || !slices.Contains(w, "sqs:DeleteMessage") {
+		t.Errorf("the worker may %v", w)
+	}
+	if s := allowed("SweeperRole"); strings.Contains(text(s), "sqs:") {
+		t.Errorf("the sweeper may %v", s)
+	}
+
+	// A public URL needs two permissions since October 2025, and nothing else is public.
+	public := map[string]string{}
+	for _, p := range ofType(rs, "AWS::Lambda::Permission") {
+		if p.Properties["Principal"] == "*" {
+			check("public function", p.Properties["FunctionName"], `{"Ref":"ReceiverFunction"}`)
+			public[p.Properties["Action"].(string)] = text(p.Properties["FunctionUrlAuthType"]) + text(p.Properties["InvokedViaFunctionUrl"])
+		}
+	}
+	want := map[string]string{"lambda:InvokeFunctionUrl": `"NONE"null`, "lambda:InvokeFunction": `nulltrue`}
+	if !maps.Equal(public, want) {
+		t.Errorf("public permissions %v, want %v", public, want)
+	}
+
+	// The queue comes to an end, and its failures are looked at one by one.
+	queue := rs["Queue"].Properties
+	check("dead letters", at(queue, "RedrivePolicy", "deadLetterTargetArn"), `{"Fn::GetAtt":["DeadQueue","Arn"]}`)
+	check("source", rs["WorkerFunctionQueue"].Properties["FunctionResponseTypes"], `["ReportBatchItemFailures"]`)
+	visibility, _ := queue["VisibilityTimeout"].(float64)
+	timeout, _ := rs["WorkerFunction"].Properties["Timeout"].(float64)
+	if visibility < 6*timeout || timeout == 0 {
+		t.Errorf("visibility %v s for a worker of %v s; AWS asks for six times", visibility, timeout)
+	}
+	for _, name := range []string{"Queue", "DeadQueue"} {
+		check(name+" encryption", rs[name].Properties["SqsManagedSseEnabled"], "true")
+		check(name+" retention", rs[name].Properties["MessageRetentionPeriod"], "1209600")
+	}
+
+	// The table is the one that the store expects, and outlives the stack.
+	table := rs["Table"]
+	check("keys", table.Properties["KeySchema"], `[{"AttributeName":"d","KeyType":"HASH"},{"AttributeName":"n","KeyType":"RANGE"}]`)
+	check("TTL", table.Properties["TimeToLiveSpecification"], `{"AttributeName":"e","Enabled":true}`)
+	check("recovery", at(table.Properties, "PointInTimeRecoverySpecification", "PointInTimeRecoveryEnabled"), "true")
+	check("encryption", at(table.Properties, "SSESpecification", "SSEEnabled"), "true")
+	check("deletion", table.DeletionPolicy, `"Retain"`)
+
+	for _, alarm := range []string{"DeadLettersAlarm", "RefusedEventsAlarm", "ReceiverErrorsAlarm", "ReceiverThrottlesAlarm",
+		"WorkerErrorsAlarm", "WorkerThrottlesAlarm", "SweeperErrorsAlarm", "SlowQueueAlarm"} {
+		check(alarm, rs[alarm].Type, `"AWS::CloudWatch::Alarm"`)
+	}
+	check("schedule", rs["SweeperFunctionEveryMinute"].Properties["ScheduleExpression"], `"rate(1 minute)"`)
+}
+
+// CloudFormation reads no YAML aliases and merges, which linters do not mind.
+func TestTemplateHasNoAliases(t *testing.T) {
+	for i, line := range strings.Split(readTemplate(t), "\n") {
+		for word := range strings.FieldsSeq(line) {
+			if strings.HasPrefix(line, "#") || len(word) < 2 {
+				continue
+			}
+			if word[0] == '&' || word[0] == '*' || word == "<<:" {
+				t.Errorf("line %d: %s", i+1, word)
+			}
+		}
+	}
+}
+
+// What `sam build` runs gives a program for the runtime of the template.
+func TestMakefileBuildsEachFunction(t *testing.T) {
+	need(t, "make")
+	for name := range ofType(expand(t, readTemplate(t)), "AWS::Lambda::Function") {
+		dir := t.TempDir()
+		cmd := exec.CommandContext(t.Context(), "make", "-C", "..", "build-"+name, "ARTIFACTS_DIR="+dir)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v\n%s", name, err, out)
+		}
+		f, err := elf.Open(filepath.Join(dir, "bootstrap"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f.Machine != elf.EM_AARCH64 || f.Section(".interp") != nil {
+			t.Errorf("%s: %v, dynamic: %t; want a static program for arm64", name, f.Machine, f.Section(".interp") != nil)
+		}
+		f.Close()
+	}
+}
