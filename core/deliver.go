@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"time"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
 
@@ -110,11 +110,10 @@ func (p *Processor) commit(ctx context.Context, c *change, todo pending, recs []
 		todo.Entry, todo.Effects = s.Entries, wanted
 		s.Pending = append(slices.Clone(s.Pending), todo)
 	}
-	line, err := json.Marshal(c.entry)
+	// Merge comes from the same state and the same event to the same entry.
+	name := digest(todo.Envelope, strconv.FormatInt(recs[0].Version, 10))[:24]
+	line, err := putValue(ctx, p.on.Store, callDir(s.ID)+"/blobs", name, c.entry)
 	if err != nil {
-		return errors.New("core: entry of a call cannot be encoded")
-	}
-	if line, err = putBytes(ctx, p.on.Store, callDir(s.ID)+"/blobs", line); err != nil {
 		return err
 	}
 	value, err := encodeState(*s)

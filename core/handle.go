@@ -11,8 +11,6 @@ import (
 	"net/url"
 	"strings"
 	"time"
-
-	"github.com/go-json-experiment/json"
 )
 
 // What a stranger is told. Constant, so that it tells nothing.
@@ -196,11 +194,7 @@ func (p *Processor) quarantine(ctx context.Context, body []byte, received time.T
 	sum := sha256.Sum256(body)
 	q := Quarantined{ID: hex.EncodeToString(sum[:16]), Received: received.UTC(), Reason: reason,
 		Body: mask(nil, body, p.on.Sender.secrets())}
-	b, err := json.Marshal(q)
-	if err != nil {
-		return errors.New("core: quarantine cannot be encoded")
-	}
-	b, err = putBytes(ctx, p.on.Store, quarantineDir+"/blobs", b)
+	b, err := putValue(ctx, p.on.Store, quarantineDir+"/blobs", q.ID, q)
 	if err == nil {
 		err = p.on.Store.Commit(ctx, Record{Key: quarantineDir + "/" + q.ID, Value: b})
 	}

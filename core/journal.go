@@ -42,28 +42,16 @@ type entry struct {
 
 // A spoken is a message of a conversation, as far as the merge looks at it.
 type spoken struct {
-	raw            jsontext.Value
-	id, role, text string
-	at             int64 // ms
+	raw jsontext.Value
+	sum [sha256.Size]byte // of id, role and text: two with the same are the same
+	at  int64             // ms
 }
 
-func (m spoken) same(o spoken) bool { return m.id == o.id && m.role == o.role && m.text == o.text }
+func (m spoken) same(o spoken) bool { return m.sum == o.sum }
 
 // chain adds m to the digest of the messages before it.
 func (m spoken) chain(before [sha256.Size]byte) [sha256.Size]byte {
-	h := sha256.New()
-	h.Write(before[:])
-	var n [8]byte
-	for _, s := range [...]string{m.id, m.role, m.text} {
-		for i := range n {
-			n[i] = byte(len(s) >> (8 * i))
-		}
-		h.Write(n[:])
-		h.Write([]byte(s))
-	}
-	var out [sha256.Size]byte
-	h.Sum(out[:0])
-	return out
+	return sha256.Sum256(append(before[:], m.sum[:]...))
 }
 
 func shortDigest(sum []byte) string { return base64.RawURLEncoding.EncodeToString(sum[:12]) }
@@ -102,8 +90,8 @@ func contains(ms []spoken, m spoken) bool {
 	return false
 }
 
-// Entries over what a record holds are cut into parts under names of their
-// own content, written before the entry that points at them.
+// What is over the size of a record is cut into parts, written before the
+// record that points at them.
 type blob struct {
 	Blob  string `json:"blob"`
 	Parts int    `json:"parts"`
@@ -111,26 +99,62 @@ type blob struct {
 
 const partSize = MaxRecord - 1<<10
 
-// putBytes returns the value to store at a key for b: b itself where a record
-// holds it, else a pointer at parts that it writes below dir.
-func putBytes(ctx context.Context, s Store, dir string, b []byte) ([]byte, error) {
-	if len(b) <= partSize {
-		return append([]byte{'='}, b...), nil
-	}
-	sum := sha256.Sum256(b)
-	ref := blob{Blob: shortDigest(sum[:])}
-	for part := range slices.Chunk(b, partSize) {
-		key := fmt.Sprintf("%s/%s-%04d", dir, ref.Blob, ref.Parts)
-		// The name tells the content, so what is there already is the same.
-		if err := s.Commit(ctx, Record{Key: key, Value: part}); err != nil && !errors.Is(err, ErrStale) {
-			return nil, err
+func partKey(dir, name string, n int) string { return fmt.Sprintf("%s/%s-%04d", dir, name, n) }
+
+// putValue returns what to store for v: its JSON where a record holds it, else
+// a pointer at parts that it writes below dir. name must be of no other value,
+// so that a part that is there already is the same.
+func putValue(ctx context.Context, s Store, dir, name string, v any) ([]byte, error) {
+	w := partWriter{ctx: ctx, s: s, dir: dir, name: name}
+	if err := json.MarshalWrite(&w, v); err != nil {
+		if w.err != nil {
+			return nil, w.err
 		}
-		ref.Parts++
+		return nil, errors.New("core: a record cannot be encoded") // the encoder's text quotes it
 	}
-	return json.Marshal(ref)
+	if w.parts == 0 {
+		return append([]byte{'='}, w.rest...), nil
+	}
+	if w.flush(); w.err != nil {
+		return nil, w.err
+	}
+	return json.Marshal(blob{Blob: name, Parts: w.parts})
 }
 
-// getBytes is the reverse of putBytes.
+// A partWriter commits what is written to it, part by part, so that a large
+// value is never in memory twice.
+type partWriter struct {
+	ctx       context.Context
+	s         Store
+	dir, name string
+	rest      []byte
+	parts     int
+	err       error
+}
+
+func (w *partWriter) Write(p []byte) (int, error) {
+	for b := p; len(b) > 0; {
+		n := min(len(b), partSize-len(w.rest))
+		w.rest, b = append(w.rest, b[:n]...), b[n:]
+		if len(b) > 0 {
+			w.flush()
+		}
+	}
+	return len(p), w.err
+}
+
+func (w *partWriter) flush() {
+	if w.err != nil {
+		return
+	}
+	err := w.s.Commit(w.ctx, Record{Key: partKey(w.dir, w.name, w.parts), Value: w.rest})
+	if err != nil && !errors.Is(err, ErrStale) {
+		w.err = err
+	}
+	w.parts, w.rest = w.parts+1, w.rest[:0]
+}
+
+// getBytes is the reverse of putValue.
 func getBytes(ctx context.Context, s Store, dir string, value []byte) ([]byte, error) {
 	if rest, whole := bytes.CutPrefix(value, []byte{'='}); whole {
 		return rest, nil
@@ -141,7 +165,7 @@ func getBytes(ctx context.Context, s Store, dir string, value []byte) ([]byte, e
 	}
 	var b []byte
 	for i := range ref.Parts {
-		rs, err := s.Get(ctx, fmt.Sprintf("%s/%s-%04d", dir, ref.Blob, i))
+		rs, err := s.Get(ctx, partKey(dir, ref.Blob, i))
 		if err != nil {
 			return nil, err
 		}

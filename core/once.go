@@ -420,6 +420,11 @@ func validID(id string) bool {
 
 // digest is a name for a list of strings that no other list has.
 func digest(parts ...string) string {
+	sum := digestOf(parts...)
+	return hex.EncodeToString(sum[:])
+}
+
+func digestOf(parts ...string) (sum [sha256.Size]byte) {
 	h := sha256.New()
 	var n [8]byte
 	for _, s := range parts {
@@ -427,7 +432,8 @@ func digest(parts ...string) string {
 		h.Write(n[:])
 		h.Write([]byte(s))
 	}
-	return hex.EncodeToString(h.Sum(nil))
+	h.Sum(sum[:0])
+	return sum
 }
 
 // flights joins the same requests within this instance, so that a storm of

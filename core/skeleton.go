@@ -175,43 +175,50 @@ func rebuild(entries []entry, i int, v *view) jsontext.Value {
 }
 
 // readConversation reads the messages of a list from the byte given on, of
-// each what the merge looks at.
+// each what the merge looks at. They share the list's memory.
 func readConversation(v jsontext.Value, from int) []spoken {
+	rest := []byte(v)
 	if from > 0 { // after a message, and before a comma or the end
-		rest := bytes.TrimLeft(v[from:], ", \t\r\n")
-		v = append([]byte{'['}, rest...)
-	}
-	d := jsontext.NewDecoder(bytes.NewBuffer(v), jsontext.AllowDuplicateNames(true))
-	if t, err := d.ReadToken(); err != nil || t.Kind() != '[' {
-		return nil
+		rest = bytes.TrimLeft(v[from:], ", \t\r\n")
+	} else {
+		rest = bytes.TrimLeft(v[1:], " \t\r\n")
 	}
 	var said []spoken
-	for d.PeekKind() != ']' {
-		raw, err := d.ReadValue()
-		if err != nil {
-			break
+	w := walker{jsontext.NewDecoder(bytes.NewBuffer(rest), jsontext.AllowDuplicateNames(true)), rest}
+	for {
+		// A list without its brackets is values with commas between them.
+		at := w.skip()
+		if at == (span{}) {
+			return said
 		}
-		said = append(said, readSpoken(raw.Clone()))
+		said = append(said, readSpoken(at.of(rest)))
+		rest = bytes.TrimLeft(rest[at.to:], ", \t\r\n")
+		if len(rest) == 0 || rest[0] == ']' {
+			return said
+		}
+		w.Reset(bytes.NewBuffer(rest), jsontext.AllowDuplicateNames(true))
+		w.body = rest
 	}
-	return said
 }
 
 // readSpoken reads one message. Anything but an object is one without words.
 func readSpoken(raw jsontext.Value) spoken {
 	m := spoken{raw: raw}
+	var id, role, said string
 	members(raw, func(name string, value jsontext.Value) {
 		switch name {
 		case "messageId":
-			m.id = text(value)
+			id = text(value)
 		case "role":
-			m.role = text(value)
+			role = text(value)
 		case "text":
-			m.text = text(value)
+			said = text(value)
 		case "timestamp":
 			if t := readTime(value); !t.IsZero() {
 				m.at = t.UnixMilli()
 			}
 		}
 	})
+	m.sum = digestOf(id, role, said)
 	return m
 }

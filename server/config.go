@@ -11,8 +11,8 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"syscall"
-	"time"
 
 	"github.com/serverurl/serverurl/core"
 )
@@ -23,6 +23,10 @@ import (
 func Main(p *core.Processor) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	if os.Getenv("GOGC") == "" {
+		// Bodies of megabytes are rare, and small machines are not.
+		debug.SetGCPercent(50)
+	}
 	os.Exit(run(ctx, p, os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
 }
 
@@ -74,7 +78,6 @@ func ParseConfig(args []string, getenv func(string) string, stderr io.Writer) (C
 	fs.StringVar(&c.Addr, "addr", getenv("SERVERURL_ADDR"), "")
 	fs.StringVar(&c.Database, "database", getenv("SERVERURL_DATABASE_URL"), "")
 	fs.BoolVar(&c.Sender.Anyone, "development", getenv("SERVERURL_DEVELOPMENT") == "1", "")
-	fs.DurationVar(&c.Grace, "grace", 25*time.Second, "")
 	if err := fs.Parse(args); err != nil {
 		return c, err
 	}

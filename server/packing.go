@@ -32,11 +32,16 @@ type header struct {
 }
 
 // Forms of a packed envelope, its first byte. What follows is the length of
-// the header, the header as JSON, and the body.
+// the header, the header as JSON, and the body; a
+// deflated one has the size of all that before it.
 const (
 	formPlain    = 0
 	formDeflated = 1
 )
+
+// maxPacked is the most that an envelope unpacks to: no body is larger than
+// the core's limit can be set in reason.
+const maxPacked = 64 << 20
 
 // worthPacking is the size below which packing costs more than it saves.
 const worthPacking = 1 << 10
@@ -73,6 +78,8 @@ func pack(e core.Envelope) (event, error) {
 		write(b)
 		return event{b.Bytes()}, nil
 	}
+	// The size comes first, so that the reader needs no more room than that.
+	b.Write(binary.AppendUvarint(nil, uint64(len(binary.AppendUvarint(nil, uint64(len(head))))+len(head)+len(e.Body))))
 	w := deflaters.Get().(*flate.Writer)
 	defer deflaters.Put(w)
 	w.Reset(b)
@@ -89,8 +96,13 @@ func unpack(ev event) (core.Envelope, error) {
 	}
 	b := ev.Packed[1:]
 	if ev.Packed[0] == formDeflated {
-		var err error
-		if b, err = io.ReadAll(flate.NewReader(bytes.NewReader(b))); err != nil {
+		size, used := binary.Uvarint(b)
+		if used <= 0 || size > maxPacked {
+			return core.Envelope{}, errUnpackable
+		}
+		r := flate.NewReader(bytes.NewReader(b[used:]))
+		b = make([]byte, size)
+		if _, err := io.ReadFull(r, b); err != nil {
 			return core.Envelope{}, errUnpackable
 		}
 	}

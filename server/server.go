@@ -39,8 +39,9 @@ type Config struct {
 	// Anyone may be set for development.
 	Sender core.Sender
 
-	// Grace is how long stopping may take. Default: 25 s, inside the 30 s that
-	// container platforms give.
+	// Grace is how long requests and tools may take to end at a stop; running
+	// deliveries have 15 s more. Default: 12 s, so that all is inside the 30 s
+	// that container platforms give.
 	Grace time.Duration
 
 	// Sweep is how often calls are looked for that are over without a report.
@@ -67,6 +68,9 @@ func Run(ctx context.Context, p *core.Processor, c Config) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
+	for _, w := range db.Warnings() {
+		c.Logger.Warn(w)
+	}
 	inbox, err := NewInbox(db, p.Deliver, InboxOptions{Sweep: p.Sweep, SweepEvery: c.Sweep, Logger: c.Logger})
 	if err != nil {
 		return err
@@ -134,7 +138,7 @@ func (c Config) withDefaults() Config {
 		c.Addr = ":8080"
 	}
 	if c.Grace == 0 {
-		c.Grace = 25 * time.Second
+		c.Grace = 12 * time.Second
 	}
 	if c.Sweep == 0 {
 		c.Sweep = time.Minute
