@@ -2,13 +2,14 @@ package simulate
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 )
 
 // Types are the events that Event makes.
@@ -16,7 +17,8 @@ var Types = []string{"status-update", "conversation-update", "hang", "error", "e
 
 // Event returns a whole sample of an event of the type, as it would come from
 // the middle of a call. set changes values by their path, such as
-// message.call.status: JSON where it reads as such, text otherwise.
+// message.call.status or message.messages.0.text: JSON where it reads as such,
+// text otherwise.
 func Event(kind string, set map[string]string) ([]byte, error) {
 	if !slices.Contains(Types, kind) {
 		return nil, fmt.Errorf("simulate: no event %q; there are %s", kind, strings.Join(Types, ", "))
@@ -40,51 +42,76 @@ func Event(kind string, set map[string]string) ([]byte, error) {
 		c.by = "bot"
 		e = c.report(ReportStep{Summary: "The caller booked a cleaning.", Success: "Excellent"})
 	case "tool-calls":
-		e = c.toolCalls("opening_hours", object{}, "call_"+letters(r, 8))
+		e = c.toolCalls("opening_hours", object{}, false, "call_"+letters(r, 8))
 	case "function-call":
-		e = object{"message": object{"type": "function-call", "functionCall": object{"name": "opening_hours", "parameters": object{}}, "call": object{"id": c.id}}}
+		e = c.functionCall("opening_hours", object{})
 	}
-	var plain object // of plain types, to be changed
+	var plain any // to be changed
 	if err := json.Unmarshal(encode(e), &plain); err != nil {
 		panic(err)
 	}
-	for path, value := range set {
-		if err := assign(plain, strings.Split(path, "."), value); err != nil {
-			return nil, fmt.Errorf("simulate: %s: %w", path, err)
+	for _, path := range slices.Sorted(maps.Keys(set)) {
+		var err error
+		if plain, err = assign(plain, strings.Split(path, "."), set[path]); err != nil {
+			return nil, fmt.Errorf("simulate: path %q: %w", path, err)
 		}
 	}
 	return encode(plain), nil
 }
 
-// toolCalls is the envelope of the other dialect with one call.
-func (c *call) toolCalls(name string, args object, id string) object {
-	one := []object{{"id": id, "type": "function", "function": object{"name": name, "arguments": args}}}
+// toolCalls is the envelope of the other dialect (docs/tools.md#dialects) with
+// one call of the tool for each id. Arguments are an object, or text.
+func (c *call) toolCalls(name string, args object, asText bool, ids ...string) object {
+	var given any = args
+	if asText {
+		given = string(encode(args))
+	}
+	var list, whole []object
+	for _, id := range ids {
+		one := object{"id": id, "type": "function", "function": object{"name": name, "arguments": given}}
+		list = append(list, one)
+		whole = append(whole, object{"type": "function", "async": false, "function": object{"name": name}, "messages": []any{}, "toolCall": one,
+			"server": object{"url": "https://hooks.example.com/tools/" + name, "timeoutSeconds": 20, "secret": c.secret}})
+	}
 	return object{"message": object{
-		"timestamp": c.now.UnixMilli(), "type": "tool-calls", "toolCalls": one, "toolCallList": one,
-		"toolWithToolCallList": []object{{"type": "function", "async": false, "function": object{"name": name}, "messages": []any{}, "toolCall": one[0],
-			"server": object{"url": "https://hooks.example.com/tools/" + name, "timeoutSeconds": 20, "secret": c.secret}}},
+		"timestamp": c.now.UnixMilli(), "type": "tool-calls", "toolCalls": list, "toolCallList": list, "toolWithToolCallList": whole,
 		"call":      object{"id": c.id, "orgId": "org_1", "type": "inboundPhoneCall", "status": "in-progress"},
 		"assistant": object{}, "customer": object{"number": c.user}, "phoneNumber": object{"number": deskNumber}, "artifact": object{"messages": []any{}},
 	}}
 }
 
-func assign(in object, path []string, value string) error {
-	if len(path) == 1 {
-		var v any
-		if jsontext.Value(value).IsValid() && json.Unmarshal([]byte(value), &v) == nil {
-			in[path[0]] = v
-		} else {
-			in[path[0]] = value
+// functionCall is the older form of it, without ids.
+func (c *call) functionCall(name string, args object) object {
+	return object{"message": object{
+		"timestamp": c.now.UnixMilli(), "type": "function-call", "functionCall": object{"name": name, "parameters": args},
+		"call": object{"id": c.id, "orgId": "org_1", "type": "inboundPhoneCall", "status": "in-progress"},
+	}}
+}
+
+// assign returns v with the value set at a path of names, and of numbers inside
+// of lists. Objects on the way that are not there are made.
+func assign(v any, path []string, value string) (any, error) {
+	if len(path) == 0 {
+		var parsed any
+		if json.Unmarshal([]byte(value), &parsed) != nil {
+			return value, nil
 		}
-		return nil
+		return parsed, nil
 	}
-	next, ok := in[path[0]].(object)
-	if !ok {
-		if _, there := in[path[0]]; there {
-			return fmt.Errorf("%s is no object", path[0])
+	switch in := v.(type) {
+	case nil:
+		return assign(object{}, path, value)
+	case object:
+		of, err := assign(in[path[0]], path[1:], value)
+		in[path[0]] = of
+		return in, err
+	case []any:
+		i, err := strconv.Atoi(path[0])
+		if err != nil || i < 0 || i >= len(in) {
+			return v, fmt.Errorf("%q is no number of one of %d", path[0], len(in))
 		}
-		next = object{}
-		in[path[0]] = next
+		in[i], err = assign(in[i], path[1:], value)
+		return in, err
 	}
-	return assign(next, path[1:], value)
+	return v, fmt.Errorf("%q is inside of neither an object nor a list", path[0])
 }

@@ -42,7 +42,7 @@ const (
 // newCall makes up a caller with a day and a time of their own, so that calls
 // may be played side by side and again and again.
 func newCall(s Scenario, o Options, seed uint64, r *rand.Rand, now time.Time) *call {
-	c := &call{rand: r, web: s.Call.Type == "web", direction: s.Call.Direction, metadata: s.Call.Metadata, secret: o.Secret, start: now, now: now}
+	c := &call{rand: r, web: s.Call.Type == "web", direction: s.Call.Direction, secret: o.Secret, start: now, now: now}
 	if c.direction == "" {
 		c.direction = "inbound"
 	}
@@ -67,6 +67,7 @@ func newCall(s Scenario, o Options, seed uint64, r *rand.Rand, now time.Time) *c
 		c.id = "CA" + hex(r, 32)
 	}
 	c.vars["call"] = c.id
+	c.metadata = c.fillAll(s.Call.Metadata)
 	return c
 }
 
@@ -84,10 +85,6 @@ func uuid(r *rand.Rand) string {
 
 // callObject is message.call as it is while the call goes on.
 func (c *call) callObject() object {
-	meta := c.metadata
-	if meta == nil {
-		meta = object{}
-	}
 	assistant, kind := deskNumber, "phone"
 	if c.web {
 		assistant, kind = assistantID, "web"
@@ -109,7 +106,7 @@ func (c *call) callObject() object {
 		"analysis":           object{"summary": "", "successEvaluation": ""},
 		"recording":          object{"s3Bucket": "", "path": ""},
 		"assistantOverrides": object{"dynamicVariables": object{"clinic_name": "Bright Smile Dental"}, "variablesValidations": object{"clinic_name": "none"}},
-		"metadata":           meta,
+		"metadata":           c.metadata,
 	}
 	if c.status == "initiated" {
 		o["direction"], o["endAt"], o["cost"], o["metrics"] = "", nil, nil, object{}
@@ -136,7 +133,7 @@ func (c *call) assistantObject(whole bool) object {
 		"bargeInEnabled": true, "callForwardData": []any{}, "assistantKnowledgeBaseIds": []any{}, "assistantToolIds": []string{"69b2d8110c5fae77d3419b60"},
 		"assistantLLMUrl": "", "assistantSystemPrompt": "You schedule dental visits. Today is {{date}}.", "assistantTemperature": 0, "assistantMaxTokens": 256,
 		"assistantResponseSplitter": "", "assistantBackchannelingEnabled": false,
-		"assistantAnalysis": object{"summary": step(), "successEvaluation": step(), "structuredData": step(), "callbackUrl": "http://internal.invalid/analysis"},
+		"assistantAnalysis": object{"summary": step(), "successEvaluation": step(), "structuredData": step(), "guardrails": step(), "phiRedaction": step(), "callbackUrl": "http://internal.invalid/analysis"},
 		"assistantServer": object{
 			"enabled": true, "url": "https://hooks.example.com/events", "timeoutSeconds": 20, "secret": c.secret,
 			"headers":  object{"Authorization": "Bearer " + c.secret},
@@ -162,6 +159,11 @@ func (c *call) event(kind string, with object) object {
 		"timestamp": c.now.UnixMilli(), "type": kind, "call": c.callObject(), "assistant": c.assistantObject(false),
 		"phone": object{"provider": object{"name": provider}}, "customer": object{"number": c.user}, "analysis": object{},
 	}
+	if c.status == "initiated" { // known to come without them
+		for _, k := range []string{"phone", "customer", "analysis"} {
+			delete(m, k)
+		}
+	}
 	for k, v := range with {
 		m[k] = v
 	}
@@ -184,9 +186,13 @@ func (c *call) say(text string) object {
 	} else if len(c.messages) > 0 {
 		id = fmt.Sprintf("welcome-%d", len(c.messages)+1)
 	}
+	llm := object{} // a welcome is not thought about
+	if c.turns > 0 {
+		llm = object{"timestampMs": c.now.UnixMilli() - 311, "queueLatencyMs": 3, "responseLatencyMs": 900 + c.rand.IntN(900)}
+	}
 	c.messages = append(c.messages, object{"messageId": id, "role": "assistant", "text": text, "timestamp": c.now.UnixMilli(), "metrics": object{
 		"timeline": object{"totalElapsedTimeMs": c.elapsed()}, "audio": object{"totalAudioReceivedMs": c.elapsed() + 14},
-		"llm": object{"timestampMs": c.now.UnixMilli() - 311, "queueLatencyMs": 3, "responseLatencyMs": 900 + c.rand.IntN(900)},
+		"llm": llm,
 		"tts": object{"audioDurationMs": 60 * len(text), "queueLatencyMs": 1, "generationTimeMs": 309, "isCachePlaying": false}, "interactlyPlayer": object{"waitTimeMs": 309},
 	}})
 	return c.conversation()
@@ -227,10 +233,15 @@ func (c *call) hang() object {
 }
 
 func (c *call) failure(f ErrorStep) object {
-	return c.event("error", object{"messages": c.snapshot(), "error": object{
-		"type": f.Type, "code": f.Code, "message": f.Message, "provider": f.Provider, "retryable": f.Type == "llm_error",
-		"details": object{"limit_type": "requests_per_minute", "current_usage": 131, "limit": 120},
+	details := object{"limit_type": "requests_per_minute", "current_usage": 131, "limit": 120}
+	if f.Type == "stt_error" {
+		details = object{"confidence_score": 0.11, "noise_level": "high", "signal_to_noise_ratio": -4, "suggested_action": "request_user_repeat"}
+	}
+	e := c.event("error", object{"messages": c.snapshot(), "error": object{
+		"type": f.Type, "code": f.Code, "message": f.Message, "provider": f.Provider, "retryable": f.Type == "llm_error", "details": details,
 	}})
+	e["message"].(object)["call"].(object)["assistantCallDuration"] = c.elapsed()
+	return e
 }
 
 func (c *call) report(r ReportStep) object {
@@ -249,20 +260,14 @@ func (c *call) report(r ReportStep) object {
 		"messages": said, "assistant": object{"_id": assistantID, "name": "Bright Smile Dental - front desk"},
 		"analysis": object{"summary": r.Summary, "successEvaluation": r.Success, "structuredData": data, "outcome": r.Outcome},
 	})
-	seconds := c.now.Sub(c.start).Seconds()
 	o := e["message"].(object)["call"].(object)
 	o["endAt"] = iso(c.now)
 	o["assistantCallDuration"] = c.elapsed()
 	o["analysis"] = object{"summary": "", "successEvaluation": "", "guardrails": "DISABLED"}
-	o["recording"] = object{"s3Bucket": "example-us-recordings", "path": teamID + "/" + c.id + ".mp3"}
-	o["cost"] = object{"analysis": object{"total": 0}, "callDuration": seconds, "ttsGenCharsTotal": 181, "inputTokensTotal": 1934, "outputTokensTotal": 88,
-		"interactlyCost": 0.000166 * seconds, "phoneCost": 0.0165, "ttsVendorCost": 0.01629, "sttVendorCost": 0.006756, "llmVendorCost": 0.004572, "totalCost": 0.000166*seconds + 0.044118}
-	o["metrics"] = object{"callStats": object{
-		"turns":      object{"user": c.turns, "bot": len(c.messages) - c.turns, "played": len(c.messages) - c.turns, "interrupted": c.skipped, "skipped": c.skipped},
-		"turnsStats": object{"userTurns": []object{{"start": 4310, "end": 6460, "messageId": "user-1"}}, "botTurns": []object{{"start": 231, "end": 3041, "interrupted": false, "playedDuration": 2.81, "audioDuration": 2.81, "userMessageId": "welcome-1", "stopSpeakingReason": nil}}, "botResponseTime": []int{2180}, "bargeInCount": c.skipped, "bargeInTimeAvg": 410},
-		"llmStats":   object{"responseCount": 3, "responseLatencyTotal": 5107.2, "responseLatencyAvg": 1702.4, "errors": 0, "hangups": 0, "responseTimeDistribution": object{"0": 0, "1500": 3}},
-		"sttStats":   object{"responseCount": 3, "responseLatencyAvg": -304.1, "confidenceAvg": 0.9544, "confidenceDistribution": object{"0.9": 3}},
-	}}
+	if c.status == "finished" { // else there was nothing to record
+		o["recording"] = object{"s3Bucket": "example-us-recordings", "path": teamID + "/" + c.id + ".mp3"}
+	}
+	o["cost"], o["metrics"] = c.cost(), object{"callStats": c.stats()}
 	return e
 }
 
@@ -277,39 +282,6 @@ func letters(r *rand.Rand, n int) string {
 }
 
 func iso(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
-
-// legacy turns an event into the older shape: the status beside the call, the
-// messages inside of it, times as text, and no time of its own.
-func legacy(e object) object {
-	m := e["message"].(object)
-	old := m["call"].(object)
-	o := object{}
-	for k, v := range old {
-		o[k] = v
-	}
-	out := object{"type": m["type"], "call": o}
-	for _, k := range []string{"error", "analysis"} {
-		if v, ok := m[k]; ok {
-			out[k] = v
-		}
-	}
-	if m["type"] == "status-update" {
-		out["status"] = o["status"]
-		if o["status"] == "finished" {
-			out["status"] = "completed"
-		}
-	}
-	if said, ok := m["messages"].([]object); ok {
-		var list []object
-		for _, s := range said {
-			when, _ := s["timestamp"].(int64)
-			list = append(list, object{"messageId": s["messageId"], "role": s["role"], "text": s["text"], "timestamp": iso(time.UnixMilli(when))})
-		}
-		o["messages"] = list
-	}
-	o["monitor"] = object{"controlUrl": "https://control.example.com/calls/v1/conversations/" + fmt.Sprint(o["id"]) + "/control"}
-	return object{"message": out}
-}
 
 func encode(v any) []byte {
 	b, err := json.Marshal(v, json.Deterministic(true), json.FormatNilSliceAsNull(false), jsontext.AllowInvalidUTF8(true))

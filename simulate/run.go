@@ -16,9 +16,13 @@ import (
 
 // Options say where and how to play. URL is required.
 type Options struct {
-	// URL is the server URL's root: events are posted to URL/events, tools
-	// called at URL/tools/NAME.
+	// URL is the server URL's root, http or https: events are posted to
+	// URL/events, tools called at URL/tools/NAME.
 	URL string
+
+	// EventPath and ToolPath are for a backend that has them elsewhere.
+	// Default: /events, and /tools/ before the tool's name.
+	EventPath, ToolPath string
 
 	// Secret is sent in the header x-interactly-secret, as Interactly does.
 	Secret string
@@ -31,8 +35,9 @@ type Options struct {
 	// Faults are what goes wrong on the way.
 	Faults []Fault
 
-	// Seed makes the made-up callers and the faults the same again. Default: a
-	// new one, which the Result tells.
+	// Seed makes the made-up callers and the faults the same again, so it is
+	// for a backend that has forgotten them: the time is taken otherwise.
+	// Default: a new one, which the Result tells.
 	Seed uint64
 
 	// CallInURL adds ?call=ID to the URLs of tools, as an account does that
@@ -41,7 +46,7 @@ type Options struct {
 
 	// State reads what the backend knows of a call; false when it knows
 	// nothing. Without it what a scenario expects of the final state is not
-	// checked, and the Result says so.
+	// checked, and the Result says so. Called for several calls at a time.
 	State func(ctx context.Context, call string) (State, bool, error)
 
 	// Settle is how long the final state may take to be what is expected.
@@ -52,16 +57,12 @@ type Options struct {
 	// several calls at the same time.
 	OnStep func(Happening)
 
-	// Client sends the requests. Default: one of its own.
+	// Client sends the requests. Default: one of its own, which goes through
+	// no proxy. Redirects are not followed in any case: Interactly sends an
+	// event once, to the URL that it was given.
 	Client *http.Client
-}
 
-// State is what a backend knows of a call in the end.
-type State struct {
-	Status   string
-	Messages int
-	Ended    bool
-	Report   bool
+	close func() // lets the connections of its own client go
 }
 
 // A Fault is something that goes wrong between Interactly and the backend.
@@ -98,6 +99,7 @@ func ParseFaults(list string) ([]Fault, error) {
 // A Happening is one thing of a call, for whoever looks on.
 type Happening struct {
 	Call, Scenario string
+	Line           int           // of the step in the scenario's file
 	Kind           string        // status, assistant, caller, skipped, tool, hang, error, report, note
 	Text           string        // what was said, or what came of it
 	Tool           string        // the tool's name
@@ -115,11 +117,21 @@ type Result struct {
 	// Unchecked is what the scenario expects and nobody could check.
 	Unchecked []string `json:"unchecked"`
 
-	Events int `json:"events"` // sent, duplicates and all
+	Events int `json:"events"` // requests sent, duplicates and all
 	Tools  int `json:"tools"`
+
+	Steps []Played `json:"steps"` // in the order in which they were answered
 
 	EventTimes []time.Duration `json:"-"` // until the answer
 	ToolTimes  []time.Duration `json:"-"`
+}
+
+// A Played is a request that was answered, or not.
+type Played struct {
+	Line   int     `json:"line"` // of the step
+	Kind   string  `json:"kind"` // the event's type, or the tool's name
+	Status int     `json:"status"`
+	Millis float64 `json:"ms"`
 }
 
 // OK reports whether everything was as expected.
@@ -132,15 +144,21 @@ func Run(ctx context.Context, o Options, s Scenario) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
+	defer o.close()
 	return play(ctx, o, s, o.Seed), ctx.Err()
 }
 
-// RunMany plays calls of each scenario, some of them at the same time, and
-// returns their results as they were asked for. done is called after each.
+// RunMany plays calls of each scenario, parallel of them at the same time, and
+// returns their results as they were asked for: the scenarios in turn. done may
+// be nil; it is called after each call, one at a time.
 func RunMany(ctx context.Context, o Options, scenarios []Scenario, calls, parallel int, done func(Result)) ([]Result, error) {
 	o, err := o.withDefaults()
 	if err != nil {
 		return nil, err
+	}
+	defer o.close()
+	if calls < 0 || len(scenarios) == 0 {
+		return nil, errors.New("simulate: there is nothing to play")
 	}
 	results := make([]Result, len(scenarios)*calls)
 	slots := make(chan struct{}, max(1, parallel))
@@ -169,22 +187,30 @@ func RunMany(ctx context.Context, o Options, scenarios []Scenario, calls, parall
 
 func (o Options) withDefaults() (Options, error) {
 	u, err := url.Parse(o.URL)
-	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+	switch {
+	case err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https"):
 		return o, errors.New("simulate: the URL of the server is needed, such as http://127.0.0.1:8080")
+	case u.RawQuery != "" || u.Fragment != "" || u.User != nil:
+		return o, errors.New("simulate: the URL of the server is its root, without user, query and fragment")
+	case o.has(WrongSecret) && o.Secret == "":
+		return o, errors.New("simulate: the fault wrong-secret needs a secret: without one anybody may send")
+	case o.Speed < 0 || o.Settle < 0:
+		return o, errors.New("simulate: speed and settle cannot be less than 0")
 	}
 	o.URL = strings.TrimRight(o.URL, "/")
+	o.EventPath, o.ToolPath = cmp.Or(o.EventPath, "/events"), cmp.Or(o.ToolPath, "/tools/")
 	o.Speed = cmp.Or(o.Speed, 1)
 	o.Settle = cmp.Or(o.Settle, 15*time.Second)
 	if o.Seed == 0 {
-		o.Seed = rand.Uint64N(1 << 53) // as much as a JSON number holds
+		o.Seed = 1 + rand.Uint64N(1<<53-1) // as much as a JSON number holds
 	}
-	if o.Client == nil {
-		o.Client = &http.Client{
-			// A redirect of an event would lose it: Interactly sends it once.
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-			Transport:     &http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: time.Minute, ResponseHeaderTimeout: eventTimeout},
-		}
+	client := http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: time.Minute}}
+	o.close = client.CloseIdleConnections
+	if o.Client != nil {
+		client, o.close = *o.Client, func() {} // its connections are its owner's
 	}
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	o.Client = &client
 	return o, nil
 }
 

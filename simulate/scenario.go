@@ -1,15 +1,12 @@
 package simulate
 
 import (
-	"bytes"
 	"embed"
 	"errors"
 	"fmt"
-	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
-	"slices"
 	"strings"
 	"time"
 
@@ -19,7 +16,7 @@ import (
 //go:embed scenarios/*.yaml
 var builtin embed.FS
 
-// A Scenario is a call to play. docs/scenarios.md describes the file.
+// A Scenario is a call to play. docs/scenarios.md#fields describes the file.
 type Scenario struct {
 	Name  string `yaml:"name"`
 	About string `yaml:"about"`
@@ -51,7 +48,7 @@ type Step struct {
 	Args       map[string]any    `yaml:"args"`       // with tool
 	Label      string            `yaml:"label"`      // with tool: a name for same_as
 	Background bool              `yaml:"background"` // with tool: go on before the reply is there
-	Once       bool              `yaml:"once"`       // with tool: the same request again must get the same bytes
+	Once       bool              `yaml:"once"`       // with tool: it changes something, so the same request again must get the same bytes
 	Save       map[string]string `yaml:"save"`       // with tool: variable: regular expression with one group
 	Expect     *Reply            `yaml:"expect"`     // with tool
 
@@ -88,7 +85,7 @@ type Reply struct {
 // has arrived. It is checked through Options.State.
 type Final struct {
 	Status   string `yaml:"status"`
-	Messages *int   `yaml:"messages"` // default: as many as were said
+	Messages *int   `yaml:"messages"` // default: as many as the backend was told of
 	Ended    *bool  `yaml:"ended"`
 	Report   *bool  `yaml:"report"`
 }
@@ -106,25 +103,15 @@ func (d *Duration) UnmarshalYAML(n *yaml.Node) error {
 	return nil
 }
 
-// UnmarshalYAML keeps the line for messages. It is strict: the decoder's own
-// strictness does not reach through a method.
+// UnmarshalYAML keeps the line for messages.
 func (s *Step) UnmarshalYAML(n *yaml.Node) error {
 	type plain Step
-	if n.Kind == yaml.MappingNode {
-		for i := 0; i < len(n.Content); i += 2 {
-			if !slices.Contains(stepFields, n.Content[i].Value) {
-				return fmt.Errorf("line %d: a step has no %q; it has %s", n.Content[i].Line, n.Content[i].Value, strings.Join(stepFields, ", "))
-			}
-		}
-	}
 	if err := n.Decode((*plain)(s)); err != nil {
 		return err
 	}
 	s.line = n.Line
 	return nil
 }
-
-var stepFields = strings.Fields("status assistant caller tool hang error report wait repeat steps by skipped method args label background once save expect")
 
 // List returns the built-in scenarios, by name.
 func List() []Scenario {
@@ -149,7 +136,11 @@ func Load(name string) (Scenario, error) {
 	if ext := filepath.Ext(name); ext == ".yaml" || ext == ".yml" {
 		data, err := os.ReadFile(name)
 		if err != nil {
-			return Scenario{}, fmt.Errorf("simulate: scenario %s cannot be read: %w", name, errors.Unwrap(err))
+			var at *fs.PathError // the name is said already
+			if errors.As(err, &at) {
+				err = at.Err
+			}
+			return Scenario{}, fmt.Errorf("simulate: scenario %s cannot be read: %w", name, err)
 		}
 		return Parse(name, data)
 	}
@@ -163,69 +154,4 @@ func Load(name string) (Scenario, error) {
 		return Scenario{}, fmt.Errorf("simulate: no scenario %q; there are %s, or give the path of a .yaml file", name, strings.Join(names, ", "))
 	}
 	return Parse(name, data)
-}
-
-// Parse reads a scenario. Errors name the file and the line.
-func Parse(file string, data []byte) (Scenario, error) {
-	var s Scenario
-	d := yaml.NewDecoder(bytes.NewReader(data))
-	d.KnownFields(true)
-	if err := d.Decode(&s); err != nil && !errors.Is(err, io.EOF) {
-		return s, fmt.Errorf("simulate: %s: %w", file, err)
-	}
-	if s.Name == "" {
-		s.Name = strings.TrimSuffix(filepath.Base(file), filepath.Ext(file))
-	}
-	if len(s.Steps) == 0 {
-		return s, fmt.Errorf("simulate: %s: a scenario needs steps; see docs/scenarios.md", file)
-	}
-	if err := check(s.Steps, map[string]bool{}); err != nil {
-		return s, fmt.Errorf("simulate: %s: %w", file, err)
-	}
-	return s, nil
-}
-
-// check finds what cannot be played.
-func check(steps []Step, labels map[string]bool) error {
-	for _, s := range steps {
-		if n := s.actions(); n != 1 {
-			return fmt.Errorf("line %d: a step does one thing, this one does %d", s.line, n)
-		}
-		if s.Repeat < 0 || s.Repeat > 10_000 || (s.Repeat > 0) != (len(s.Steps) > 0) {
-			return fmt.Errorf("line %d: repeat goes with steps, at most 10000 times", s.line)
-		}
-		if s.Tool == "" && (s.Args != nil || s.Method != "" || s.Label != "" || s.Save != nil || s.Expect != nil || s.Background || s.Once) {
-			return fmt.Errorf("line %d: args, method, label, save, expect, background and once go with tool", s.line)
-		}
-		for _, pattern := range s.Save {
-			if re, err := regexp.Compile(pattern); err != nil || re.NumSubexp() != 1 {
-				return fmt.Errorf("line %d: %q is no regular expression with one group", s.line, pattern)
-			}
-		}
-		if e := s.Expect; e != nil {
-			if e.SameAs != "" && !labels[e.SameAs] {
-				return fmt.Errorf("line %d: no step before has the label %q", s.line, e.SameAs)
-			}
-			if _, err := regexp.Compile(e.Matches); err != nil {
-				return fmt.Errorf("line %d: %q is no regular expression", s.line, e.Matches)
-			}
-		}
-		if s.Label != "" {
-			labels[s.Label] = true
-		}
-		if err := check(s.Steps, labels); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (s Step) actions() (n int) {
-	for _, is := range []bool{s.Status != "", s.Assistant != "", s.Caller != "", s.Tool != "", s.Hang,
-		s.Error != nil, s.Report != nil, s.Wait > 0, s.Repeat != 0} {
-		if is {
-			n++
-		}
-	}
-	return n
 }

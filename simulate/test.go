@@ -1,38 +1,36 @@
 package simulate
 
-import "context"
+import "testing"
 
-// A T is a *testing.T, of which Test uses this much.
-type T interface {
-	Helper()
-	Context() context.Context
-	Errorf(format string, args ...any)
-	Logf(format string, args ...any)
-	Fatalf(format string, args ...any)
-}
-
-// Test plays scenarios, named or as paths of files, at a backend under test,
-// as fast as they go, and fails t for what the backend did wrong.
-func Test(t T, o Options, scenarios ...string) {
+// Test plays scenarios, by name or by the path of a .yaml file, at a backend
+// under test, one call of each and as fast as they go, and fails t for what the
+// backend did wrong. What could not be checked is logged.
+func Test(t *testing.T, o Options, scenarios ...string) {
 	t.Helper()
 	o.Fast = true
-	for _, name := range scenarios {
+	seed := o.Seed
+	for i, name := range scenarios {
 		s, err := Load(name)
 		if err != nil {
-			t.Fatalf("%v", err)
+			t.Fatal(err)
 		}
-		r, err := Run(t.Context(), o, s)
-		if err != nil {
-			t.Fatalf("%v", err)
+		if seed != 0 {
+			o.Seed = seed + uint64(i) // two callers want two times
 		}
-		for _, f := range r.Failures {
-			t.Errorf("%s: %s", s.Name, f)
-		}
-		if !r.OK() {
-			t.Logf("%s: call %s; to play it again set Options.Seed to %d", s.Name, r.Call, r.Seed)
-		}
-		for _, u := range r.Unchecked {
-			t.Logf("%s: NOT CHECKED: %s", s.Name, u)
-		}
+		t.Run(s.Name, func(t *testing.T) {
+			r, err := Run(t.Context(), o, s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, f := range r.Failures {
+				t.Error(f)
+			}
+			if !r.OK() {
+				t.Logf("call %s; to play it again, set Options.Seed to %d and name this scenario first", r.Call, r.Seed)
+			}
+			for _, u := range r.Unchecked {
+				t.Log("NOT CHECKED:", u)
+			}
+		})
 	}
 }

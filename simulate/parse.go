@@ -1,0 +1,231 @@
+package simulate
+
+import (
+	"fmt"
+	"maps"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Parse reads a scenario. Errors name the file and the line, and what is
+// allowed there: a misspelt expectation would otherwise never fail.
+func Parse(file string, data []byte) (Scenario, error) {
+	var s Scenario
+	if err := parse(data, &s); err != nil {
+		return s, fmt.Errorf("simulate: %s", placed(file, err))
+	}
+	if s.Name == "" {
+		s.Name = strings.TrimSuffix(filepath.Base(file), filepath.Ext(file))
+	}
+	return s, nil
+}
+
+func parse(data []byte, s *Scenario) error {
+	var doc yaml.Node
+	if err := yaml.Unmarshal(data, &doc); err != nil {
+		return err
+	}
+	if len(doc.Content) == 0 || doc.Content[0].Kind != yaml.MappingNode {
+		return fmt.Errorf("line 1: a scenario needs steps; see docs/scenarios.md")
+	}
+	if err := checkFields(doc.Content[0], reflect.TypeFor[Scenario](), "scenario"); err != nil {
+		return err
+	}
+	if err := doc.Decode(s); err != nil {
+		return err
+	}
+	if len(s.Steps) == 0 {
+		return fmt.Errorf("line 1: a scenario needs steps; see docs/scenarios.md")
+	}
+	line := doc.Content[0].Line
+	if err := oneOf(line, "call.type", s.Call.Type, "phone", "web"); err != nil {
+		return err
+	}
+	if err := oneOf(line, "call.direction", s.Call.Direction, "inbound", "outbound"); err != nil {
+		return err
+	}
+	k := known{labels: map[string]bool{}, vars: map[string]bool{}}
+	for _, name := range []string{"name", "phone", "date", "time", "call"} {
+		k.vars[name] = true
+	}
+	if err := k.texts(line, s.Call.Metadata); err != nil {
+		return err
+	}
+	return k.steps(s.Steps)
+}
+
+var lineOfError = regexp.MustCompile(`^(?:yaml: )?(?:unmarshal errors:\n +)?line ([0-9]+): `)
+
+// placed puts the line of an error behind the file's name, where editors look.
+func placed(file string, err error) string {
+	text := err.Error()
+	if m := lineOfError.FindStringSubmatch(text); m != nil {
+		return file + ":" + m[1] + ": " + text[len(m[0]):]
+	}
+	return file + ": " + text
+}
+
+// checkFields finds fields that t does not have, at any depth. The decoder's
+// own strictness does not reach through UnmarshalYAML.
+func checkFields(n *yaml.Node, t reflect.Type, what string) error {
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	if n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	switch {
+	case t.Kind() == reflect.Slice && n.Kind == yaml.SequenceNode:
+		for _, item := range n.Content {
+			if err := checkFields(item, t.Elem(), strings.TrimSuffix(what, "s")); err != nil {
+				return err
+			}
+		}
+	case t.Kind() == reflect.Struct && n.Kind == yaml.MappingNode:
+		fields := map[string]reflect.Type{}
+		var names []string
+		for i := range t.NumField() {
+			if name := t.Field(i).Tag.Get("yaml"); name != "" {
+				fields[name], names = t.Field(i).Type, append(names, name)
+			}
+		}
+		for i := 0; i < len(n.Content); i += 2 {
+			key := n.Content[i]
+			of, ok := fields[key.Value]
+			if !ok {
+				return fmt.Errorf("line %d: a %s has no %q; it has %s", key.Line, what, key.Value, strings.Join(names, ", "))
+			}
+			if err := checkFields(n.Content[i+1], of, key.Value); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// known is what steps may refer to so far.
+type known struct{ labels, vars map[string]bool }
+
+// maxRepeat bounds a call: a typing error must not play for a year.
+const maxRepeat = 10_000
+
+// steps finds what cannot be played.
+func (k known) steps(steps []Step) error {
+	for _, s := range steps {
+		if err := k.step(s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (k known) step(s Step) error {
+	bad := func(format string, args ...any) error {
+		return fmt.Errorf("line %d: "+format, append([]any{s.line}, args...)...)
+	}
+	if did := s.actions(); len(did) != 1 {
+		return bad("a step does one thing of status, assistant, caller, tool, hang, error, report, wait, repeat; this one does %d", len(did))
+	}
+	switch {
+	case s.Repeat < 0 || s.Repeat > maxRepeat || (s.Repeat > 0) != (len(s.Steps) > 0):
+		return bad("repeat goes with steps, %d times at most", maxRepeat)
+	case s.Tool == "" && (s.Args != nil || s.Method != "" || s.Label != "" || s.Save != nil || s.Expect != nil || s.Background || s.Once):
+		return bad("args, method, label, save, expect, background and once go with tool")
+	case s.Status == "" && s.By != "":
+		return bad("by goes with status")
+	case s.Caller == "" && s.Skipped != "":
+		return bad("skipped goes with caller")
+	case s.Background && (s.Save != nil || (s.Expect != nil && s.Expect.SameAs != "")):
+		return bad("save and same_as need a reply, and a tool in the background has none yet: put them on a later step")
+	case s.Label != "" && k.labels[s.Label]:
+		return bad("label %q is on another step already", s.Label)
+	}
+	if err := oneOf(s.line, "status", s.Status, "initiated", "queued", "ongoing", "forwarded", "finished", "failed"); err != nil {
+		return err
+	}
+	if err := oneOf(s.line, "by", s.By, "bot", "user", "system"); err != nil {
+		return err
+	}
+	if err := oneOf(s.line, "method", strings.ToUpper(s.Method), "GET", "POST", "PUT", "PATCH", "DELETE"); err != nil {
+		return err
+	}
+	texts := []any{s.Assistant, s.Caller, s.Skipped, s.Args}
+	if s.Report != nil {
+		texts = append(texts, s.Report.Summary, s.Report.Data)
+	}
+	if e := s.Expect; e != nil {
+		texts = append(texts, e.Contains, e.Lacks, e.Equals)
+		if e.SameAs != "" && !k.labels[e.SameAs] {
+			return bad("no step before has the label %q", e.SameAs)
+		}
+		if _, err := regexp.Compile(e.Matches); err != nil {
+			return bad("%q is no regular expression", e.Matches)
+		}
+	}
+	if s.Repeat > 0 && !k.vars["n"] {
+		k.vars["n"] = true
+		defer delete(k.vars, "n")
+	}
+	for _, t := range texts {
+		if err := k.texts(s.line, t); err != nil {
+			return err
+		}
+	}
+	for name, pattern := range s.Save {
+		if re, err := regexp.Compile(pattern); err != nil || re.NumSubexp() != 1 {
+			return bad("%q is no regular expression with one group", pattern)
+		}
+		k.vars[name] = true
+	}
+	if s.Label != "" {
+		k.labels[s.Label] = true
+	}
+	return k.steps(s.Steps)
+}
+
+func oneOf(line int, field, value string, allowed ...string) error {
+	if value == "" || slices.Contains(allowed, value) {
+		return nil
+	}
+	return fmt.Errorf("line %d: %s is one of %s, not %q", line, field, strings.Join(allowed, ", "), value)
+}
+
+// texts finds variables that nothing sets, in all texts of v.
+func (k known) texts(line int, v any) error {
+	switch v := v.(type) {
+	case string:
+		for _, m := range variable.FindAllStringSubmatch(v, -1) {
+			if !k.vars[m[1]] {
+				return fmt.Errorf("line %d: nothing sets {{%s}}; there are %s", line, m[1], strings.Join(slices.Sorted(maps.Keys(k.vars)), ", "))
+			}
+		}
+	case map[string]any:
+		for _, of := range v {
+			if err := k.texts(line, of); err != nil {
+				return err
+			}
+		}
+	case []any:
+		for _, of := range v {
+			if err := k.texts(line, of); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (s Step) actions() (did []string) {
+	for name, is := range map[string]bool{"status": s.Status != "", "assistant": s.Assistant != "", "caller": s.Caller != "", "tool": s.Tool != "",
+		"hang": s.Hang, "error": s.Error != nil, "report": s.Report != nil, "wait": s.Wait > 0, "repeat": s.Repeat != 0} {
+		if is {
+			did = append(did, name)
+		}
+	}
+	return did
+}
