@@ -105,10 +105,9 @@ func killCycle(t *testing.T, url string) (acked []string) {
 	return acked
 }
 
-// present returns which ids the database knows, as jobs or as delivered.
-func present(t *testing.T, db *Database) map[string]bool {
+// eachJob calls f with every envelope in the inbox.
+func eachJob(t *testing.T, db *Database, f func(core.Envelope)) {
 	t.Helper()
-	ids := map[string]bool{}
 	query := "SELECT json(args) FROM river_job WHERE kind = 'serverurl_event'"
 	if db.pool != nil {
 		query = "SELECT args FROM river_job WHERE kind = 'serverurl_event'"
@@ -117,7 +116,7 @@ func present(t *testing.T, db *Database) map[string]bool {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer rows.Close()
+	defer rows.Close() // SQLite's connection is one
 	for rows.Next() {
 		var args []byte
 		if err := rows.Scan(&args); err != nil {
@@ -127,12 +126,18 @@ func present(t *testing.T, db *Database) map[string]bool {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ids[e.ID] = true
+		f(e)
 	}
 	if err := rows.Err(); err != nil {
 		t.Fatal(err)
 	}
-	rows.Close() // SQLite's connection is one
+}
+
+// present returns which ids the database knows, as jobs or as delivered.
+func present(t *testing.T, db *Database) map[string]bool {
+	t.Helper()
+	ids := map[string]bool{}
+	eachJob(t, db, func(e core.Envelope) { ids[e.ID] = true })
 	for after := ""; ; {
 		recs, err := db.Store().Range(t.Context(), "delivered", after, 1000)
 		if err != nil {
