@@ -31,6 +31,14 @@ type Receiver interface {
 	Receive(ctx context.Context, body string) (core.Envelope, error)
 }
 
+// A Delayer is a [Receiver] that says when a message that failed comes again.
+// Without it that is when the queue's visibility timeout is over, which is
+// long, because it has to be longer than a worker can take.
+type Delayer interface {
+	// Delay puts off a message that came for the attempt-th time, from 1 on.
+	Delay(ctx context.Context, receipt string, attempt int) error
+}
+
 // Options change what [New] returns. The zero value of each field means its
 // default; nil is all defaults.
 type Options struct {
@@ -158,9 +166,10 @@ func (a *adapter) batch(ctx context.Context, records []record) ([]byte, error) {
 	if a.in == nil {
 		return nil, ErrShape
 	}
+	working := ctx
 	if deadline, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-batchMargin))
+		working, cancel = context.WithDeadline(ctx, deadline.Add(-batchMargin))
 		defer cancel()
 	}
 	var (
@@ -173,9 +182,10 @@ func (a *adapter) batch(ctx context.Context, records []record) ([]byte, error) {
 		places <- struct{}{}
 		all.Go(func() {
 			defer func() { <-places }()
-			if err := a.deliver(ctx, records[i], &perCall); err != nil {
+			if err := a.deliver(working, records[i], &perCall); err != nil {
 				failed[i] = true
 				a.log.Error("delivery", "reason", code(err), "attempt", records[i].Attributes.Receives)
+				a.delay(ctx, records[i])
 			}
 		})
 	}
@@ -200,6 +210,20 @@ func (a *adapter) deliver(ctx context.Context, r record, perCall *keyed) (err er
 	}
 	defer perCall.lock(string(env.Call))()
 	return a.p.Deliver(ctx, env)
+}
+
+// delay lets a failed message come again after a pause that grows. Where that
+// cannot be arranged it comes again all the same, later.
+func (a *adapter) delay(ctx context.Context, r record) {
+	d, ok := a.in.(Delayer)
+	if !ok {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, batchMargin/2)
+	defer cancel()
+	if err := d.Delay(ctx, r.Receipt, r.Attributes.Receives); err != nil {
+		a.log.Warn("delay", "reason", code(err))
+	}
 }
 
 // keyed is a mutex for each key.

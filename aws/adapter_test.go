@@ -399,6 +399,33 @@ func TestBatchReportsWhatFailed(t *testing.T) {
 	}
 }
 
+// delayingInbox notes what is put off.
+type delayingInbox struct {
+	testInbox
+	delayed map[string]int
+}
+
+func (in *delayingInbox) Delay(_ context.Context, receipt string, attempt int) error {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.delayed[receipt] = attempt
+	return errors.New("a delay that fails changes nothing")
+}
+
+func TestFailedMessagesAreDelayed(t *testing.T) {
+	p, _ := bound(t, app.New())
+	in := &delayingInbox{delayed: map[string]int{}}
+	event := `{"Records":[{"messageId":"m0","receiptHandle":"r0","eventSource":"aws:sqs","attributes":{"ApproximateReceiveCount":"3"},"body":"bad"},
+		{"messageId":"m1","receiptHandle":"r1","eventSource":"aws:sqs","attributes":{"ApproximateReceiveCount":"1"},"body":` + string(quote(nil, envelope("CA-1", "status-update"))) + `}]}`
+	out, err := New(p, in, quiet()).Invoke(t.Context(), []byte(event))
+	if err != nil || string(out) != `{"batchItemFailures":[{"itemIdentifier":"m0"}]}` {
+		t.Errorf("got %s, %v", out, err)
+	}
+	if len(in.delayed) != 1 || in.delayed["r0"] != 3 {
+		t.Errorf("delayed %v", in.delayed)
+	}
+}
+
 func TestBatchWithoutTimeLeftComesAgain(t *testing.T) {
 	p, in := bound(t, app.New())
 	ctx, cancel := context.WithDeadline(t.Context(), time.Now().Add(batchMargin/2))

@@ -65,7 +65,7 @@ type Options struct {
 
 // workerTimeout is that of the functions behind the queue and the schedule, as
 // in template.yaml.
-const workerTimeout = time.Minute
+const workerTimeout = 2 * time.Minute
 
 // Run builds the backend and runs it as Lambda would, until ctx ends; then it
 // returns nil. Requests go to one function, messages of the queue to another,
@@ -167,7 +167,7 @@ func Schedule(now time.Time) []byte {
 // Build builds a main package of the module at dir for this machine, with the
 // flags of the deployed program.
 func Build(ctx context.Context, dir, pkg, out string, tags ...string) error {
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags", strings.Join(append(tags, "lambda.norpc"), ","), "-o", out, pkg)
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-tags", strings.Join(append(tags, "lambda.norpc"), ","), "-o", out, pkg)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if said, err := cmd.CombinedOutput(); err != nil {

@@ -3,8 +3,10 @@ package emulate_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -161,6 +163,39 @@ func TestEventsReachTheWorker(t *testing.T) {
 	}
 	if dead, err := os.ReadDir(filepath.Join(data, "dead")); err != nil || len(dead) != 0 {
 		t.Errorf("%d dead letters (%v)", len(dead), err)
+	}
+}
+
+// acceptAndEnd posts events, and ends the process after every other reply.
+func acceptAndEnd(t *testing.T, f *emulate.Function, n int) {
+	t.Helper()
+	front := httptest.NewServer(emulate.Front(f, emulate.FunctionURL))
+	defer front.Close()
+	for i := range n {
+		body := fmt.Sprintf(`{"message":{"type":"status-update","call":{"id":"CA-%d","status":"ongoing"}}}`, i)
+		if code, said := post(t, front.URL, body); code != 200 {
+			t.Fatalf("event %d: %d %s", i, code, said)
+		}
+		if i%2 == 1 {
+			f.Kill()
+		}
+	}
+}
+
+// The same promise as on SQS, for the files.
+func TestNothingAcceptedIsLost(t *testing.T) {
+	bootstrap, err := built()
+	if err != nil {
+		t.Fatal(err)
+	}
+	data := t.TempDir()
+	f := emulate.NewFunction(emulate.FunctionOptions{Bootstrap: bootstrap, Freeze: true, Timeout: 30 * time.Second,
+		Env: []string{"SERVERURL_EMBEDDED=" + data, "SERVERURL_SECRET=" + secret}})
+	defer f.Close()
+	acceptAndEnd(t, f, 100)
+	files, err := os.ReadDir(filepath.Join(data, "queue"))
+	if err != nil || len(files) != 100 {
+		t.Errorf("%d events in the queue, 100 were accepted (%v)", len(files), err)
 	}
 }
 

@@ -4,18 +4,20 @@ package main
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
 
 	"github.com/aws/aws-lambda-go/lambda"
+	_ "modernc.org/sqlite" // the driver "sqlite"
 
 	"github.com/serverurl/serverurl/app"
 	"github.com/serverurl/serverurl/aws"
 	"github.com/serverurl/serverurl/aws/emulate"
 	"github.com/serverurl/serverurl/core"
-	"github.com/serverurl/serverurl/server"
+	"github.com/serverurl/serverurl/sqlstore"
 )
 
 // main is the program for `serverurl emulate aws` without DynamoDB and SQS: the
@@ -33,21 +35,38 @@ func run(ctx context.Context) error {
 	if dir == "" {
 		return fmt.Errorf("lambda: built for the emulator, and SERVERURL_EMBEDDED names no folder")
 	}
-	db, err := server.OpenDatabase(ctx, filepath.Join(dir, "serverurl.db"))
+	inbox, err := emulate.OpenFolder(dir)
 	if err != nil {
 		return err
 	}
-	inbox, err := emulate.OpenFolder(dir)
+	store, err := openStore(ctx, filepath.Join(dir, "serverurl.db"))
 	if err != nil {
 		return err
 	}
 	p, log := app.New(), slog.New(slog.NewJSONHandler(os.Stderr, nil))
 	secrets := core.ParseSecrets(os.Getenv("SERVERURL_SECRET"))
-	err = p.Bind(core.Platform{Name: "aws", Store: db.Store(), Inbox: inbox, Logger: log,
+	err = p.Bind(core.Platform{Name: "aws", Store: store, Inbox: inbox, Logger: log,
 		Sender: core.Sender{Secrets: secrets, Anyone: len(secrets) == 0}}) // loopback only
 	if err != nil {
 		return err
 	}
 	lambda.Start(aws.New(p, inbox, &aws.Options{BasePath: os.Getenv("BASE_PATH"), Logger: log}))
 	return nil
+}
+
+// openStore opens the file that all environments share. It is closed with the
+// process.
+func openStore(ctx context.Context, path string) (core.Store, error) {
+	dsn := sqlstore.SQLiteDSN(path)
+	write, err := sql.Open("sqlite", dsn.Write)
+	if err != nil {
+		return nil, fmt.Errorf("lambda: %w", err)
+	}
+	write.SetMaxOpenConns(1)
+	read, err := sql.Open("sqlite", dsn.Read)
+	if err != nil {
+		return nil, fmt.Errorf("lambda: %w", err)
+	}
+	store := sqlstore.New(write, read, sqlstore.SQLite)
+	return store, store.Migrate(ctx)
 }
