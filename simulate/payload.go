@@ -25,7 +25,9 @@ type call struct {
 	secret    string
 
 	start    time.Time
+	end      time.Time // zero while it goes on
 	now      time.Time // the call's own clock: it goes on also when it is played fast
+	end      time.Time // zero until it is over; the report comes later
 	status   string
 	by       string
 	messages []object
@@ -112,7 +114,7 @@ func (c *call) callObject() object {
 		o["direction"], o["endAt"], o["cost"], o["metrics"] = "", nil, nil, object{}
 	}
 	if c.status == "finished" {
-		o["assistantCallDuration"] = c.now.Sub(c.start).Milliseconds()
+		o["assistantCallDuration"] = c.elapsed()
 	}
 	return o
 }
@@ -174,7 +176,13 @@ func (c *call) statusUpdate(status, by string) object {
 	if status == "ongoing" {
 		c.start = c.now // rewritten when the call is answered
 	}
+	if status == "finished" || status == "failed" {
+		c.end = c.now
+	}
 	c.status, c.by = status, by
+	if status == "finished" || status == "failed" {
+		c.end = c.now
+	}
 	return c.event("status-update", object{"assistant": c.assistantObject(status == "queued" || status == "initiated")})
 }
 
@@ -248,6 +256,9 @@ func (c *call) report(r ReportStep) object {
 	if c.status != "failed" {
 		c.status = "finished"
 	}
+	if c.end.IsZero() {
+		c.end = c.now
+	}
 	said := make([]object, len(c.messages)) // the report's messages come without metrics
 	for i, m := range c.messages {
 		said[i] = object{"messageId": m["messageId"], "role": m["role"], "text": m["text"], "timestamp": m["timestamp"]}
@@ -261,7 +272,7 @@ func (c *call) report(r ReportStep) object {
 		"analysis": object{"summary": r.Summary, "successEvaluation": r.Success, "structuredData": data, "outcome": r.Outcome},
 	})
 	o := e["message"].(object)["call"].(object)
-	o["endAt"] = iso(c.now)
+	o["endAt"] = iso(c.over())
 	o["assistantCallDuration"] = c.elapsed()
 	o["analysis"] = object{"summary": "", "successEvaluation": "", "guardrails": "DISABLED"}
 	if c.status == "finished" { // else there was nothing to record
@@ -271,7 +282,21 @@ func (c *call) report(r ReportStep) object {
 	return e
 }
 
-func (c *call) elapsed() int64 { return c.now.Sub(c.start).Milliseconds() }
+// over is when the call ended, or the time by now.
+func (c *call) over() time.Time {
+	if c.end.IsZero() {
+		return c.now
+	}
+	return c.end
+}
+
+// elapsed is how long the call has lasted, in milliseconds.
+func (c *call) elapsed() int64 {
+	if !c.end.IsZero() {
+		return c.end.Sub(c.start).Milliseconds()
+	}
+	return c.now.Sub(c.start).Milliseconds()
+}
 
 func letters(r *rand.Rand, n int) string {
 	var b strings.Builder
