@@ -2,7 +2,9 @@ package core
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
+	"math"
 	"reflect"
 	"strconv"
 	"time"
@@ -14,20 +16,29 @@ import (
 // Why a body is no event. The texts are constant: a decoder's own would quote
 // the payload.
 var (
-	errNoMessage = errors.New("core: body has no message")
-	errNoType    = errors.New("core: message has no type")
+	errNotObject        = errors.New("core: body is no object")
+	errNoMessage        = errors.New("core: body has no message")
+	errMessageNotObject = errors.New("core: message is no object")
+	errNoType           = errors.New("core: message has no type")
 )
 
-// peek reads of an event what is needed to accept it.
+// peek reads of an event what is needed to accept it: in one pass, whatever
+// the order of its members, without building the rest. An event without a call
+// has an empty id, which is no error here (docs/events.md#envelope).
 func peek(body []byte) (t EventType, call CallID, err error) {
-	found := false
 	w := walker{jsontext.NewDecoder(bytes.NewBuffer(body), jsontext.AllowDuplicateNames(true)), body}
+	if w.PeekKind() != '{' {
+		return "", "", errNotObject
+	}
+	err = errNoMessage
 	w.object(func(name string) {
 		if name != "message" {
 			w.skip()
 			return
 		}
-		found = w.PeekKind() == '{'
+		if err = nil; w.PeekKind() != '{' {
+			err = errMessageNotObject
+		}
 		w.object(func(name string) {
 			switch name {
 			case "type":
@@ -43,27 +54,26 @@ func peek(body []byte) (t EventType, call CallID, err error) {
 			}
 		})
 	})
-	switch {
-	case !found:
-		return "", "", errNoMessage
-	case t == "":
-		return "", call, errNoType
+	if err == nil && t == "" {
+		err = errNoType
 	}
-	return t, call, nil
+	return t, call, err
 }
 
 // decodeEvent decodes an event, all but its conversation. The body was scanned
-// before, so it is sound JSON.
+// before, so it is sound JSON. Whether there is a call is for the caller to
+// ask.
 func decodeEvent(body []byte, received time.Time) (Event, error) {
 	e := Event{Received: received, Time: received, Raw: body}
 	l := layoutOf(body)
 	slim := body
 	if l.messages != (span{}) {
+		e.rawMessages = l.messages.of(body)
 		slim = splice(body, l.messages, []byte("[]"))
 	}
 	var envelope struct {
-		Message *struct {
-			Type      string      `json:"type"`
+		Message struct {
+			Type      EventType   `json:"type"`
 			Timestamp time.Time   `json:"timestamp"`
 			Status    string      `json:"status"`
 			Call      callWithOld `json:"call"`
@@ -74,20 +84,22 @@ func decodeEvent(body []byte, received time.Time) (Event, error) {
 			Error     *Failure    `json:"error"`
 		} `json:"message"`
 	}
-	if json.Unmarshal(slim, &envelope, lenient) != nil || envelope.Message == nil {
-		return e, errNoMessage
+	bad := json.Unmarshal(slim, &envelope, lenient) != nil
+	m := &envelope.Message
+	if bad || m.Type == "" {
+		_, _, err := peek(body)
+		return e, cmp.Or(err, errNoType)
 	}
-	m := envelope.Message
-	if m.Type == "" {
-		return e, errNoType
-	}
-	e.Type = EventType(m.Type)
+	e.Type = m.Type
 	if !m.Timestamp.IsZero() {
 		e.Time = m.Timestamp
 	}
 	e.Call, e.Assistant, e.Phone, e.Customer, e.Error = m.Call.CallInfo, m.Assistant, m.Phone, m.Customer, m.Error
 	if e.Call.AssistantID == "" {
 		e.Call.AssistantID = e.Assistant.ID
+	}
+	if e.Type == EventError && e.Error == nil {
+		e.Error = new(Failure) // handlers of errors need not ask
 	}
 	e.Analysis = m.Analysis.or(m.Call.Analysis)
 	e.Status = statusFrom(e.Call.RawStatus, m.Status, e.Call.PhoneStatus)
@@ -100,52 +112,26 @@ type callWithOld struct {
 	Analysis Analysis `json:"analysis"`
 }
 
-// decodeMessages decodes a conversation. What is no object is left out.
-func decodeMessages(raw []jsontext.Value) []Message {
-	ms := make([]Message, 0, len(raw))
-	for _, v := range raw {
-		var m Message
-		if v.Kind() != '{' || json.Unmarshal(v, &m, lenient) != nil {
-			continue
-		}
-		m.Skipped, m.Older = append(m.Skipped, m.Older...), nil
-		for i := range m.Skipped {
-			m.Skipped[i].settle()
-		}
-		ms = append(ms, m)
-	}
-	return ms
-}
-
-// settle brings the two forms of a skipped message together.
-func (s *SkippedMessage) settle() {
-	if s.Text == "" {
-		s.Text = s.OtherText
-	}
-	if s.ID == "" {
-		s.ID = s.OtherID
-	}
-	s.OtherText, s.OtherID = "", ""
-}
-
 // lenient reads every kind of value into every kind of field, or leaves the
 // field zero: no field may fail an event (docs/events.md#traps).
 var lenient = json.JoinOptions(
 	json.WithUnmarshalers(json.JoinUnmarshalers(
 		json.UnmarshalFromFunc(readString),
-		json.UnmarshalFromFunc(readCallID),
+		json.UnmarshalFromFunc(readName[CallID]),
+		json.UnmarshalFromFunc(readName[EventType]),
 		json.UnmarshalFromFunc(readFloat),
 		json.UnmarshalFromFunc(readInt),
 		json.UnmarshalFromFunc(readBool),
 		json.UnmarshalFromFunc(readWhen),
 		json.UnmarshalFromFunc(readStrings),
+		json.UnmarshalFromFunc(readSkipped),
 		json.UnmarshalFromFunc(guard),
 	)),
 	jsontext.AllowDuplicateNames(true),
 )
 
-// scalar reads a value of any kind and returns its text, "" for what is no
-// scalar.
+// scalar reads the value that comes next and returns its text, "" for what is
+// no scalar. The digits of a number stay as they are: an id is never rounded.
 func scalar(d *jsontext.Decoder) (string, error) {
 	v, err := d.ReadValue()
 	if err != nil {
@@ -163,24 +149,37 @@ func readString(d *jsontext.Decoder, to *string) (err error) {
 	return err
 }
 
-func readCallID(d *jsontext.Decoder, to *CallID) error {
-	s, err := scalar(d)
-	*to = CallID(s)
+// readName reads an id or a type, as peek does.
+func readName[T ~string](d *jsontext.Decoder, to *T) error {
+	v, err := d.ReadValue()
+	*to = T(text(v))
 	return err
 }
 
 func readFloat(d *jsontext.Decoder, to *float64) error {
 	s, err := scalar(d)
-	*to, _ = strconv.ParseFloat(s, 64)
+	*to = number(s)
 	return err
+}
+
+// number reads a number. One that is none, or that no JSON could hold
+// again, is 0.
+func number(s string) float64 {
+	f, err := strconv.ParseFloat(s, 64)
+	if err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
+		return 0
+	}
+	return f
 }
 
 func readInt(d *jsontext.Decoder, to *int64) error {
 	s, err := scalar(d)
 	n, bad := strconv.ParseInt(s, 10, 64)
-	if bad != nil {
-		f, _ := strconv.ParseFloat(s, 64)
-		n = int64(f)
+	if bad != nil { // a fraction, or out of range
+		n = 0
+		if f := number(s); math.Abs(f) < math.MaxInt64 {
+			n = int64(f)
+		}
 	}
 	*to = n
 	return err
@@ -223,6 +222,8 @@ func readStrings(d *jsontext.Decoder, to *[]string) error {
 func guard(d *jsontext.Decoder, to any) error {
 	want := jsontext.Kind(0)
 	switch t := reflect.TypeOf(to).Elem(); t.Kind() {
+	case reflect.Pointer:
+		return readPointer(d, reflect.ValueOf(to).Elem())
 	case reflect.Struct, reflect.Map:
 		want = '{'
 	case reflect.Slice:
@@ -230,11 +231,6 @@ func guard(d *jsontext.Decoder, to any) error {
 			return errors.ErrUnsupported
 		}
 		want = '['
-	case reflect.Pointer:
-		want = '{'
-		if k := d.PeekKind(); k == 'n' {
-			return errors.ErrUnsupported
-		}
 	default:
 		return errors.ErrUnsupported
 	}
@@ -244,22 +240,42 @@ func guard(d *jsontext.Decoder, to any) error {
 	return d.SkipValue()
 }
 
+// readPointer reads an object into what the pointer field p is to point to.
+// Null and {} both mean that there is nothing, so p stays nil.
+func readPointer(d *jsontext.Decoder, p reflect.Value) error {
+	v, err := d.ReadValue()
+	if err != nil || v.Kind() != '{' || len(bytes.TrimSpace(v[1:len(v)-1])) == 0 {
+		return err
+	}
+	p.Set(reflect.New(p.Type().Elem()))
+	return json.Unmarshal(v, p.Interface(), d.Options())
+}
+
 // readTime reads a time in every form that was seen: ms or s since 1970 as a
-// number or as text, ISO 8601, or nothing (docs/events.md#traps).
+// number or as text, ISO 8601, or nothing (docs/events.md#traps). A year that
+// has more than four digits is nothing too: no JSON could hold it again.
 func readTime(v jsontext.Value) time.Time {
 	s := text(v)
-	if n, err := strconv.ParseFloat(s, 64); err == nil {
+	if n := number(s); n > 0 {
 		switch {
-		case n <= 0 || n > 253_402_300_799_999: // the year 9999
+		case n >= secondsBelow:
+			n = math.Round(n)
+		default:
+			n = math.Round(n * 1000)
+		}
+		if n > lastMilli {
 			return time.Time{}
-		case n < 1e11:
-			return time.UnixMilli(int64(n * 1000)).UTC()
 		}
 		return time.UnixMilli(int64(n)).UTC()
 	}
 	t, err := time.Parse(time.RFC3339Nano, s)
-	if err != nil {
+	if t = t.UTC(); err != nil || t.Year() < 0 || t.Year() > 9999 {
 		return time.Time{}
 	}
-	return t.UTC()
+	return t
 }
+
+const (
+	secondsBelow = 1e11                // a smaller number is s: in ms it would be before 1973-03-03
+	lastMilli    = 253_402_300_799_999 // of the year 9999
+)

@@ -24,18 +24,22 @@ type Event struct {
 	Phone     Phone
 	Customer  Customer
 	Analysis  Analysis
-	Error     *Failure // of an error; nil in others
+	Error     *Failure // never nil in an error, seldom set in others
 
 	// Raw is the event as it was accepted: secrets are masked, nothing else is
 	// changed.
 	Raw jsontext.Value
+
+	// rawMessages is a part of Raw: the conversation, from the first of its two
+	// places that is not empty; nil where there is none.
+	rawMessages jsontext.Value
 }
 
 // Transcript decodes the conversation that the event carries: all of it, from
 // the start of the call. It is not decoded before, because each
 // conversation-update repeats it.
 func (e Event) Transcript() []Message {
-	return decodeMessages(list(layoutOf(e.Raw).messages.of(e.Raw)))
+	return decodeMessages(list(e.rawMessages))
 }
 
 // A Status is how far a call has come. Words that are not known are kept as

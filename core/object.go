@@ -1,6 +1,7 @@
 package core
 
 import (
+	"math"
 	"strings"
 	"time"
 
@@ -36,8 +37,8 @@ type CallInfo struct {
 	Recording Recording      `json:"recording"`
 	Overrides jsontext.Value `json:"assistantOverrides"`
 	Metadata  jsontext.Value `json:"metadata"` // as given when the call was created: the best handle
-	Cost      *Cost          `json:"cost"`     // nil until the report
-	Metrics   *CallMetrics   `json:"metrics"`  // nil until the report
+	Cost      *Cost          `json:"cost"`     // nil until the report; {} counts as nil
+	Metrics   *CallMetrics   `json:"metrics"`  // so too
 
 	PhoneNumberID string    `json:"phoneNumberId"` // of calls read through the API
 	CreatedAt     time.Time `json:"createdAt"`
@@ -47,15 +48,33 @@ type CallInfo struct {
 // EndedBy says who ended the call: "assistant", "user", "system", or "" while
 // it is not known. The documents call the assistant bot as well.
 func (c CallInfo) EndedBy() string {
-	if c.EndTrigger == "bot" {
+	if isAssistant(c.EndTrigger) {
 		return "assistant"
 	}
-	return c.EndTrigger
+	return strings.ToLower(c.EndTrigger)
 }
 
-// Duration is how long the assistant was on the call.
-func (c CallInfo) Duration() time.Duration {
-	return time.Duration(c.Millis * float64(time.Millisecond))
+// isAssistant knows the words that senders have for the assistant
+// (docs/events.md#traps).
+func isAssistant(word string) bool {
+	switch strings.ToLower(word) {
+	case "assistant", "agent", "bot":
+		return true
+	}
+	return false
+}
+
+// Duration is how long the assistant was on the call. It is 0 or means nothing
+// before the end.
+func (c CallInfo) Duration() time.Duration { return duration(c.Millis, time.Millisecond) }
+
+// duration is n units, or the longest that there is.
+func duration(n float64, unit time.Duration) time.Duration {
+	n *= float64(unit)
+	if math.Abs(n) >= math.MaxInt64 {
+		return time.Duration(math.Copysign(1, n)) * math.MaxInt64
+	}
+	return time.Duration(n)
 }
 
 // Recording is where the recording is; both are empty until the end, and where
@@ -83,164 +102,9 @@ type Cost struct {
 	} `json:"analysis"`
 }
 
-// CallMetrics are the figures of the whole call (docs/events.md#metrics). Times
-// are in ms but for those that say otherwise. Distributions count by the lower
-// bound of a bucket, as text.
-type CallMetrics struct {
-	Stats struct {
-		UserAudio struct {
-			DelayedChunks      int64   `json:"delayedChunksCount"`
-			DroppedChunks      int64   `json:"droppedChunksCount"`
-			LatencyAvg         float64 `json:"latencyAvg"`
-			LatencyTotal       float64 `json:"latencyTotal"`
-			CumulativeDuration float64 `json:"cumulativeDuration"`
-			LatencyIntervals   []struct {
-				Max                float64 `json:"max"`
-				Count              int64   `json:"count"`
-				Avg                float64 `json:"avg"`
-				Duration           float64 `json:"duration"`
-				CumulativeDuration float64 `json:"cumulativeDuration"`
-			} `json:"latencyIntervals"`
-		} `json:"userAudio"`
-		Turns struct {
-			User        int64 `json:"user"`
-			Assistant   int64 `json:"bot"`
-			Played      int64 `json:"played"`
-			Interrupted int64 `json:"interrupted"`
-			Skipped     int64 `json:"skipped"`
-		} `json:"turns"`
-		TurnStats struct {
-			User []struct {
-				Start     float64 `json:"start"`
-				End       float64 `json:"end"`
-				MessageID string  `json:"messageId"`
-			} `json:"userTurns"`
-			Assistant []struct {
-				Start         float64 `json:"start"`
-				End           float64 `json:"end"`
-				Interrupted   bool    `json:"interrupted"`
-				PlayedSeconds float64 `json:"playedDuration"`
-				AudioSeconds  float64 `json:"audioDuration"`
-				UserMessageID string  `json:"userMessageId"`
-				StopReason    string  `json:"stopSpeakingReason"`
-			} `json:"botTurns"`
-			ResponseTimes []float64 `json:"botResponseTime"`
-			BargeIns      int64     `json:"bargeInCount"`
-			BargeInAvg    float64   `json:"bargeInTimeAvg"`
-		} `json:"turnsStats"`
-		TTS struct {
-			ResponseTimes   map[string]int64 `json:"responseTimeDistribution"`
-			Requests        int64            `json:"totalRequests"`
-			LatencyAvg      float64          `json:"latencyAvg"`
-			LatencyTotal    float64          `json:"latencyTotal"`
-			Errors          int64            `json:"errors"`
-			Retries         int64            `json:"retries"`
-			APIRequests     int64            `json:"apiRequests"`
-			APILatencyAvg   float64          `json:"apiLatencyAvg"`
-			APILatencyTotal float64          `json:"apiLatencyTotal"`
-			CacheRequests   int64            `json:"cacheRequests"`
-			CacheLatencyAvg float64          `json:"cacheLatencyAvg"`
-			CacheLatency    float64          `json:"cacheLatencyTotal"`
-		} `json:"ttsStats"`
-		LLM struct {
-			ResponseTimes   map[string]int64 `json:"responseTimeDistribution"`
-			Responses       int64            `json:"responseCount"`
-			LatencyAvg      float64          `json:"responseLatencyAvg"`
-			LatencyTotal    float64          `json:"responseLatencyTotal"`
-			Errors          int64            `json:"errors"`
-			Hangups         int64            `json:"hangups"`
-			InputTokens     int64            `json:"inputTokens"`
-			OutputTokens    int64            `json:"outputTokens"`
-			InputTokensAvg  float64          `json:"inputTokensAvg"`
-			OutputTokensAvg float64          `json:"outputTokensAvg"`
-		} `json:"llmStats"`
-		STT struct {
-			ResponseTimes      map[string]int64 `json:"responseTimeDistribution"`
-			Confidences        map[string]int64 `json:"confidenceDistribution"`
-			EndProbabilities   map[string]int64 `json:"eouProbabilityDistribution"`
-			Responses          int64            `json:"responseCount"`
-			LatencyAvg         float64          `json:"responseLatencyAvg"` // negative values occur
-			LatencyTotal       float64          `json:"responseLatencyTotal"`
-			RelativeLatencyAvg float64          `json:"relativeLatencyAvg"`
-			ConfidenceAvg      float64          `json:"confidenceAvg"`
-			Reconnects         int64            `json:"connectionRetries"`
-			Errors             int64            `json:"errors"`
-		} `json:"sttStats"`
-	} `json:"callStats"`
-}
-
-// Assistant is what an event says of the assistant: everything in the first
-// events of a call, little or nothing later (docs/events.md#assistant).
-type Assistant struct {
-	ID                      string          `json:"_id"`
-	Name                    string          `json:"name"`
-	WelcomeMessage          string          `json:"welcomeMessage"`
-	WelcomeMode             string          `json:"welcomeMessageMode"` // open set
-	WelcomeInterruptions    bool            `json:"welcomeMessageInterruptionsEnabled"`
-	EndCallMessage          string          `json:"endCallMessage"`
-	EndCallPhrases          []string        `json:"endCallPhrases"`
-	EndCallToolDescription  string          `json:"endCallToolDescription"`
-	BargeIn                 bool            `json:"bargeInEnabled"`
-	Backchanneling          bool            `json:"assistantBackchannelingEnabled"`
-	DTMFInput               bool            `json:"dtmfInputEnabled"`
-	TTSCache                bool            `json:"ttsCacheEnabled"`
-	CallForward             jsontext.Value  `json:"callForwardData"` // an array or an object
-	KnowledgeBaseIDs        []string        `json:"assistantKnowledgeBaseIds"`
-	ToolIDs                 []string        `json:"assistantToolIds"`
-	PredefinedTools         map[string]bool `json:"assistantPredefinedTools"`
-	Provider                string          `json:"assistantProvider"` // "openai", "azure", others
-	Model                   string          `json:"assistantModel"`
-	LLMURL                  string          `json:"assistantLLMUrl"`
-	SystemPrompt            string          `json:"assistantSystemPrompt"` // with {{variables}} as they are
-	Temperature             float64         `json:"assistantTemperature"`
-	MaxTokens               int64           `json:"assistantMaxTokens"`
-	ResponseSplitter        string          `json:"assistantResponseSplitter"`
-	MaxCallSeconds          int64           `json:"maxCallDuration"` // 900 by default
-	IdleSeconds             int64           `json:"idleTimeout"`     // 20 by default
-	MaxIdleMessages         int64           `json:"maxIdleMessagesInSequence"`
-	BackgroundSound         string          `json:"backgroundSound"`
-	BackgroundSoundVolume   float64         `json:"backgroundSoundVolume"`
-	Analysis                jsontext.Value  `json:"assistantAnalysis"` // what is configured, not the results
-	Server                  AssistantServer `json:"assistantServer"`
-	Config                  AssistantConfig `json:"config"`
-	StartSpeaking           jsontext.Value  `json:"startSpeakingOptions"`
-	StopSpeaking            jsontext.Value  `json:"stopSpeakingOptions"`
-	UserInterruptionAckPlan jsontext.Value  `json:"userInterruptionAckPlan"`
-	NoiseSuppressorConfig   jsontext.Value  `json:"noiseSuppressorConfig"`
-	TTSAudioCacheScope      string          `json:"ttsAudioCacheScope"`
-}
-
-// AssistantServer is the assistant's webhook configuration. The payload echoes
-// our secret and headers in it; they are masked and not typed here.
-type AssistantServer struct {
-	Enabled        bool     `json:"enabled"`
-	URL            string   `json:"url"`
-	TimeoutSeconds float64  `json:"timeoutSeconds"` // 20 by default
-	Messages       []string `json:"messages"`       // the types that are sent
-}
-
-// AssistantConfig holds the voices and the transcriber.
-type AssistantConfig struct {
-	Speech struct {
-		STT struct {
-			Vendor          string   `json:"vendor"`
-			Language        string   `json:"language"`
-			Languages       []string `json:"languages"`
-			ProfanityFilter bool     `json:"profanityFilter"`
-			Interim         bool     `json:"interim"`
-			Hints           []string `json:"hints"`
-		} `json:"stt"`
-		STTFallback jsontext.Value `json:"sttFallback"`
-		TTS         []struct {
-			Vendor    string         `json:"vendor"`
-			Language  string         `json:"language"`
-			Voice     string         `json:"voice"`
-			VoiceName string         `json:"voiceName"`
-			Default   bool           `json:"default"`
-			Config    jsontext.Value `json:"config"`
-		} `json:"ttsData"`
-	} `json:"speech"`
-}
+// Duration is the time from start to end. It differs by some ms from the
+// call's own.
+func (c Cost) Duration() time.Duration { return duration(c.Seconds, time.Second) }
 
 // Phone is the telephony vendor, empty for web calls (docs/events.md#phone).
 type Phone struct {
@@ -295,81 +159,4 @@ type Failure struct {
 	Provider  string         `json:"provider"`
 	Retryable bool           `json:"retryable"` // the vendor's call, not the event
 	Details   jsontext.Value `json:"details"`
-}
-
-// A Message is one thing said (docs/events.md#messages).
-type Message struct {
-	ID      string           `json:"messageId"` // unique within one call only
-	Role    string           `json:"role"`      // "user" or "assistant"
-	Text    string           `json:"text"`
-	Time    time.Time        `json:"timestamp"`
-	Metrics *MessageMetrics  `json:"metrics"`                  // nil where there are none
-	Skipped []SkippedMessage `json:"skippedAssistantMessages"` // what the caller did not let be said
-	Older   []SkippedMessage `json:"skippedBotMessages"`       // the same under its other name
-}
-
-// FromAssistant reports whether the assistant said it, whatever word the
-// sender has for it.
-func (m Message) FromAssistant() bool {
-	switch strings.ToLower(m.Role) {
-	case "assistant", "agent", "bot":
-		return true
-	}
-	return false
-}
-
-// A SkippedMessage was meant to be said and was not. Two forms of it were seen.
-type SkippedMessage struct {
-	ID        string    `json:"messageId"`
-	Role      string    `json:"role"`
-	Text      string    `json:"text"`
-	Time      time.Time `json:"timestamp"`
-	OtherID   string    `json:"botMessageId"`
-	OtherText string    `json:"botMessage"`
-	Important bool      `json:"isImportant"`
-}
-
-// MessageMetrics are the figures of one turn, in ms; negative values occur, in
-// counts too (docs/events.md#messages).
-type MessageMetrics struct {
-	Timeline struct {
-		Elapsed float64 `json:"totalElapsedTimeMs"` // since the call began
-		Offset  float64 `json:"offsetFromPreviousTurnMs"`
-	} `json:"timeline"`
-	Audio struct {
-		Received                 float64 `json:"totalAudioReceivedMs"`
-		Offset                   float64 `json:"offsetFromPreviousTurnMs"`
-		DelayedPackets           float64 `json:"delayedPacketsPerTurnCount"`
-		DelayedPacketsCumulative float64 `json:"delayedPacketsCumulativeCount"`
-		LostPacketsCumulative    float64 `json:"lostPacketsCumulativeCount"`
-		Delay                    float64 `json:"audioDelayPerTurnMs"`
-		DelayCumulative          float64 `json:"audioDelayCumulativeMs"`
-	} `json:"audio"`
-	STT struct {
-		Time            time.Time `json:"timestampMs"`
-		Start           float64   `json:"startOffsetMs"`
-		End             float64   `json:"endOffsetMs"`
-		Duration        float64   `json:"durationMs"`
-		VAD             float64   `json:"vadMs"`
-		RelativeLatency float64   `json:"relativeLatencyMs"`
-		Confidence      float64   `json:"confidence"` // 0 to 1
-	} `json:"stt"`
-	EndOfUtterance struct {
-		TurnDetection float64 `json:"turnDetectionTimeMs"`
-		Queue         float64 `json:"queueLatencyMs"`
-	} `json:"interactlyEOU"`
-	LLM struct {
-		Time     time.Time `json:"timestampMs"`
-		Queue    float64   `json:"queueLatencyMs"`
-		Response float64   `json:"responseLatencyMs"`
-	} `json:"llm"`
-	TTS struct {
-		Audio      float64 `json:"audioDurationMs"`
-		Queue      float64 `json:"queueLatencyMs"`
-		Generation float64 `json:"generationTimeMs"`
-		Cached     bool    `json:"isCachePlaying"`
-	} `json:"tts"`
-	Player struct {
-		Wait float64 `json:"waitTimeMs"`
-	} `json:"interactlyPlayer"`
 }
