@@ -36,6 +36,7 @@ func parse(data []byte, s *Scenario) error {
 	if err := checkFields(doc.Content[0], reflect.TypeFor[Scenario](), "scenario"); err != nil {
 		return err
 	}
+	daysAreText(doc.Content[0])
 	if err := doc.Decode(s); err != nil {
 		return err
 	}
@@ -57,6 +58,17 @@ func parse(data []byte, s *Scenario) error {
 		return err
 	}
 	return k.steps(s.Steps)
+}
+
+// daysAreText keeps a date as it is written: YAML would make a point in time
+// of it, and tools take dates as text.
+func daysAreText(n *yaml.Node) {
+	if n.Tag == "!!timestamp" {
+		n.Tag = "!!str"
+	}
+	for _, in := range n.Content {
+		daysAreText(in)
+	}
 }
 
 var lineOfError = regexp.MustCompile(`^(?:yaml: )?(?:unmarshal errors:\n +)?line ([0-9]+): `)

@@ -25,7 +25,6 @@ type call struct {
 	secret    string
 
 	start    time.Time
-	end      time.Time // zero while it goes on
 	now      time.Time // the call's own clock: it goes on also when it is played fast
 	end      time.Time // zero until it is over; the report comes later
 	status   string
@@ -176,9 +175,6 @@ func (c *call) statusUpdate(status, by string) object {
 	if status == "ongoing" {
 		c.start = c.now // rewritten when the call is answered
 	}
-	if status == "finished" || status == "failed" {
-		c.end = c.now
-	}
 	c.status, c.by = status, by
 	if status == "finished" || status == "failed" {
 		c.end = c.now
@@ -256,9 +252,6 @@ func (c *call) report(r ReportStep) object {
 	if c.status != "failed" {
 		c.status = "finished"
 	}
-	if c.end.IsZero() {
-		c.end = c.now
-	}
 	said := make([]object, len(c.messages)) // the report's messages come without metrics
 	for i, m := range c.messages {
 		said[i] = object{"messageId": m["messageId"], "role": m["role"], "text": m["text"], "timestamp": m["timestamp"]}
@@ -291,12 +284,7 @@ func (c *call) over() time.Time {
 }
 
 // elapsed is how long the call has lasted, in milliseconds.
-func (c *call) elapsed() int64 {
-	if !c.end.IsZero() {
-		return c.end.Sub(c.start).Milliseconds()
-	}
-	return c.now.Sub(c.start).Milliseconds()
-}
+func (c *call) elapsed() int64 { return c.over().Sub(c.start).Milliseconds() }
 
 func letters(r *rand.Rand, n int) string {
 	var b strings.Builder
