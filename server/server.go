@@ -24,6 +24,7 @@ import (
 
 	"github.com/serverurl/serverurl/core"
 	"github.com/serverurl/serverurl/core/corehttp"
+	"github.com/serverurl/serverurl/sqlinbox"
 )
 
 // A Config says how a server runs. Zero fields mean their defaults.
@@ -63,7 +64,7 @@ func Run(ctx context.Context, p *core.Processor, c Config) (err error) {
 	if c.Sender.Anyone && !isLoopback(c.Addr) {
 		return fmt.Errorf("server: %s can be reached by others, so a secret is needed: %w", c.Addr, core.ErrNoSecret)
 	}
-	db, err := OpenDatabase(ctx, c.Database)
+	db, err := sqlinbox.Open(ctx, c.Database)
 	if err != nil {
 		return err
 	}
@@ -71,7 +72,7 @@ func Run(ctx context.Context, p *core.Processor, c Config) (err error) {
 	for _, w := range db.Warnings() {
 		c.Logger.Warn(w)
 	}
-	inbox, err := NewInbox(db, p.Deliver, InboxOptions{Sweep: p.Sweep, SweepEvery: c.Sweep, Logger: c.Logger})
+	inbox, err := sqlinbox.New(db, p.Deliver, sqlinbox.Options{Sweep: p.Sweep, SweepEvery: c.Sweep, Logger: c.Logger})
 	if err != nil {
 		return err
 	}
@@ -90,7 +91,7 @@ func Run(ctx context.Context, p *core.Processor, c Config) (err error) {
 
 // serve runs the inbox and the listener, and stops them in the order in which
 // nothing is lost: first what brings work, then what does it.
-func serve(ctx context.Context, p *core.Processor, c Config, db *Database, inbox *Inbox, listener net.Listener) error {
+func serve(ctx context.Context, p *core.Processor, c Config, db *sqlinbox.Database, inbox *sqlinbox.Inbox, listener net.Listener) error {
 	working, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWork()
 	worked := make(chan error, 1)
@@ -152,7 +153,7 @@ func (c Config) withDefaults() Config {
 // routes puts the health checks beside the processor. It is no ServeMux,
 // because that answers an untidy path with a redirect, and an event that is
 // sent once would be lost.
-func routes(p *core.Processor, db *Database, stopping <-chan struct{}) http.Handler {
+func routes(p *core.Processor, db *sqlinbox.Database, stopping <-chan struct{}) http.Handler {
 	events := corehttp.Handler(p)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
@@ -166,7 +167,7 @@ func routes(p *core.Processor, db *Database, stopping <-chan struct{}) http.Hand
 	})
 }
 
-func ready(w http.ResponseWriter, r *http.Request, db *Database, stopping <-chan struct{}) {
+func ready(w http.ResponseWriter, r *http.Request, db *sqlinbox.Database, stopping <-chan struct{}) {
 	select {
 	case <-stopping:
 		http.Error(w, "stopping", http.StatusServiceUnavailable)

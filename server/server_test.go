@@ -28,7 +28,32 @@ import (
 	"github.com/serverurl/serverurl/core/coretest"
 	"github.com/serverurl/serverurl/internal/pgtest"
 	"github.com/serverurl/serverurl/simulate"
+	"github.com/serverurl/serverurl/sqlinbox"
 )
+
+func TestMain(m *testing.M) { pgtest.Main(m) }
+
+// eachDatabase runs a test on a fresh database of each kind.
+func eachDatabase(t *testing.T, f func(t *testing.T, url func(t testing.TB) string)) {
+	t.Run("SQLite", func(t *testing.T) { f(t, freshSQLite) })
+	t.Run("Postgres", func(t *testing.T) { f(t, pgtest.Open) })
+}
+
+func freshSQLite(t testing.TB) string { return filepath.Join(t.TempDir(), "serverurl.db") }
+
+func open(t testing.TB, url string) *sqlinbox.Database {
+	t.Helper()
+	db, err := sqlinbox.Open(context.Background(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return db
+}
 
 const testSecret = "server-test-secret-7f3a9b21"
 
@@ -285,8 +310,19 @@ func TestKilledUnderLoad(t *testing.T) {
 // notStored returns the calls that are neither in the store nor in the inbox.
 func notStored(t *testing.T, url string, acked *sync.Map) (missing []string) {
 	db := open(t, url)
+	inbox, err := sqlinbox.New(db, nil, sqlinbox.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const most = 10_000
+	es, err := inbox.Waiting(t.Context(), most)
+	if err != nil || len(es) == most {
+		t.Fatalf("%d events wait, %v", len(es), err)
+	}
 	waiting := map[string]bool{}
-	eachJob(t, db, func(e core.Envelope) { waiting[string(e.Call)] = true })
+	for _, e := range es {
+		waiting[string(e.Call)] = true
+	}
 	acked.Range(func(key, _ any) bool {
 		id := key.(string)
 		if waiting[id] {

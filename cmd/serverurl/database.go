@@ -8,7 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/serverurl/serverurl/server"
+	"github.com/serverurl/serverurl/sqlinbox"
 )
 
 // databaseFlags say where a backend keeps its calls.
@@ -17,7 +17,7 @@ type databaseFlags struct {
 	DatabaseURL string `help:"A Postgres URL, in place of a folder." env:"SERVERURL_DATABASE_URL" placeholder:"URL"`
 }
 
-// url is the database, as package server takes it.
+// url is the database, as package sqlinbox takes it.
 func (d databaseFlags) url() string {
 	if d.DatabaseURL != "" {
 		return d.DatabaseURL
@@ -37,11 +37,11 @@ func (d databaseFlags) create() error {
 }
 
 // open opens the database of a backend that has run before.
-func (d databaseFlags) open(ctx context.Context) (*server.Database, error) {
+func (d databaseFlags) open(ctx context.Context) (*sqlinbox.Database, error) {
 	if d.DatabaseURL == "" {
 		if _, err := os.Stat(d.url()); errors.Is(err, fs.ErrNotExist) {
 			return nil, usageError{fmt.Errorf("no backend has kept data in %s: name its folder with --data, or start one: serverurl dev --data %s", d.Data, d.Data)}
 		}
 	}
-	return server.OpenDatabase(ctx, d.url())
+	return sqlinbox.Open(ctx, d.url())
 }

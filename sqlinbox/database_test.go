@@ -1,4 +1,4 @@
-package server
+package sqlinbox
 
 import (
 	"errors"
@@ -33,7 +33,7 @@ func TestOpenDatabaseSaysWhatToDo(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			db, err := OpenDatabase(t.Context(), c.url)
+			db, err := Open(t.Context(), c.url)
 			if err == nil {
 				_ = db.Close()
 				t.Fatal("it opened")
@@ -58,7 +58,7 @@ func TestOpenDatabaseOfPostgresThatIsNotThere(t *testing.T) {
 	if i := strings.IndexByte(name, '?'); i >= 0 {
 		name = name[:i]
 	}
-	_, err := OpenDatabase(t.Context(), strings.Replace(url, name, "nowhere", 1))
+	_, err := Open(t.Context(), strings.Replace(url, name, "nowhere", 1))
 	if err == nil || !strings.Contains(err.Error(), "createdb") {
 		t.Errorf("got %v; want it to say createdb", err)
 	}
@@ -108,7 +108,7 @@ func TestManyOpenAtOnce(t *testing.T) {
 			var wg sync.WaitGroup
 			for range 6 {
 				wg.Go(func() {
-					db, err := OpenDatabase(t.Context(), where)
+					db, err := Open(t.Context(), where)
 					if err != nil {
 						t.Errorf("%v: %v", err, errors.Unwrap(err))
 						return
@@ -126,7 +126,7 @@ func TestManyOpenAtOnce(t *testing.T) {
 // Damage is found before more is written on top of it.
 func TestDamagedFileIsRefused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.db")
-	db, err := OpenDatabase(t.Context(), path)
+	db, err := Open(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,7 +154,7 @@ func TestDamagedFileIsRefused(t *testing.T) {
 			if err := os.WriteFile(path, damage([]byte(string(whole))), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			db, err := OpenDatabase(t.Context(), path)
+			db, err := Open(t.Context(), path)
 			if err == nil {
 				_ = db.Close()
 			}
@@ -170,7 +170,7 @@ func TestDamagedFileIsRefused(t *testing.T) {
 
 func TestErrorsHoldNoTextOfTheDriver(t *testing.T) {
 	for _, err := range []error{stateError("22P02"), stateError("57P01"), codeError(13), fmt.Errorf("CANARY: %w", codeError(5)), errors.New("CANARY")} {
-		if s := wrap("put", err).Error(); strings.Contains(s, "CANARY") || !strings.HasPrefix(s, "server: put: ") {
+		if s := wrap("put", err).Error(); strings.Contains(s, "CANARY") || !strings.HasPrefix(s, "sqlinbox: put: ") {
 			t.Errorf("got %q", s)
 		}
 	}

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package server
+package sqlinbox
 
 // networkDisk cannot tell on this system.
 func networkDisk(string) string { return "" }

@@ -1,4 +1,4 @@
-package server
+package sqlinbox
 
 import (
 	"bytes"
@@ -43,7 +43,7 @@ func freshSQLite(t testing.TB) string {
 
 func open(t testing.TB, url string) *Database {
 	t.Helper()
-	db, err := OpenDatabase(context.Background(), url)
+	db, err := Open(context.Background(), url)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,12 +56,12 @@ func open(t testing.TB, url string) *Database {
 }
 
 // startInbox runs an inbox until the test ends or stop is called.
-func startInbox(t testing.TB, db *Database, deliver coretest.Deliver, o InboxOptions) (in *Inbox, stop func()) {
+func startInbox(t testing.TB, db *Database, deliver coretest.Deliver, o Options) (in *Inbox, stop func()) {
 	t.Helper()
 	if o.Pause == nil {
 		o.Pause = func(int) time.Duration { return 10 * time.Millisecond }
 	}
-	in, err := NewInbox(db, deliver, o)
+	in, err := New(db, deliver, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +85,7 @@ func envelope(id string, body string) core.Envelope {
 func TestInbox(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, url func(testing.TB) string) {
 		coretest.Inbox(t, coretest.InboxTraits{Dead: deadIDs}, func(t *testing.T, deliver coretest.Deliver) core.Inbox {
-			in, _ := startInbox(t, open(t, url(t)), deliver, InboxOptions{Attempts: 4, Logger: slog.New(slog.DiscardHandler)})
+			in, _ := startInbox(t, open(t, url(t)), deliver, Options{Attempts: 4, Logger: slog.New(slog.DiscardHandler)})
 			return in
 		})
 	})
@@ -103,12 +103,12 @@ func deadIDs(ctx context.Context, in core.Inbox) ([]string, error) {
 func TestNothingIsLeftRunning(t *testing.T) {
 	before := goleak.IgnoreCurrent()
 	eachDatabase(t, func(t *testing.T, url func(testing.TB) string) {
-		db, err := OpenDatabase(t.Context(), url(t))
+		db, err := Open(t.Context(), url(t))
 		if err != nil {
 			t.Fatal(err)
 		}
 		came := make(chan struct{})
-		in, stop := startInbox(t, db, func(context.Context, core.Envelope) error { close(came); return nil }, InboxOptions{})
+		in, stop := startInbox(t, db, func(context.Context, core.Envelope) error { close(came); return nil }, Options{})
 		if err := in.Put(t.Context(), envelope("1", "{}")); err != nil {
 			t.Fatal(err)
 		}
@@ -134,7 +134,7 @@ func TestStopInterruptsAndNextRunDelivers(t *testing.T) {
 			close(started)
 			<-ctx.Done()
 			return ctx.Err()
-		}, InboxOptions{Attempts: 1, Stop: 10 * time.Millisecond})
+		}, Options{Attempts: 1, Stop: 10 * time.Millisecond})
 		if err := in.Put(t.Context(), envelope("1", "{}")); err != nil {
 			t.Fatal(err)
 		}
@@ -142,7 +142,7 @@ func TestStopInterruptsAndNextRunDelivers(t *testing.T) {
 		stop()
 
 		came := make(chan core.Envelope, 1)
-		_, _ = startInbox(t, db, func(_ context.Context, e core.Envelope) error { came <- e; return nil }, InboxOptions{Attempts: 1})
+		_, _ = startInbox(t, db, func(_ context.Context, e core.Envelope) error { came <- e; return nil }, Options{Attempts: 1})
 		if e := <-came; e.ID != "1" {
 			t.Errorf("got %q", e.ID)
 		}
@@ -157,7 +157,7 @@ func TestStopLetsDeliveriesEnd(t *testing.T) {
 			<-finish
 			done <- ctx.Err()
 			return nil
-		}, InboxOptions{})
+		}, Options{})
 		if err := in.Put(t.Context(), envelope("1", "{}")); err != nil {
 			t.Fatal(err)
 		}
@@ -193,7 +193,7 @@ func TestRedrive(t *testing.T) {
 			}
 			came <- struct{}{}
 			return nil
-		}, InboxOptions{Attempts: 2, Logger: slog.New(slog.DiscardHandler)})
+		}, Options{Attempts: 2, Logger: slog.New(slog.DiscardHandler)})
 		if err := in.Put(t.Context(), envelope("1", `{"n":1}`)); err != nil {
 			t.Fatal(err)
 		}
@@ -248,7 +248,7 @@ func TestNoTextInRowsAndLogs(t *testing.T) {
 				panic(canary)
 			}
 			return errors.New(canary)
-		}, InboxOptions{Attempts: 1, Logger: logger, Sweep: func(context.Context) error { panic(canary) }})
+		}, Options{Attempts: 1, Logger: logger, Sweep: func(context.Context) error { panic(canary) }})
 		for _, id := range []string{"fails", "panics"} {
 			if err := in.Put(t.Context(), envelope(id, `{"x":"`+canary+strings.Repeat("x", 2000)+`"}`)); err != nil {
 				t.Fatal(err)
@@ -284,7 +284,7 @@ func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
 func TestSweepRuns(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, url func(testing.TB) string) {
 		swept := make(chan struct{}, 100)
-		startInbox(t, open(t, url(t)), nil, InboxOptions{SweepEvery: 100 * time.Millisecond, Sweep: func(context.Context) error {
+		startInbox(t, open(t, url(t)), nil, Options{SweepEvery: 100 * time.Millisecond, Sweep: func(context.Context) error {
 			swept <- struct{}{}
 			return errors.New("trouble of one sweep does not stop the next")
 		}, Logger: slog.New(slog.DiscardHandler)})
@@ -302,7 +302,7 @@ func TestDeliveredIsTakenAway(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, url func(testing.TB) string) {
 		t.Parallel()
 		db := open(t, url(t))
-		in, _ := startInbox(t, db, func(context.Context, core.Envelope) error { return nil }, InboxOptions{})
+		in, _ := startInbox(t, db, func(context.Context, core.Envelope) error { return nil }, Options{})
 		for i := range 10 {
 			if err := in.Put(t.Context(), envelope(fmt.Sprint(i), "{}")); err != nil {
 				t.Fatal(err)
@@ -323,7 +323,7 @@ func TestDeliveredIsTakenAway(t *testing.T) {
 func TestDeliveryStartsSoon(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, url func(testing.TB) string) {
 		came := make(chan time.Time, 1)
-		in, _ := startInbox(t, open(t, url(t)), func(context.Context, core.Envelope) error { came <- time.Now(); return nil }, InboxOptions{})
+		in, _ := startInbox(t, open(t, url(t)), func(context.Context, core.Envelope) error { came <- time.Now(); return nil }, Options{})
 		var slowest, sum time.Duration
 		const n = 20
 		for i := range n {

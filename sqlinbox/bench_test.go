@@ -1,4 +1,4 @@
-package server
+package sqlinbox
 
 import (
 	"context"
@@ -73,7 +73,7 @@ func benchmarkPut(b *testing.B, url string, busy bool, callers int, bodies []str
 		delivered.Add(1)
 		return nil
 	}
-	in, err := NewInbox(db, deliver, InboxOptions{Logger: slog.New(slog.DiscardHandler)})
+	in, err := New(db, deliver, Options{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package server
+package sqlinbox
 
 import (
 	"context"
@@ -26,7 +26,7 @@ func wrap(op string, err error) error {
 }
 
 // Error implements error.
-func (e *databaseError) Error() string { return "server: " + e.op + ": " + e.reason() }
+func (e *databaseError) Error() string { return "sqlinbox: " + e.op + ": " + e.reason() }
 
 // Unwrap returns the driver's error. It is not for logs.
 func (e *databaseError) Unwrap() error { return e.err }

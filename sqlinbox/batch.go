@@ -1,4 +1,4 @@
-package server
+package sqlinbox
 
 import (
 	"context"
@@ -13,10 +13,10 @@ import (
 
 // ErrOverloaded reports that more events wait for a commit than memory should
 // hold. Nothing was stored; the sender may try again.
-var ErrOverloaded = errors.New("server: too many events wait for the database")
+var ErrOverloaded = errors.New("sqlinbox: too many events wait for the database")
 
 // ErrStopped reports a Put after the inbox has stopped. Nothing was stored.
-var ErrStopped = errors.New("server: the inbox has stopped")
+var ErrStopped = errors.New("sqlinbox: the inbox has stopped")
 
 // A put is the events of one Put, on their way into a commit.
 type put struct {

@@ -1,4 +1,4 @@
-package server
+package sqlinbox
 
 import (
 	"context"
@@ -48,8 +48,31 @@ func (in *Inbox) Dead(ctx context.Context, limit int) ([]Dead, error) {
 	return dead, nil
 }
 
+// Waiting returns up to limit accepted events that are not delivered yet, the
+// oldest first, dead ones not among them.
+func (in *Inbox) Waiting(ctx context.Context, limit int) ([]core.Envelope, error) {
+	if limit <= 0 {
+		return nil, nil
+	}
+	found, err := in.jobs.JobList(ctx, river.NewJobListParams().Kinds(event{}.Kind()).
+		States(rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRetryable, rivertype.JobStateRunning, rivertype.JobStateScheduled).
+		OrderBy(river.JobListOrderByID, river.SortOrderAsc).First(min(limit, 10_000)))
+	if err != nil {
+		return nil, wrap("waiting", err)
+	}
+	var es []core.Envelope
+	for _, job := range found.Jobs {
+		e, err := unpackArgs(job.EncodedArgs)
+		if err != nil {
+			return nil, err
+		}
+		es = append(es, e)
+	}
+	return es, nil
+}
+
 // ErrNotDead reports that no dead event has the id.
-var ErrNotDead = errors.New("server: no dead event has this id")
+var ErrNotDead = errors.New("sqlinbox: no dead event has this id")
 
 // Redrive delivers a dead event once more. If that fails, it is dead again.
 func (in *Inbox) Redrive(ctx context.Context, id int64) error {

@@ -1,4 +1,4 @@
-package server
+package sqlinbox
 
 import (
 	"cmp"
@@ -17,8 +17,8 @@ import (
 	"github.com/serverurl/serverurl/core"
 )
 
-// InboxOptions change an Inbox. The zero value of each field means its default.
-type InboxOptions struct {
+// Options change an Inbox. The zero value of each field means its default.
+type Options struct {
 	// Sweep is called every SweepEvery, on one of the instances that share the
 	// database. Default: only the store's expired records are swept.
 	Sweep func(context.Context) error
@@ -59,7 +59,7 @@ type Inbox struct {
 	jobs    jobs
 	batcher *batcher
 	deliver func(context.Context, core.Envelope) error
-	o       InboxOptions
+	o       Options
 }
 
 var _ core.Inbox = (*Inbox)(nil)
@@ -82,9 +82,9 @@ const (
 	sweepQueue = "serverurl_sweep"
 )
 
-// NewInbox returns an inbox on db that hands envelopes to deliver. Nothing
+// New returns an inbox on db that hands envelopes to deliver. Nothing
 // moves before Run.
-func NewInbox(db *Database, deliver func(context.Context, core.Envelope) error, o InboxOptions) (*Inbox, error) {
+func New(db *Database, deliver func(context.Context, core.Envelope) error, o Options) (*Inbox, error) {
 	o.SweepEvery = cmp.Or(o.SweepEvery, time.Minute)
 	o.Attempts = cmp.Or(o.Attempts, attempts)
 	o.Workers = cmp.Or(o.Workers, workers)
@@ -109,7 +109,7 @@ func NewInbox(db *Database, deliver func(context.Context, core.Envelope) error, 
 		in.jobs, err = river.NewClient(riversqlite.New(db.write), config)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("server: inbox: %w", err)
+		return nil, fmt.Errorf("sqlinbox: inbox: %w", err)
 	}
 	in.batcher = newBatcher(committers, func(ctx context.Context, jobs []river.InsertManyParams) error {
 		_, err := in.jobs.InsertManyFast(ctx, jobs)
@@ -124,7 +124,7 @@ func (in *Inbox) config() (*river.Config, error) {
 		river.AddWorkerSafely(ws, &deliverer{in: in}),
 		river.AddWorkerSafely(ws, &sweeper{in: in}),
 	); err != nil {
-		return nil, fmt.Errorf("server: inbox: %w", err)
+		return nil, fmt.Errorf("sqlinbox: inbox: %w", err)
 	}
 	c := &river.Config{
 		CompletedJobRetentionPeriod: keepDone,
@@ -186,7 +186,7 @@ func priority(t core.EventType) int {
 }
 
 // Run delivers and sweeps until ctx ends. Then it commits the Puts that still
-// wait, lets running deliveries end for the time of InboxOptions.Stop, and
+// wait, lets running deliveries end for the time of Options.Stop, and
 // returns nil. It returns an error when the database cannot be reached at the
 // start, or cannot be trusted any more: then the process should end, so that
 // the next start looks for damage.
@@ -202,7 +202,7 @@ func (in *Inbox) Run(ctx context.Context) error {
 	case <-in.jobs.Stopped():
 		return err
 	case <-time.After(in.o.Stop + hardStop):
-		return errors.Join(err, errors.New("server: a delivery ignores its context and was left behind"))
+		return errors.Join(err, errors.New("sqlinbox: a delivery ignores its context and was left behind"))
 	}
 }
 

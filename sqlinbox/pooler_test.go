@@ -1,4 +1,4 @@
-package server
+package sqlinbox
 
 import (
 	"bytes"
@@ -100,7 +100,7 @@ func TestThroughPooler(t *testing.T) {
 		if _, err := db.write.Exec("DELETE FROM river_job"); err != nil {
 			t.Fatal(err)
 		}
-		in, _ := startInbox(t, open(t, where), deliver, InboxOptions{Attempts: 4, Logger: slog.New(slog.DiscardHandler)})
+		in, _ := startInbox(t, open(t, where), deliver, Options{Attempts: 4, Logger: slog.New(slog.DiscardHandler)})
 		return in
 	})
 }

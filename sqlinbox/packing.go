@@ -1,4 +1,4 @@
-package server
+package sqlinbox
 
 import (
 	"bytes"
@@ -46,7 +46,7 @@ const maxPacked = 64 << 20
 // worthPacking is the size below which packing costs more than it saves.
 const worthPacking = 1 << 10
 
-var errUnpackable = errors.New("server: an envelope in the inbox cannot be read")
+var errUnpackable = errors.New("sqlinbox: an envelope in the inbox cannot be read")
 
 var deflaters = sync.Pool{New: func() any {
 	w, err := flate.NewWriter(nil, flate.BestSpeed)
@@ -59,7 +59,7 @@ var deflaters = sync.Pool{New: func() any {
 func pack(e core.Envelope) (event, error) {
 	head, err := json.Marshal(header{ID: e.ID, Received: e.Received.UTC(), Type: e.Type, Call: e.Call})
 	if err != nil {
-		return event{}, errors.New("server: the envelope's header cannot be encoded")
+		return event{}, errors.New("sqlinbox: the envelope's header cannot be encoded")
 	}
 	size := 1 + binary.MaxVarintLen32 + len(head) + len(e.Body)
 	form := byte(formPlain)
@@ -85,7 +85,7 @@ func pack(e core.Envelope) (event, error) {
 	w.Reset(b)
 	write(w)
 	if err := w.Close(); err != nil {
-		return event{}, errors.New("server: the envelope cannot be packed")
+		return event{}, errors.New("sqlinbox: the envelope cannot be packed")
 	}
 	return event{b.Bytes()}, nil
 }

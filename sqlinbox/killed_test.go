@@ -1,4 +1,4 @@
-package server
+package sqlinbox
 
 import (
 	"bufio"
@@ -29,18 +29,18 @@ const putters = 16
 // deliveries are slow, so that the inbox is busy with all it does.
 func runPutter(url string, out io.Writer) error {
 	ctx := context.Background()
-	db, err := OpenDatabase(ctx, url)
+	db, err := Open(ctx, url)
 	if err != nil {
 		return err
 	}
-	in, err := NewInbox(db, func(ctx context.Context, e core.Envelope) error {
+	in, err := New(db, func(ctx context.Context, e core.Envelope) error {
 		// Delivered events leave the inbox; what they leave behind is in the store.
 		r := core.Record{Key: "delivered/" + e.ID, Value: []byte{}}
 		if err := db.Store().Commit(ctx, r); err != nil && err != core.ErrStale {
 			return err
 		}
 		return nil
-	}, InboxOptions{Logger: slog.New(slog.DiscardHandler)})
+	}, Options{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return err
 	}
@@ -200,7 +200,7 @@ func TestPostgresStoppedHard(t *testing.T) {
 	db := open(t, url)
 	in, _ := startInbox(t, db, func(context.Context, core.Envelope) error {
 		return context.DeadlineExceeded // stays in the inbox
-	}, InboxOptions{Logger: slog.New(slog.DiscardHandler), Pause: func(int) time.Duration { return time.Hour }})
+	}, Options{Logger: slog.New(slog.DiscardHandler), Pause: func(int) time.Duration { return time.Hour }})
 
 	stop := make(chan struct{})
 	var mu sync.Mutex

@@ -1,4 +1,4 @@
-package server
+package sqlinbox
 
 import (
 	"context"
@@ -25,7 +25,7 @@ import (
 	"github.com/serverurl/serverurl/sqlstore"
 )
 
-// A Database is where a plain server keeps calls, tool records and its inbox:
+// A Database is where a room keeps calls, tool records and its inbox:
 // one SQLite file, or one Postgres database that several instances share.
 type Database struct {
 	store *sqlstore.Store
@@ -42,7 +42,7 @@ type Database struct {
 	warnings []string
 }
 
-// OpenDatabase opens a database and brings its tables up to date; any number of
+// Open opens a database and brings its tables up to date; any number of
 // processes may do so at once. The url is one of
 //
 //	postgres://user:password@host:5432/name
@@ -54,11 +54,11 @@ type Database struct {
 // is written. Postgres may be behind a pooler in transaction mode.
 //
 // Errors say what to do and hold no password.
-func OpenDatabase(ctx context.Context, url string) (*Database, error) {
+func Open(ctx context.Context, url string) (*Database, error) {
 	scheme, rest, found := strings.Cut(url, "://")
 	switch {
 	case url == "":
-		return nil, errors.New("server: no database: give the path of a SQLite file, or postgres://user:password@host:5432/name")
+		return nil, errors.New("sqlinbox: no database: give the path of a SQLite file, or postgres://user:password@host:5432/name")
 	case !found:
 		return openSQLite(ctx, strings.TrimPrefix(url, "sqlite:"))
 	case scheme == "sqlite":
@@ -66,7 +66,7 @@ func OpenDatabase(ctx context.Context, url string) (*Database, error) {
 	case scheme == "postgres", scheme == "postgresql":
 		return openPostgres(ctx, url)
 	}
-	return nil, errors.New("server: the database URL starts with neither postgres:// nor sqlite://")
+	return nil, errors.New("sqlinbox: the database URL starts with neither postgres:// nor sqlite://")
 }
 
 // Store returns the records of the database.
@@ -97,7 +97,7 @@ const checkTime = 5 * time.Second
 
 func openSQLite(ctx context.Context, path string) (_ *Database, err error) {
 	if path == "" || strings.Contains(path, ":memory:") {
-		return nil, errors.New("server: a database in memory loses what was acknowledged: give the path of a file")
+		return nil, errors.New("sqlinbox: a database in memory loses what was acknowledged: give the path of a file")
 	}
 	existed, err := createFile(path)
 	if err != nil {
@@ -149,14 +149,14 @@ func openSQLite(ctx context.Context, path string) (_ *Database, err error) {
 func createFile(path string) (existed bool, err error) {
 	dir := filepath.Dir(path)
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
-		return false, fmt.Errorf("server: the database's directory is not there: mkdir -p %q", dir)
+		return false, fmt.Errorf("sqlinbox: the database's directory is not there: mkdir -p %q", dir)
 	}
 	if name := networkDisk(dir); name != "" {
-		return false, fmt.Errorf("server: %q is on %s, where SQLite's locks do not hold: use a disk of this machine, or Postgres", dir, name)
+		return false, fmt.Errorf("sqlinbox: %q is on %s, where SQLite's locks do not hold: use a disk of this machine, or Postgres", dir, name)
 	}
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return false, fmt.Errorf("server: the database file cannot be written: %w", err)
+		return false, fmt.Errorf("sqlinbox: the database file cannot be written: %w", err)
 	}
 	info, err := f.Stat()
 	return err == nil && info.Size() > 0, errors.Join(err, f.Close())
@@ -166,16 +166,16 @@ func sqliteTrouble(path string, err error) error {
 	if n, ok := sqliteCode(err); ok {
 		switch n & 0xff {
 		case 26:
-			return fmt.Errorf("server: %q is no SQLite database: give another path", path)
+			return fmt.Errorf("sqlinbox: %q is no SQLite database: give another path", path)
 		case 11:
-			return fmt.Errorf("server: %q is damaged: restore a backup, keep the file for a repair with .recover of the sqlite3 shell", path)
+			return fmt.Errorf("sqlinbox: %q is damaged: restore a backup, keep the file for a repair with .recover of the sqlite3 shell", path)
 		case 5, 6:
-			return fmt.Errorf("server: %q is locked by another program: stop it and start again", path)
+			return fmt.Errorf("sqlinbox: %q is locked by another program: stop it and start again", path)
 		case 8, 14:
-			return fmt.Errorf("server: %q cannot be written: make the file and its directory writable for this user", path)
+			return fmt.Errorf("sqlinbox: %q cannot be written: make the file and its directory writable for this user", path)
 		}
 	}
-	return fmt.Errorf("server: database %q: %w", path, err)
+	return fmt.Errorf("sqlinbox: database %q: %w", path, err)
 }
 
 func (db *Database) migrateRiverSQLite(ctx context.Context) error {
@@ -212,7 +212,7 @@ func untilFree(ctx context.Context, f func() error) error {
 func openPostgres(ctx context.Context, url string) (_ *Database, err error) {
 	config, err := pgxpool.ParseConfig(sqlstore.PostgresDSN(url))
 	if err != nil { // its text quotes the URL
-		return nil, errors.New("server: the database URL cannot be read: want postgres://user:password@host:5432/name, with special characters as %xx")
+		return nil, errors.New("sqlinbox: the database URL cannot be read: want postgres://user:password@host:5432/name, with special characters as %xx")
 	}
 	if !strings.Contains(url, "pool_max_conns=") {
 		config.MaxConns = connections
@@ -223,7 +223,7 @@ func openPostgres(ctx context.Context, url string) (_ *Database, err error) {
 	}
 	db := new(Database)
 	if db.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
-		return nil, errors.New("server: the database URL cannot be used")
+		return nil, errors.New("sqlinbox: the database URL cannot be used")
 	}
 	db.write = stdlib.OpenDBFromPool(db.pool)
 	db.store = sqlstore.New(db.write, nil, sqlstore.Postgres)
@@ -258,13 +258,13 @@ func postgresTrouble(c *pgx.ConnConfig, err error) error {
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
 		switch e.Code {
 		case "28P01", "28000":
-			return fmt.Errorf("server: Postgres at %s refuses user %q: check the user and the password in the URL", where, c.User)
+			return fmt.Errorf("sqlinbox: Postgres at %s refuses user %q: check the user and the password in the URL", where, c.User)
 		case "3D000":
-			return fmt.Errorf("server: Postgres at %s has no database %q: createdb it, or correct the URL", where, c.Database)
+			return fmt.Errorf("sqlinbox: Postgres at %s has no database %q: createdb it, or correct the URL", where, c.Database)
 		}
-		return fmt.Errorf("server: Postgres at %s refuses: SQLSTATE %s", where, e.Code)
+		return fmt.Errorf("sqlinbox: Postgres at %s refuses: SQLSTATE %s", where, e.Code)
 	}
-	return fmt.Errorf("server: no Postgres answers at %s (%s): check the host and the port in the URL, and that it runs", where, (&databaseError{err: err}).reason())
+	return fmt.Errorf("sqlinbox: no Postgres answers at %s (%s): check the host and the port in the URL, and that it runs", where, (&databaseError{err: err}).reason())
 }
 
 // riverLock is the key of the lock under which the inbox's tables are made.
