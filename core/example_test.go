@@ -1,0 +1,152 @@
+package core_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/coretest"
+)
+
+// inline is an inbox that delivers at once, for examples.
+type inline struct{ p *core.Processor }
+
+func (i inline) Put(ctx context.Context, es ...core.Envelope) error {
+	for _, e := range es {
+		if err := i.p.Deliver(ctx, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// bindForExample gives p a platform in memory, which anyone may send to.
+func bindForExample(p *core.Processor) {
+	err := p.Bind(core.Platform{
+		Name: "example", Store: coretest.NewStore(), Inbox: inline{p},
+		Sender: core.Sender{Anyone: true}, Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		panic(err)
+	}
+}
+
+func ask(p *core.Processor, path, body string) {
+	r := p.Handle(context.Background(), core.Request{Method: "POST", Path: path, Body: []byte(body)})
+	fmt.Println(r.Status, string(r.Body))
+}
+
+// A tool is a function. The same request runs it once.
+func ExampleAddTool() {
+	type Booking struct {
+		Date string `json:"date" jsonschema:"the day as YYYY-MM-DD"`
+		Time string `json:"time" jsonschema:"the time as HH:MM"`
+	}
+	p := core.New()
+	n := 0
+	core.AddTool(p, core.Tool{Name: "book", Description: "Book one appointment."},
+		func(ctx context.Context, in Booking) (string, error) {
+			n++
+			return fmt.Sprintf("Booked %s at %s, number %d.", in.Date, in.Time, n), nil
+		})
+	bindForExample(p)
+
+	ask(p, "/tools/book", `{"date":"2035-07-16","time":"09:00"}`)
+	ask(p, "/tools/book", `{"time":"09:00","date":"2035-07-16"}`)
+	ask(p, "/tools/book", `{"date":"2035-07-16"}`)
+	// Output:
+	// 200 {"result":"Booked 2035-07-16 at 09:00, number 1."}
+	// 200 {"result":"Booked 2035-07-16 at 09:00, number 1."}
+	// 200 {"result":"The argument \"time\" is missing."}
+}
+
+// An error that the caller should hear, after which asking again may succeed.
+func ExampleNotApplied() {
+	p := core.New()
+	free := false
+	core.AddTool(p, core.Tool{Name: "book"}, func(ctx context.Context, in struct{}) (string, error) {
+		if !free {
+			return "", core.NotApplied(core.Say("That time is taken. Offer another."))
+		}
+		return "Booked.", nil
+	})
+	bindForExample(p)
+
+	ask(p, "/tools/book", `{}`)
+	free = true
+	ask(p, "/tools/book", `{}`)
+	// Output:
+	// 200 {"result":"That time is taken. Offer another."}
+	// 200 {"result":"Booked."}
+}
+
+// A run whose outcome is open is asked for, and not repeated.
+func ExampleToolHandle_Reconcile() {
+	p := core.New()
+	var calendar []string
+	book := core.AddTool(p, core.Tool{Name: "book"}, func(ctx context.Context, in struct{}) (string, error) {
+		inv, _ := core.InvocationOf(ctx)
+		calendar = append(calendar, inv.Key)
+		panic("the machine fails after the booking")
+	})
+	book.Reconcile(func(ctx context.Context, in struct{}) (string, bool, error) {
+		inv, _ := core.InvocationOf(ctx)
+		return "Booked.", len(calendar) == 1 && calendar[0] == inv.Key, nil
+	})
+	bindForExample(p)
+
+	ask(p, "/tools/book", `{}`)
+	ask(p, "/tools/book", `{}`)
+	fmt.Println(len(calendar), "booking")
+	// Output:
+	// 200 {"result":"It is not certain whether that went through. Do not try it again; the office will check and call back."}
+	// 200 {"result":"Booked."}
+	// 1 booking
+}
+
+// Handlers hear what is new, whatever the sender repeats.
+func ExampleProcessor_OnMessages() {
+	p := core.New()
+	p.OnMessages(func(ctx context.Context, e core.Messages) error {
+		for _, m := range e.New {
+			fmt.Printf("%s: %s\n", m.Role, m.Text)
+		}
+		return nil
+	})
+	p.OnCallEnded(func(ctx context.Context, e core.CallEnded) error {
+		fmt.Printf("over: %d messages, %s\n", len(e.Call.Transcript), e.Reason)
+		return nil
+	})
+	bindForExample(p)
+
+	const hello = `{"messageId":"welcome-1","role":"assistant","text":"Hello."}`
+	const hi = `{"messageId":"user-1","role":"user","text":"Hi."}`
+	ask(p, "/events", `{"message":{"type":"conversation-update","call":{"id":"CA1","status":"ongoing"},"messages":[`+hello+`]}}`)
+	ask(p, "/events", `{"message":{"type":"conversation-update","call":{"id":"CA1","status":"ongoing"},"messages":[`+hello+`,`+hi+`]}}`)
+	ask(p, "/events", `{"message":{"type":"end-of-call-report","call":{"id":"CA1"},"messages":[`+hello+`,`+hi+`]}}`)
+	// Output:
+	// assistant: Hello.
+	// 200 {}
+	// user: Hi.
+	// 200 {}
+	// over: 2 messages, reported
+	// 200 {}
+}
+
+// Tables of the app's own, in the platform's store.
+func ExampleProcessor_Records() {
+	p := core.New()
+	calendar := p.Records("calendar")
+	bindForExample(p)
+
+	ctx := context.Background()
+	fmt.Println(calendar.Commit(ctx, core.Record{Key: "2035-07-16/09:00", Value: []byte("Sam Rivera")}))
+	fmt.Println(calendar.Commit(ctx, core.Record{Key: "2035-07-16/09:00", Value: []byte("Ana Lima")}))
+	taken, _ := calendar.Range(ctx, "2035-07-16", "", 10)
+	fmt.Println(taken[0].Key, string(taken[0].Value))
+	// Output:
+	// <nil>
+	// core: record has changed
+	// 2035-07-16/09:00 Sam Rivera
+}
