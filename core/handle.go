@@ -63,9 +63,16 @@ func (p *Processor) Handle(ctx context.Context, r Request) (resp Response) {
 		p.log.Warn("request refused", "reason", "too large", "status", 413)
 		return tooLarge
 	}
-	if _, err := p.on.Sender.verify(&r, received); err != nil {
+	matched, err := p.on.Sender.verify(&r, received)
+	switch {
+	case errors.Is(err, errStaleTimestamp): // the sender is right, so our clock may be wrong
+		p.log.Error("request refused", "reason", err, "status", 401)
+		return unauthorized
+	case err != nil:
 		p.log.Warn("request refused", "reason", err, "status", 401)
 		return unauthorized
+	case len(p.on.Sender.secrets()) > 1: // while secrets change: which are still in use
+		p.log.Info("request", "matched", matched)
 	}
 	switch {
 	case isTool && len(r.Body) == 0:

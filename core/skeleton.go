@@ -177,12 +177,8 @@ func rebuild(entries []entry, i int, v *view) jsontext.Value {
 // readConversation reads the messages of a list from the byte given on, of
 // each what the merge looks at. They share the list's memory.
 func readConversation(v jsontext.Value, from int) []spoken {
-	rest := []byte(v)
-	if from > 0 { // after a message, and before a comma or the end
-		rest = bytes.TrimLeft(v[from:], ", \t\r\n")
-	} else {
-		rest = bytes.TrimLeft(v[1:], " \t\r\n")
-	}
+	// It begins after a message, or after the bracket.
+	rest := bytes.TrimLeft(v[max(1, from):], ", \t\r\n")
 	var said []spoken
 	w := walker{jsontext.NewDecoder(bytes.NewBuffer(rest), jsontext.AllowDuplicateNames(true)), rest}
 	for {
