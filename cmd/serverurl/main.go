@@ -6,6 +6,7 @@
 //	serverurl send hang --to URL       post one event
 //	serverurl calls                    the calls, and all that is known of one
 //	serverurl replay ID --to URL       send recorded events again
+//	serverurl emulate aws              the backend as a cloud runs it
 //	serverurl tools                    the tools, as Interactly's API takes them
 //
 // It exits 0, or 1 when something failed, or 2 when it was not understood.
@@ -33,13 +34,14 @@ func main() {
 
 // commands are what can be typed.
 type commands struct {
-	Demo   demoCommand   `cmd:"" help:"Start the backend, play a call at it, show it, and leave it running."`
-	Dev    devCommand    `cmd:"" help:"Start the backend for development, on this machine only."`
-	Call   callCommand   `cmd:"" help:"Play whole calls at a server URL, as Interactly does."`
-	Send   sendCommand   `cmd:"" help:"Post one event, and show the reply."`
-	Replay replayCommand `cmd:"" help:"Send recorded events again, and show what changed in the replies."`
-	Calls  callsCommand  `cmd:"" help:"List the calls, or show all that is known of one."`
-	Tools  toolsCommand  `cmd:"" help:"Show the tools, in the form that Interactly's API takes."`
+	Demo    demoCommand    `cmd:"" help:"Start the backend, play a call at it, show it, and leave it running."`
+	Dev     devCommand     `cmd:"" help:"Start the backend for development, on this machine only."`
+	Call    callCommand    `cmd:"" help:"Play whole calls at a server URL, as Interactly does."`
+	Send    sendCommand    `cmd:"" help:"Post one event, and show the reply."`
+	Replay  replayCommand  `cmd:"" help:"Send recorded events again, and show what changed in the replies."`
+	Calls   callsCommand   `cmd:"" help:"List the calls, or show all that is known of one."`
+	Emulate emulateCommand `cmd:"" help:"Run the backend as a cloud would, on this machine."`
+	Tools   toolsCommand   `cmd:"" help:"Show the tools, in the form that Interactly's API takes."`
 }
 
 // terminal is where a command writes.
