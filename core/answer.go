@@ -126,15 +126,23 @@ func reply(t toolReply, replayed bool) Response {
 	return r
 }
 
-// answer runs one tool inside its budget. It always has an answer.
-func (p *Processor) answer(ctx context.Context, q toolRequest) toolAnswer {
+// answer runs one tool inside its budget. It always has an answer, also when a
+// store panics: it may be on a goroutine of its own, where that ends the
+// process.
+func (p *Processor) answer(ctx context.Context, q toolRequest) (a toolAnswer) {
 	start := p.on.Now()
+	defer func() {
+		if recover() != nil {
+			p.log.Error("tool call", "tool", q.name, "state", "panic")
+			a = toolAnswer{result: sayUnsure, state: string(stateUnknown)}
+		}
+	}()
 	t := p.tools[q.name]
 	if t == nil {
 		p.log.Warn("tool call", "tool", "unknown", "state", "refused")
 		return toolAnswer{result: sayNoTool}
 	}
-	a := p.answerKnown(ctx, t, q)
+	a = p.answerKnown(ctx, t, q)
 	p.log.Info("tool call", "tool", t.Name, "call", p.tag(q.call), "state", a.state,
 		"replayed", a.replayed, "took", p.on.Now().Sub(start))
 	return a
@@ -181,9 +189,9 @@ func (p *Processor) budget(ctx context.Context, t *tool) time.Duration {
 
 // A run is one execution of a tool's function.
 type run struct {
-	done  chan struct{} // closed when value and err are set
-	value any
-	err   error
+	done chan struct{} // closed when text and err are set
+	text string        // the result as it is sent
+	err  error
 }
 
 var errPanicked = errors.New("core: tool panicked")
@@ -199,23 +207,22 @@ func (p *Processor) start(ctx context.Context, t *tool, args []byte, inv Invocat
 		defer cancel()
 		// What a panic says may quote a patient, so it goes nowhere.
 		defer func() { _ = recover() }()
-		r.value, r.err = t.run(ctx, args)
+		v, err := t.run(ctx, args)
+		if err == nil {
+			r.text, err = resultText(v) // the value's own methods may panic as well
+		}
+		r.err = err
 	})
 	return r
 }
 
 // answer is what a finished run is answered with.
 func (r *run) answer(t *tool) toolAnswer {
-	err := r.err
-	var result string
-	if err == nil {
-		result, err = resultText(r.value)
-	}
-	if err == nil {
-		return toolAnswer{result: result, state: string(stateDone)}
-	}
-	if errors.Is(err, errPanicked) && t.Effect != ReadOnly {
+	switch {
+	case r.err == nil:
+		return toolAnswer{result: r.text, state: string(stateDone)}
+	case errors.Is(r.err, errPanicked) && t.Effect != ReadOnly:
 		return toolAnswer{result: sayUnsure, state: string(stateUnknown)}
 	}
-	return toolAnswer{result: sentence(err), state: string(stateFailed)}
+	return toolAnswer{result: sentence(r.err), state: string(stateFailed)}
 }

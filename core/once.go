@@ -33,6 +33,10 @@ const (
 	// Duplicates ask for the result at these intervals, growing.
 	pollFirst, pollLast = 25 * time.Millisecond, 250 * time.Millisecond
 
+	// leastRun is what must be left of the budget to begin a run after waiting
+	// for another's: one that is cut off leaves its outcome open.
+	leastRun = 100 * time.Millisecond
+
 	// storeShare is the part of the budget that claiming may take, because
 	// the tool needs the rest.
 	storeShare = 0.3
@@ -95,10 +99,12 @@ const (
 // owner can live.
 func next(t *tool, rec toolRecord, found bool, age, lease time.Duration) step {
 	switch {
-	case !found || rec.State == stateReleased:
+	case !found:
 		return stepClaim
 	case rec.V != recordVersion:
 		return stepWait // another version of the program owns it
+	case rec.State == stateReleased:
+		return stepClaim
 	case rec.State == stateDone || rec.State == stateFailed:
 		return stepReplay
 	case rec.State == stateRunning && age < lease:
@@ -141,9 +147,7 @@ func (p *Processor) once(ctx context.Context, t *tool, q toolRequest, canon []by
 	for {
 		f, leads := p.flights.join(c.key + c.idKey)
 		if leads {
-			a := p.onceHere(ctx, c)
-			p.flights.land(c.key+c.idKey, f, a)
-			return a
+			return p.flights.land(c.key+c.idKey, f, func() toolAnswer { return p.onceHere(ctx, c) })
 		}
 		select {
 		case <-f.landed:
@@ -174,6 +178,9 @@ func (p *Processor) onceHere(ctx context.Context, c *claim) toolAnswer {
 		default:
 			switch next(c.t, rec, raw.Version != 0, raw.Age, lease) {
 			case stepClaim:
+				if time.Until(due) < leastRun {
+					return toolAnswer{result: sayWorking, state: stateLate}
+				}
 				mine, err := p.claim(opening, c, rec, raw.Version)
 				if errors.Is(err, ErrStale) {
 					continue // somebody was faster
@@ -374,11 +381,7 @@ func (p *Processor) reconcile(ctx context.Context, c *claim, rec toolRecord, ver
 	}
 	rec.State, rec.Finished = stateReleased, p.on.Now().UTC()
 	if applied {
-		result, err := resultText(r.value)
-		if err != nil {
-			return unsure, true
-		}
-		rec.State, rec.Result = stateDone, result
+		rec.State, rec.Result = stateDone, r.text
 	}
 	if err := p.write(ctx, c, rec, version); err != nil && !errors.Is(err, ErrStale) {
 		return unsure, true
@@ -462,10 +465,15 @@ func (fs *flights) join(key string) (f *flight, leads bool) {
 	return f, true
 }
 
-func (fs *flights) land(key string, f *flight, a toolAnswer) {
-	fs.mu.Lock()
-	delete(fs.now, key)
-	fs.mu.Unlock()
-	f.answer = a
-	close(f.landed)
+// land does the work that the others wait for, and tells them.
+func (fs *flights) land(key string, f *flight, work func() toolAnswer) toolAnswer {
+	f.answer = toolAnswer{result: sayUnsure, state: string(stateUnknown)} // should it panic
+	defer func() {
+		fs.mu.Lock()
+		delete(fs.now, key)
+		fs.mu.Unlock()
+		close(f.landed)
+	}()
+	f.answer = work()
+	return f.answer
 }

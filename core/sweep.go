@@ -6,8 +6,11 @@ import (
 	"time"
 )
 
+// sweepEnvelope stands for an envelope where the sweep ended a call.
+const sweepEnvelope = "sweep"
+
 // Sweep finds calls that are over without a report, ends them, and runs the
-// handlers that were interrupted. A platform calls it about once a minute, on
+// handlers of their end. A platform calls it about once a minute, on
 // one instance or on several. One call's trouble does not stop the others; the
 // errors come back joined.
 func (p *Processor) Sweep(ctx context.Context) error {
@@ -43,10 +46,10 @@ func (p *Processor) sweepCall(ctx context.Context, id CallID) error {
 	}
 	now := p.on.Now()
 	if why := s.overdue(now, p.on.ReportWait, p.on.CallLimit); why != "" {
-		c := change{state: s, entry: &entry{V: 1, ID: "sweep", Received: now.UTC(), Keep: s.Messages, Sweep: why}}
+		c := change{state: s, entry: &entry{V: 1, ID: sweepEnvelope, Received: now.UTC(), Keep: s.Messages, Sweep: why}}
 		c.state.Entries++
 		endCall(&c, now.UTC(), why)
-		err := p.commit(ctx, &c, pending{Envelope: "sweep", Previous: s.Status}, recs)
+		err := p.commit(ctx, &c, pending{Envelope: sweepEnvelope, Previous: s.Status}, recs)
 		if errors.Is(err, ErrStale) {
 			return nil // something came after all; the next sweep looks again
 		}
@@ -58,10 +61,8 @@ func (p *Processor) sweepCall(ctx context.Context, id CallID) error {
 	}
 	var errs []error
 	for _, w := range s.Pending {
-		// The inbox repeats its own deliveries; what is left after that long
-		// is of no inbox, or lost its delivery.
-		if w.Envelope == "sweep" || recs[0].Age > p.on.ReportWait {
-			errs = append(errs, p.finish(ctx, id, s, w))
+		if w.Envelope == sweepEnvelope { // the others are repeated by the inbox
+			errs = append(errs, p.runHandlers(ctx, id, p.resume(id, Event{}, s, w)))
 		}
 	}
 	return errors.Join(errs...)
@@ -79,25 +80,4 @@ func (s *callState) overdue(now time.Time, reportWait, callLimit time.Duration) 
 		return EndSilent
 	}
 	return ""
-}
-
-// finish runs what is left of a change whose delivery is gone.
-func (p *Processor) finish(ctx context.Context, id CallID, s callState, w pending) error {
-	ctx, cancel := context.WithTimeout(ctx, handlerTime)
-	defer cancel()
-	entries, err := readLog(ctx, p.on.Store, id)
-	if err != nil {
-		return err
-	}
-	var event Event
-	if i := w.Entry - 1; i >= 0 && i < len(entries) && entries[i].Sweep == "" {
-		v := new(view)
-		for _, e := range entries[:w.Entry] {
-			v.apply(e)
-		}
-		if event, err = decodeEvent(rebuild(entries, i, v), entries[i].Received); err != nil {
-			return errBadRecord
-		}
-	}
-	return p.runHandlers(ctx, id, p.resume(id, event, s, w))
 }

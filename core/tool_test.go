@@ -140,6 +140,24 @@ func rapidSaid(t *rapid.T, r core.Response) string {
 	return s
 }
 
+type panicky struct{}
+
+func (panicky) String() string { panic("canary") }
+
+// A result whose own methods panic costs its request, not the process.
+func TestResultPanics(t *testing.T) {
+	for _, effect := range []core.Effect{core.ReadOnly, core.SideEffect} {
+		b := newBackend(t, func(p *core.Processor) {
+			core.AddTool(p, core.Tool{Name: "bad", Effect: effect}, func(context.Context, struct{}) (panicky, error) { return panicky{}, nil })
+		})
+		for range 2 { // the second finds nothing stuck
+			if got := b.call("/tools/bad", "{}"); !strings.Contains(got, "Sorry") && !strings.Contains(got, "not certain") {
+				t.Errorf("said %q", got)
+			}
+		}
+	}
+}
+
 // What a query holds becomes what the schema wants.
 func TestQueryIsReadByTheSchema(t *testing.T) {
 	type all struct {
