@@ -200,19 +200,25 @@ func readWhen(d *jsontext.Decoder, to *time.Time) error {
 	return nil
 }
 
-// readStrings reads a list of strings, or one that stands for itself.
+// readStrings reads a list of strings, or one that stands for itself. What is
+// no scalar is left out.
 func readStrings(d *jsontext.Decoder, to *[]string) error {
 	v, err := d.ReadValue()
 	if err != nil {
 		return err
 	}
 	*to = nil
-	if v.Kind() == '[' {
-		for _, one := range list(v) {
+	if v.Kind() != '[' {
+		if s := text(v); s != "" {
+			*to = []string{s}
+		}
+		return nil
+	}
+	for _, one := range list(v) {
+		switch one.Kind() {
+		case '"', '0':
 			*to = append(*to, text(one))
 		}
-	} else if s := text(v); s != "" {
-		*to = []string{s}
 	}
 	return nil
 }
