@@ -50,12 +50,12 @@ func newCall(s Scenario, o Options, seed uint64, r *rand.Rand, now time.Time) *c
 	first := []string{"Sam", "Ana", "Lee", "Kim", "Max", "Zoë", "Ivo", "Mia"}[r.IntN(8)]
 	last := []string{"Rivera", "Lima", "Okafor", "Novak", "Haddad", "O'Hara"}[r.IntN(6)]
 	// Seeds of a run follow each other, so no two of its calls want the same
-	// time. The first day is a Monday.
+	// time, or have the same number. The first day is a Monday.
 	n := seed % (200 * 52 * 5 * 11)
 	slot, weekday, week := 9*60+45*int(n%11), int(n/11%5), int(n/55)
 	day := time.Date(2035, 1, 1, 0, 0, 0, 0, time.UTC).AddDate(0, 0, 7*week+weekday)
 	c.vars = map[string]string{
-		"name": first + " " + last, "phone": fmt.Sprintf("+1555%07d", r.IntN(10_000_000)),
+		"name": first + " " + last, "phone": fmt.Sprintf("+1555%07d", seed%1e7*6_700_417%1e7),
 		"date": day.Format(time.DateOnly), "time": fmt.Sprintf("%02d:%02d", slot/60, slot%60),
 	}
 	c.user = c.vars["phone"]
