@@ -110,7 +110,7 @@ func checkFields(n *yaml.Node, t reflect.Type, what string) error {
 			key := n.Content[i]
 			of, ok := fields[key.Value]
 			if !ok {
-				return fmt.Errorf("line %d: a %s has no %q; it has %s", key.Line, what, key.Value, strings.Join(names, ", "))
+				return fmt.Errorf("line %d: %s has no %q; it has %s", key.Line, what, key.Value, strings.Join(names, ", "))
 			}
 			if err := checkFields(n.Content[i+1], of, key.Value); err != nil {
 				return err
