@@ -39,10 +39,13 @@ func (p *Processor) Deliver(ctx context.Context, env Envelope) error {
 		return p.quarantine(ctx, env.Body, env.Received, "undecodable")
 	}
 	work, err := p.merge(ctx, env, event)
+	failpoint("after merge")
 	if err != nil || work == nil {
 		return err
 	}
-	return p.runHandlers(ctx, event.Call.ID, work)
+	err = p.runHandlers(ctx, event.Call.ID, work)
+	failpoint("after handlers")
+	return err
 }
 
 // work is a change on its way to the handlers.

@@ -6,13 +6,13 @@ import (
 )
 
 // rows are the disagreements between the sender's documents (docs/events.md#traps),
-// as far as decoding is concerned. The others: row 10, the merge does not order
-// by the event's time, and row 11, the last start counts, also row 19: merge_test.go;
-// 27, both names of the secret's header: sender_test.go; 31 and 32, shapes and
-// methods of tool calls: tool_test.go and coretest/testdata/adapter; 34, one
-// delivery only: nothing that is accepted may be lost, coretest/inbox_cases.go.
-// 29 and 33 concern the client of the API; 35, 36 and 37 other families of
-// webhooks, which are no events (TestNoEvent).
+// as far as one event shows them. The others: rows 10 and 11, which need several
+// events, in traps_test.go; 19, a rule for who reads Duration, in its comment;
+// 27, both names of the secret's header, in sender_test.go; 31 and 32, shapes and
+// methods of tool calls, in tool_test.go and coretest/testdata/adapter; 34, one
+// attempt only, in coretest/inbox_cases.go: what was accepted is never lost.
+// 29 and 33 are the API client's. 35, 36 and 37 are other families of webhooks,
+// which are no events (TestNoEvent).
 var rows = []struct {
 	name    string
 	message string
@@ -91,7 +91,7 @@ var rows = []struct {
 	{"row30 types: an open set", `{"type":"transcript-ready"}`, func(e Event) any { return e.Type }, EventType("transcript-ready")},
 	{"row38 welcome mode: an open set", `{"type":"x","assistant":{"welcomeMessageMode":"assistant-waits-for-user"}}`, func(e Event) any { return e.Assistant.WelcomeMode }, "assistant-waits-for-user"},
 	{"row39 casing: details stay as they are", `{"type":"error","error":{"details":{"limit_type":"x"}}}`, func(e Event) any { return string(e.Error.Details) }, `{"limit_type":"x"}`},
-	{"row40 no type: TestNoEvent has it", `{"type":"x","call":{"type":"y"}}`, func(e Event) any { return e.Type }, EventType("x")},
+	{"row40 no type but elsewhere: the rest is in TestNoEvent", `{"type":"x","call":{"type":"y"}}`, func(e Event) any { return e.Type }, EventType("x")},
 }
 
 func status(e Event) any    { return e.Status }

@@ -168,10 +168,12 @@ func (p *Processor) accept(ctx context.Context, body []byte, received time.Time)
 		Call:     call,
 		Body:     mask(nil, body, p.on.Sender.secrets()),
 	}
+	failpoint("before put")
 	if err := p.on.Inbox.Put(ctx, env); err != nil {
 		p.log.Error("event not accepted", "type", string(typ), "reason", err, "bytes", len(body))
 		return unavailable
 	}
+	failpoint("after put")
 	return accepted
 }
 

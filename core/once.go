@@ -295,11 +295,15 @@ func (p *Processor) claim(ctx context.Context, c *claim, old toolRecord, version
 // runClaimed runs the tool as the owner of its record and stores what came of
 // it before it is said.
 func (p *Processor) runClaimed(ctx context.Context, c *claim, mine toolRecord) toolAnswer {
+	failpoint("after claim")
 	r := p.start(ctx, c.t, c.args, c.invocation(mine), p.on.Linger)
 	stored := make(chan toolAnswer, 1)
 	p.work.Go(func() {
 		<-r.done
-		stored <- p.settle(ctx, c, mine, r)
+		failpoint("after effect")
+		a := p.settle(ctx, c, mine, r)
+		failpoint("after store")
+		stored <- a
 	})
 	select {
 	case a := <-stored:

@@ -173,6 +173,11 @@ func startProcess(t *testing.T, database string, env ...string) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return startProgram(t, path, database, env...)
+}
+
+func startProgram(t *testing.T, path, database string, env ...string) *process {
+	t.Helper()
 	p := &process{Cmd: exec.Command(path, "-addr", "127.0.0.1:0", "-database", database), stderr: &bytes.Buffer{}}
 	p.Env = append(append(os.Environ(), "SERVERURL_SECRET="+testSecret), env...)
 	p.Stderr = p.stderr
