@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/jsonschema-go/jsonschema"
 )
 
@@ -165,10 +166,10 @@ type Definition struct {
 	Type     string `json:"type"` // "function"
 	Async    bool   `json:"async"`
 	Function struct {
-		Name        string             `json:"name"`
-		Description string             `json:"description"`
-		Parameters  *jsonschema.Schema `json:"parameters"`
-		Strict      bool               `json:"strict"`
+		Name        string         `json:"name"`
+		Description string         `json:"description"`
+		Parameters  jsontext.Value `json:"parameters"` // JSON Schema of an object
+		Strict      bool           `json:"strict"`
 	} `json:"function"`
 	Server struct {
 		URL            string `json:"url"`
@@ -185,13 +186,26 @@ func (p *Processor) Definitions(base string) []Definition {
 		d := Definition{Type: "function"}
 		d.Function.Name = t.Name
 		d.Function.Description = t.Description
-		d.Function.Parameters = t.schema
+		d.Function.Parameters = t.parameters()
 		d.Server.URL = base + "/tools/" + t.Name
 		// Interactly's default. The tool answers well before it.
 		d.Server.TimeoutSeconds = max(20, int(t.Budget/time.Second)+5)
 		ds = append(ds, d)
 	}
 	return slices.Clip(ds)
+}
+
+// parameters is the schema as models take it: they want properties even where
+// there are none.
+func (t *tool) parameters() jsontext.Value {
+	if len(t.schema.Properties) == 0 {
+		return jsontext.Value(`{"type":"object","properties":{},"additionalProperties":false}`)
+	}
+	b, err := json.Marshal(t.schema)
+	if err != nil {
+		panic("core: a schema that was made here cannot be encoded")
+	}
+	return b
 }
 
 // An Invocation is one run of a tool, for the tool to pass on.

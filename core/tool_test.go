@@ -257,6 +257,19 @@ func TestAddToolPanics(t *testing.T) {
 	}
 }
 
+// What is posted to Interactly to create the tools there.
+func TestDefinitions(t *testing.T) {
+	p := core.New()
+	core.AddTool(p, core.Tool{Name: "book", Description: "Book one."}, look)
+	core.AddTool(p, core.Tool{Name: "hours", Description: "When we are open."}, func(context.Context, struct{}) (string, error) { return "", nil })
+	got, err := json.Marshal(p.Definitions("https://desk.example.com"))
+	const want = `[{"type":"function","async":false,"function":{"name":"book","description":"Book one.","parameters":{"type":"object","properties":{"date":{"type":"string"},"time":{"type":"string"},"note":{"type":"string"}},"required":["date","time"],"additionalProperties":false},"strict":false},"server":{"url":"https://desk.example.com/tools/book","timeoutSeconds":20}},` +
+		`{"type":"function","async":false,"function":{"name":"hours","description":"When we are open.","parameters":{"type":"object","properties":{},"additionalProperties":false},"strict":false},"server":{"url":"https://desk.example.com/tools/hours","timeoutSeconds":20}}]`
+	if err != nil || string(got) != want {
+		t.Errorf("%v\ngot  %s\nwant %s", err, got, want)
+	}
+}
+
 func look(context.Context, booking) (string, error) { return "Seen.", nil }
 
 func TestBind(t *testing.T) {
