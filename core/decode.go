@@ -66,6 +66,7 @@ func peek(body []byte) (t EventType, call CallID, err error) {
 func decodeEvent(body []byte, received time.Time) (Event, error) {
 	e := Event{Received: received, Time: received, Raw: body}
 	l := layoutOf(body)
+	e.layout = l
 	slim := body
 	if l.messages != (span{}) {
 		e.rawMessages = l.messages.of(body)

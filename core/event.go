@@ -33,6 +33,8 @@ type Event struct {
 	// rawMessages is a part of Raw: the conversation, from the first of its two
 	// places that is not empty; nil where there is none.
 	rawMessages jsontext.Value
+
+	layout layout // of Raw
 }
 
 // Transcript decodes the conversation that the event carries: all of it, from

@@ -107,7 +107,7 @@ func emptyList(v []byte) bool {
 
 // newArrival prepares an event for the merge.
 func newArrival(env Envelope, event Event) arrival {
-	l := layoutOf(env.Body)
+	l := event.layout
 	a := arrival{Event: event, id: env.ID, timestamp: l.time.of(env.Body)}
 	sum := sha256.Sum256(env.Body)
 	a.fingerprint = shortDigest(sum[:])[:12]
