@@ -36,6 +36,10 @@ func (c *devCommand) Run(ctx context.Context, t *terminal) error {
 
 // serve runs the backend of package app until ctx ends.
 func (c *devCommand) serve(ctx context.Context, t *terminal, ready func(url string)) error {
+	host, _, err := net.SplitHostPort(c.Addr)
+	if err != nil {
+		return usageError{fmt.Errorf("--addr %s: want HOST:PORT, such as 127.0.0.1:8080", c.Addr)}
+	}
 	level := slog.LevelWarn
 	if c.Verbose {
 		level = slog.LevelInfo
@@ -46,7 +50,7 @@ func (c *devCommand) serve(ctx context.Context, t *terminal, ready func(url stri
 		Logger: slog.New(slog.NewTextHandler(t.err, &slog.HandlerOptions{Level: level})),
 	}
 	// A secret of any length will do where nobody else can reach it.
-	if host, _, err := net.SplitHostPort(c.Addr); err == nil && (host == "localhost" || net.ParseIP(host).IsLoopback()) {
+	if host == "localhost" || net.ParseIP(host).IsLoopback() {
 		config.Sender.Anyone = true
 	}
 	return server.Run(ctx, app.New(), config)

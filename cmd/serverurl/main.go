@@ -68,6 +68,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		kong.Name("serverurl"),
 		kong.Description("The backend of a voice assistant, on this machine."),
 		kong.UsageOnError(),
+		kong.ValueFormatter(withDefault),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(code int) { exit = code }),
@@ -86,7 +87,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exit
 	}
 	if err != nil {
-		fmt.Fprintf(stderr, "serverurl: %v\n  try: serverurl --help\n", err)
+		fmt.Fprintf(stderr, "serverurl: %v\n  try: %s --help\n", err, understood(err))
 		return 2
 	}
 	err = parsed.Run()
@@ -101,4 +102,21 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	fmt.Fprintln(stderr, "serverurl:", err)
 	return 1
+}
+
+// withDefault says in the help of a flag what it is without being given.
+func withDefault(v *kong.Value) string {
+	help := kong.DefaultHelpValueFormatter(v)
+	if v.HasDefault && v.Default != "" {
+		help += " Default: " + v.Default + "."
+	}
+	return help
+}
+
+// understood is as much of the command as made sense.
+func understood(err error) string {
+	if p, ok := errors.AsType[*kong.ParseError](err); ok && p.Context.Selected() != nil {
+		return p.Context.Selected().FullPath()
+	}
+	return "serverurl"
 }

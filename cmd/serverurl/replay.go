@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
+	"time"
 
 	"github.com/go-json-experiment/json"
 
@@ -38,9 +40,13 @@ type recorded struct {
 	path string
 	body []byte
 	then string // the result of then; "" where there was none to compare
+	at   time.Time
 }
 
 func (c *replayCommand) Run(ctx context.Context, t *terminal) error {
+	if err := c.check(); err != nil {
+		return err
+	}
 	all, err := c.read(ctx)
 	if err != nil {
 		return err
@@ -89,12 +95,19 @@ func (c *replayCommand) read(ctx context.Context) ([]recorded, error) {
 		return nil, err
 	}
 	var all []recorded
+	seen := map[string]bool{} // what came twice is sent once, or each replay would double the record
 	for e, err := range core.ReadEvents(ctx, db.Store(), id) {
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, recorded{what: string(e.Type), path: "/events", body: e.Body})
+		if seen[string(e.Body)] {
+			continue
+		}
+		seen[string(e.Body)] = true
+		all = append(all, recorded{what: string(e.Type), path: "/events", body: e.Body, at: e.Received})
 	}
+	// They are kept as they were delivered, which may be another order.
+	slices.SortStableFunc(all, func(a, b recorded) int { return a.at.Compare(b.at) })
 	if c.Tools {
 		for _, r := range call.Tools {
 			if r.State == "done" || r.State == "failed" {

@@ -40,6 +40,9 @@ func (c *sendCommand) Run(ctx context.Context, t *terminal) error {
 		_, err := fmt.Fprintf(t.out, "%s\n", body)
 		return err
 	}
+	if err := c.check(); err != nil {
+		return err
+	}
 	r, err := post(ctx, http.MethodPost, c.targetFlags, "/events", body)
 	if err != nil {
 		return err

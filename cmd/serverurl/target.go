@@ -10,8 +10,16 @@ import (
 
 // targetFlags say which server is meant.
 type targetFlags struct {
-	To     string `help:"The server URL's root." required:"" placeholder:"URL"`
+	To     string `help:"The server URL's root." placeholder:"URL"`
 	Secret string `help:"What the sender proves itself with." env:"SERVERURL_SECRET" placeholder:"SECRET"`
+}
+
+// check finds out whether a server is named at all.
+func (f targetFlags) check() error {
+	if f.To == "" {
+		return usageError{errors.New("--to is needed, such as: --to http://127.0.0.1:8080")}
+	}
+	return nil
 }
 
 // stateOf reads for the simulator what the backend's store knows of a call.

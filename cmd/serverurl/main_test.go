@@ -1,0 +1,200 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/serverurl/serverurl/simulate"
+)
+
+// A request that is under way when the signal comes is answered, and what it
+// brought is there after the next start.
+func TestStopDrains(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	p, url := dev(t, data)
+	host := strings.TrimPrefix(url, "http://")
+	conn, err := net.Dial("tcp", host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	const body = `{"message":{"type":"status-update","call":{"id":"CA-late","status":"ongoing"}}}`
+	fmt.Fprintf(conn, "POST /events HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\nExpect: 100-continue\r\n\r\n", host, len(body))
+	reader := bufio.NewReader(conn)
+	if line, err := reader.ReadString('\n'); err != nil || !strings.Contains(line, "100 Continue") {
+		t.Fatalf("%q, %v", line, err)
+	}
+	if _, err := reader.ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+
+	// Now it is being read.
+	ended := make(chan error, 1)
+	go func() { ended <- p.terminate() }()
+	for end := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
+		other, err := net.Dial("tcp", host)
+		if err != nil {
+			break // nobody new is let in
+		}
+		other.Close()
+		if time.Now().After(end) {
+			t.Fatal("it goes on listening")
+		}
+	}
+	select {
+	case err := <-ended:
+		t.Fatalf("it ended with a request under way: %v", err)
+	default:
+	}
+	if _, err := io.WriteString(conn, body); err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.ReadResponse(reader, nil)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("the request under way got %v, %v", resp, err)
+	}
+	resp.Body.Close()
+	if err := <-ended; err != nil {
+		t.Fatalf("exit: %v\n%s", err, p.err.String())
+	}
+
+	p, _ = dev(t, data)
+	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+		var out bytes.Buffer
+		if code := run(t.Context(), []string{"calls", "--data", data}, &out, io.Discard); code == 0 && strings.Contains(out.String(), "CA-late") {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("what was acknowledged is gone")
+		}
+	}
+	if err := p.terminate(); err != nil {
+		t.Error(err)
+	}
+}
+
+// dev starts serverurl dev as a process of its own.
+func dev(t *testing.T, data string) (*process, string) {
+	t.Helper()
+	path, err := exec.LookPath("serverurl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := start(exec.Command(path, "dev", "--addr", "127.0.0.1:0", "--data", data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := p.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+			t.Error(err)
+		}
+		<-p.done
+	})
+	url, err := p.says(listening)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p, url
+}
+
+// The demo goes on until it is told to stop, and leaves nothing behind.
+func TestDemoGoesOn(t *testing.T) {
+	before := goleak.IgnoreCurrent()
+	t.Setenv("TMPDIR", t.TempDir())
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var out, errs safeBuffer
+	exit := make(chan int, 1)
+	go func() { exit <- run(ctx, []string{"demo", "--speed", "10000"}, &out, &errs) }()
+	for end := time.Now().Add(patience); !strings.Contains(out.String(), "Ctrl-C stops it."); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("never done:\n%s%s", out.String(), errs.String())
+		}
+	}
+	url := strings.Fields(out.String())[2]
+	resp, err := http.Get(url + "/healthz")
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %v, %v", url, resp, err)
+	}
+	resp.Body.Close()
+	http.DefaultClient.CloseIdleConnections()
+	if !strings.Contains(out.String(), "serverurl call barge-in --to "+url) {
+		t.Errorf("it does not say what to do next:\n%s", out.String())
+	}
+	stop()
+	if code := <-exit; code != 0 {
+		t.Errorf("exit %d: %s", code, errs.String())
+	}
+	if left, err := os.ReadDir(os.Getenv("TMPDIR")); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+	goleak.VerifyNone(t, before)
+}
+
+// A call that is interrupted says how far it came.
+func TestCallIsInterrupted(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var out, errs safeBuffer
+	_, url := dev(t, filepath.Join(t.TempDir(), "data"))
+	exit := make(chan int, 1)
+	go func() { exit <- run(ctx, []string{"call", "booking", "--to", url}, &out, &errs) }()
+	for end := time.Now().Add(patience); !strings.Contains(out.String(), "ongoing"); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("never begins:\n%s%s", out.String(), errs.String())
+		}
+	}
+	stop()
+	if code := <-exit; code != 1 || errs.String() != "serverurl: stopped after 0 of 1 calls\n" {
+		t.Errorf("exit %d: %q", code, errs.String())
+	}
+}
+
+func TestColoursOnlyOnAScreen(t *testing.T) {
+	r := simulate.Result{Scenario: "booking", Call: "CA1", Seed: 7}
+	bad := r
+	bad.Failures = []string{"line 3: it is wrong"}
+	for _, live := range []bool{false, true} {
+		var out bytes.Buffer
+		term := &terminal{out: &out, live: live}
+		show(term)(simulate.Happening{Kind: "caller", Text: "Hello."})
+		progress(term, r, 1, 3, 0)
+		progress(term, bad, 2, 3, 1)
+		progress(term, r, 3, 3, 1)
+		if got := strings.Contains(out.String(), "\x1b["); got != live {
+			t.Errorf("on a screen %v, colours %v: %q", live, got, out.String())
+		}
+		if !strings.Contains(out.String(), "to play it again: --seed 7 --calls 1") || !strings.Contains(out.String(), "it is wrong") {
+			t.Errorf("a failure does not say how to see it again: %q", out.String())
+		}
+		if live != strings.Contains(out.String(), "3 of 3 calls, 1 failed\n") {
+			t.Errorf("on a screen %v, progress is %q", live, out.String())
+		}
+	}
+}
+
+// Hundreds of failures are one mistake: the first few are shown.
+func TestFailuresAreFew(t *testing.T) {
+	var out bytes.Buffer
+	failures(&terminal{out: &out}, simulate.Result{Failures: strings.Split(strings.Repeat("wrong\n", 99)+"wrong", "\n")})
+	if got := strings.Count(out.String(), "\n"); got != 9 || !strings.Contains(out.String(), "and 92 more; --json has them all") {
+		t.Errorf("%d lines:\n%s", got, out.String())
+	}
+}
