@@ -97,7 +97,9 @@ func dev(t *testing.T, data string) (*process, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := start(exec.Command(path, "dev", "--addr", "127.0.0.1:0", "--data", data))
+	cmd := exec.Command(path, "dev", "--addr", "127.0.0.1:0", "--data", data)
+	cmd.Env = append(os.Environ(), "GORACE="+raceOptions)
+	p, err := start(cmd)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,6 +26,10 @@ import (
 	"github.com/serverurl/serverurl/internal/pgtest"
 )
 
+// raceOptions keep programs under the race detector from sleeping for a second
+// before they exit.
+const raceOptions = "atexit_sleep_ms=0"
+
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"serverurl": main})
 }
@@ -49,15 +53,19 @@ func TestScripts(t *testing.T) {
 // The same backend on Postgres, which is named by a URL.
 func TestPostgres(t *testing.T) {
 	dsn := pgtest.New(t, &pgtest.Options{NoSync: true}).Database(t)
-	testscript.Run(t, params("testdata/postgres", func(e *testscript.Env) error {
-		e.Setenv("DATABASE", dsn)
-		return nil
-	}))
+	testscript.Run(t, params("testdata/postgres", map[string]string{"DATABASE": dsn}))
 }
 
-func params(dir string, setup func(*testscript.Env) error) testscript.Params {
+func params(dir string, env map[string]string) testscript.Params {
 	return testscript.Params{
-		Dir: dir, Setup: setup, RequireExplicitExec: true, RequireUniqueNames: true,
+		Dir: dir, RequireExplicitExec: true, RequireUniqueNames: true,
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("GORACE", raceOptions)
+			for name, value := range env {
+				e.Setenv(name, value)
+			}
+			return nil
+		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"backend": startBackend, "stop": stopBackend, "stub": startStub, "exits": exits,
 			"until": until, "json": checkJSON, "keys": checkKeys, "keep": keep, "lines": checkLines,
@@ -207,7 +215,7 @@ func command(ts *testscript.TestScript, args []string) *exec.Cmd {
 	ts.Check(err)
 	cmd := exec.Command(path, args[1:]...)
 	cmd.Dir = ts.MkAbs(".")
-	for _, name := range []string{"HOME", "PATH", "TMPDIR", "WORK", "URL", "DATABASE", "SERVERURL_SECRET", "SERVERURL_DATA", "SERVERURL_DATABASE_URL", "GOCOVERDIR"} {
+	for _, name := range []string{"HOME", "PATH", "TMPDIR", "WORK", "URL", "DATABASE", "SERVERURL_SECRET", "SERVERURL_DATA", "SERVERURL_DATABASE_URL", "GORACE", "GOCOVERDIR"} {
 		if v := ts.Getenv(name); v != "" {
 			cmd.Env = append(cmd.Env, name+"="+v)
 		}
