@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,16 +23,19 @@ func (d databaseFlags) url() string {
 	if d.DatabaseURL != "" {
 		return d.DatabaseURL
 	}
-	return filepath.Join(d.Data, "serverurl.db")
+	return filepath.Join(d.folder(), "serverurl.db")
 }
+
+// folder is the default too where the environment has the variable empty.
+func (d databaseFlags) folder() string { return cmp.Or(d.Data, ".serverurl") }
 
 // create makes the folder where there is none.
 func (d databaseFlags) create() error {
 	if d.DatabaseURL != "" {
 		return nil
 	}
-	if err := os.MkdirAll(d.Data, 0o700); err != nil {
-		return fmt.Errorf("cannot make the data folder %s: name another with --data", d.Data)
+	if err := os.MkdirAll(d.folder(), 0o700); err != nil {
+		return fmt.Errorf("cannot make the data folder %s: name another with --data", d.folder())
 	}
 	return nil
 }
@@ -40,7 +44,7 @@ func (d databaseFlags) create() error {
 func (d databaseFlags) open(ctx context.Context) (*sqlinbox.Database, error) {
 	if d.DatabaseURL == "" {
 		if _, err := os.Stat(d.url()); errors.Is(err, fs.ErrNotExist) {
-			return nil, usageError{fmt.Errorf("no backend has kept data in %s: name its folder with --data, or start one: serverurl dev --data %s", d.Data, d.Data)}
+			return nil, usageError{fmt.Errorf("no backend has kept data in %s: name its folder with --data, or start one: serverurl dev --data %s", d.folder(), d.folder())}
 		}
 	}
 	return sqlinbox.Open(ctx, d.url())

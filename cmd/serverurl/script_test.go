@@ -38,7 +38,7 @@ func TestMain(m *testing.M) {
 // scripts have these commands:
 //
 //	backend ARG...         start serverurl dev on a free port and set $URL
-//	stop                   stop it with SIGTERM: it must exit 0; writes backend.out and backend.err
+//	terminate              stop it with SIGTERM: it must exit 0; writes backend.out and backend.err
 //	stub STATUS BODY       answer everything so, and set $STUB; requests go to the file stub.log
 //	exits N CMD ARG...     run a command that must exit with N
 //	until RE CMD ARG...    run a command until its stdout matches
@@ -67,7 +67,7 @@ func params(dir string, env map[string]string) testscript.Params {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"backend": startBackend, "stop": stopBackend, "stub": startStub, "exits": exits,
+			"backend": startBackend, "terminate": stopBackend, "stub": startStub, "exits": exits,
 			"until": until, "json": checkJSON, "keys": checkKeys, "keep": keep, "lines": checkLines,
 		},
 	}
@@ -156,7 +156,7 @@ func startBackend(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("backend cannot be negated: use exits")
 	}
 	if _, running := backends.Load(ts); running {
-		ts.Fatalf("a backend runs already: stop it first")
+		ts.Fatalf("a backend runs already: terminate it first")
 	}
 	cmd := command(ts, append([]string{"serverurl", "dev", "--addr", "127.0.0.1:0"}, args...))
 	p, err := start(cmd)
