@@ -26,9 +26,9 @@ var (
 
 // A Receiver opens the messages of a queue. [Inbox] is one.
 type Receiver interface {
-	// Receive returns the envelope in the body of a message, fetching what of
-	// it is kept elsewhere.
-	Receive(ctx context.Context, body string) (core.Envelope, error)
+	// Receive returns the envelopes in the body of a message, fetching what of
+	// them is kept elsewhere.
+	Receive(ctx context.Context, body string) ([]core.Envelope, error)
 }
 
 // A Delayer is a [Receiver] that says when a message that failed comes again.
@@ -204,12 +204,20 @@ func (a *adapter) deliver(ctx context.Context, r record, perCall *keyed) (err er
 	if err := ctx.Err(); err != nil {
 		return err // no time left: it comes again
 	}
-	env, err := a.in.Receive(ctx, r.Body)
+	es, err := a.in.Receive(ctx, r.Body)
 	if err != nil {
 		return err
 	}
-	defer perCall.lock(string(env.Call))()
-	return a.p.Deliver(ctx, env)
+	var errs []error // the others of a message that fails are delivered all the same
+	for _, e := range es {
+		errs = append(errs, a.deliverOne(ctx, e, perCall))
+	}
+	return errors.Join(errs...)
+}
+
+func (a *adapter) deliverOne(ctx context.Context, e core.Envelope, perCall *keyed) error {
+	defer perCall.lock(string(e.Call))()
+	return a.p.Deliver(ctx, e)
 }
 
 // delay lets a failed message come again after a pause that grows. Where that

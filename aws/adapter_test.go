@@ -221,11 +221,13 @@ func (in *testInbox) Put(_ context.Context, es ...core.Envelope) error {
 	return nil
 }
 
-func (in *testInbox) Receive(_ context.Context, body string) (e core.Envelope, err error) {
+func (in *testInbox) Receive(_ context.Context, body string) ([]core.Envelope, error) {
 	if body == "panic" {
 		panic(body)
 	}
-	return e, json.Unmarshal([]byte(body), &e)
+	var e core.Envelope
+	err := json.Unmarshal([]byte(body), &e)
+	return []core.Envelope{e}, err
 }
 
 // bound returns a processor with a store in memory.

@@ -64,10 +64,7 @@ func open(ctx context.Context, p *core.Processor, getenv func(string) string, lo
 	if err != nil {
 		return nil, err
 	}
-	store, inbox, err := services(cfg, getenv("TABLE_NAME"), getenv("QUEUE_URL"))
-	if err != nil {
-		return nil, err
-	}
+	store, inbox := services(cfg, getenv("TABLE_NAME"), getenv("QUEUE_URL"))
 	err = p.Bind(core.Platform{
 		Name: "aws", Store: store, Inbox: inbox, Sender: core.Sender{Secrets: secrets}, Reply: replyLimit, Logger: log,
 	})

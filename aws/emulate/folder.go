@@ -91,11 +91,12 @@ func syncDir(dir string) error {
 }
 
 // Receive opens a message, for the bootstrap.
-func (f *Folder) Receive(_ context.Context, body string) (e core.Envelope, err error) {
+func (f *Folder) Receive(_ context.Context, body string) ([]core.Envelope, error) {
+	var e core.Envelope
 	if json.Unmarshal([]byte(body), &e) != nil {
-		return e, errors.New("emulate: message is no envelope")
+		return nil, errors.New("emulate: message is no envelope")
 	}
-	return e, nil
+	return []core.Envelope{e}, nil
 }
 
 // folderWait is how often the emulator looks for files.

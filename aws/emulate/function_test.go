@@ -15,6 +15,8 @@ import (
 
 	"github.com/aws/aws-lambda-go/lambda"
 	"go.uber.org/goleak"
+
+	"github.com/serverurl/serverurl/internal/mototest"
 )
 
 // The test's own binary is the bootstrap of its functions.
@@ -27,6 +29,7 @@ func TestMain(m *testing.M) {
 		}
 		os.Setenv("TMPDIR", temp) // what the tests build goes with them
 		goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+			mototest.Stop()
 			_ = os.RemoveAll(temp)
 			os.Exit(code)
 		}))

@@ -8,7 +8,6 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -24,51 +23,14 @@ import (
 
 	"github.com/serverurl/serverurl/aws/emulate"
 	"github.com/serverurl/serverurl/core/coretest"
+	"github.com/serverurl/serverurl/internal/mototest"
 )
 
-// moto starts a stand-in for DynamoDB and SQS for the test, and returns its URL.
+// moto is a stand-in for DynamoDB and SQS.
 func moto(t *testing.T) string {
 	t.Helper()
-	if _, err := exec.LookPath("moto_server"); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("moto_server should be here")
-		}
-		t.Skip("NOT RUN: moto_server is not here")
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := l.Addr().(*net.TCPAddr).Port
-	l.Close()
-	cmd := exec.Command("moto_server", "-H", "127.0.0.1", "-p", strconv.Itoa(port))
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		<-ended
-	})
-	url := "http://127.0.0.1:" + strconv.Itoa(port)
-	for end := time.Now().Add(60 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		if resp, err := http.Get(url + "/moto-api/data.json"); err == nil {
-			resp.Body.Close()
-			break
-		}
-		select {
-		case err := <-ended:
-			ended <- err
-			t.Fatalf("moto_server ended: %v", err)
-		default:
-		}
-		if time.Now().After(end) {
-			t.Fatal("moto_server does not answer")
-		}
-	}
 	t.Cleanup(http.DefaultClient.CloseIdleConnections)
-	return url
+	return mototest.URL(t)
 }
 
 // services are a table and a queue of a test's own.
@@ -120,25 +82,12 @@ var deployed = sync.OnceValues(func() (string, error) {
 	return path, emulate.Build(context.Background(), "../..", "./cmd/lambda", path)
 })
 
-// deployedProgram is its path. Until it has its store and inbox, its tests
-// are skipped aloud.
+// deployedProgram is its path.
 func deployedProgram(t *testing.T) string {
 	t.Helper()
 	path, err := deployed()
 	if err != nil {
 		t.Fatal(err)
-	}
-	log := new(safeBuffer)
-	f := emulate.NewFunction(emulate.FunctionOptions{Bootstrap: path, Log: log, Env: []string{"TABLE_NAME=x", "QUEUE_URL=http://127.0.0.1:1/1/x", "SERVERURL_SECRET=" + secret}})
-	_, _ = f.Invoke(t.Context(), []byte("{}"))
-	if err := f.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if strings.Contains(log.String(), "not here yet") {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("aws/services.go opens no DynamoDB and SQS")
-		}
-		t.Skip("NOT RUN: aws/services.go opens no DynamoDB and SQS yet")
 	}
 	return path
 }

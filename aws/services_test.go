@@ -1,0 +1,327 @@
+package aws_test
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"log/slog"
+	mathrand "math/rand/v2"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	awssdk "github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
+	"pgregory.net/rapid"
+
+	"github.com/serverurl/serverurl/aws"
+	"github.com/serverurl/serverurl/aws/emulate"
+	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/coretest"
+	"github.com/serverurl/serverurl/internal/mototest"
+)
+
+func TestMain(m *testing.M) { mototest.Main(m) }
+
+func config(t testing.TB) awssdk.Config {
+	endpoint := mototest.URL(t)
+	return awssdk.Config{Region: "us-east-1", BaseEndpoint: &endpoint, Credentials: credentials.NewStaticCredentialsProvider("emulated", "emulated", "")}
+}
+
+// newStore returns a store on a table of its own.
+func newStore(t testing.TB) *aws.Store {
+	t.Helper()
+	client := dynamodb.NewFromConfig(config(t))
+	table, err := emulate.CreateTable(context.Background(), client, "t-"+strings.ToLower(rand.Text()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return aws.NewStore(client, table)
+}
+
+// The store, on moto's DynamoDB.
+func TestStoreOnMoto(t *testing.T) {
+	coretest.Store(t, coretest.Traits{Rounds: 20}, func(t *testing.T) core.Store { return newStore(t) })
+}
+
+// An item may be as large as the core makes them, and a commit as full.
+func TestLargestCommitOnMoto(t *testing.T) {
+	s := newStore(t)
+	var rs []core.Record
+	for n := range core.MaxCommit / core.MaxRecord {
+		value := make([]byte, core.MaxRecord)
+		_, _ = rand.Read(value)
+		rs = append(rs, core.Record{Key: fmt.Sprintf("large/%d", n), Value: value})
+	}
+	for n := len(rs); n < core.MaxRecords; n++ {
+		rs = append(rs, core.Record{Key: fmt.Sprintf("large/%d", n), Value: []byte{}})
+	}
+	if err := s.Commit(t.Context(), rs...); err != nil {
+		t.Fatal(err)
+	}
+	got, err := s.Range(t.Context(), "large", "", 100)
+	if err != nil || len(got) != core.MaxRecords {
+		t.Fatalf("%d records, %v", len(got), err)
+	}
+}
+
+// A queue of a test's own, with a dead-letter queue, and a worker on it as
+// Lambda's event source is.
+type queue struct {
+	client    *sqs.Client
+	url, dead string
+	inbox     *aws.Inbox
+	visible   int32
+}
+
+func newQueue(t testing.TB, tries, visible int) *queue {
+	t.Helper()
+	q := &queue{client: sqs.NewFromConfig(config(t)), visible: int32(visible)}
+	ctx, name := context.Background(), "q-"+strings.ToLower(rand.Text())
+	create := func(name string, attributes map[string]string) string {
+		out, err := q.client.CreateQueue(ctx, &sqs.CreateQueueInput{QueueName: &name, Attributes: attributes})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return *out.QueueUrl
+	}
+	q.dead = create(name+"-dead", nil)
+	q.url = create(name, map[string]string{"RedrivePolicy": fmt.Sprintf(`{"deadLetterTargetArn":"arn:aws:sqs:us-east-1:123456789012:%s-dead","maxReceiveCount":"%d"}`, name, tries)})
+	q.inbox = aws.NewInbox(q.client, q.url, newStore(t))
+	return q
+}
+
+// work delivers messages until ctx ends.
+func (q *queue) work(ctx context.Context, deliver coretest.Deliver) {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	for ctx.Err() == nil {
+		out, err := q.client.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{QueueUrl: &q.url, MaxNumberOfMessages: 10, VisibilityTimeout: q.visible, WaitTimeSeconds: 0})
+		if err != nil || len(out.Messages) == 0 {
+			select {
+			case <-ctx.Done():
+			case <-time.After(10 * time.Millisecond):
+			}
+			continue
+		}
+		for _, m := range out.Messages {
+			wg.Go(func() {
+				if q.deliver(ctx, m, deliver) == nil {
+					_, _ = q.client.DeleteMessage(context.WithoutCancel(ctx), &sqs.DeleteMessageInput{QueueUrl: &q.url, ReceiptHandle: m.ReceiptHandle})
+				}
+			})
+		}
+	}
+}
+
+func (q *queue) deliver(ctx context.Context, m types.Message, deliver coretest.Deliver) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(q.visible)*time.Second)
+	defer cancel()
+	defer func() {
+		if recover() != nil {
+			err = fmt.Errorf("panic")
+		}
+	}()
+	es, err := q.inbox.Receive(ctx, *m.Body)
+	if err != nil {
+		return err
+	}
+	for _, e := range es {
+		if err = deliver(ctx, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// The inbox, on moto's SQS.
+func TestInboxOnMoto(t *testing.T) {
+	queues, seen := map[core.Inbox]*queue{}, map[core.Inbox][]string{}
+	traits := coretest.InboxTraits{Events: 100, Dead: func(ctx context.Context, in core.Inbox) ([]string, error) {
+		dead, err := queues[in].inbox.Dead(ctx, queues[in].dead)
+		for _, d := range dead { // each is seen once, and then out of sight
+			for _, e := range d.Envelopes {
+				seen[in] = append(seen[in], e.ID)
+			}
+		}
+		return seen[in], err
+	}}
+	coretest.Inbox(t, traits, func(t *testing.T, deliver coretest.Deliver) core.Inbox {
+		q := newQueue(t, 6, 2)
+		queues[q.inbox] = q
+		ctx, stop := context.WithCancel(context.Background())
+		ended := make(chan struct{})
+		go func() { defer close(ended); q.work(ctx, deliver) }()
+		t.Cleanup(func() { stop(); <-ended })
+		return q.inbox
+	})
+}
+
+// S18, S19: a message of any size and any characters comes out as it went in.
+func TestMessagesOnMoto(t *testing.T) {
+	q := newQueue(t, 100, 30)
+	roundTrip := func(body string) error {
+		e := core.Envelope{ID: "id", Received: time.UnixMilli(1784044931823).UTC(), Type: "hang", Call: "CA1", Body: []byte(body)}
+		if err := q.inbox.Put(t.Context(), e); err != nil {
+			return err
+		}
+		out, err := q.client.ReceiveMessage(t.Context(), &sqs.ReceiveMessageInput{QueueUrl: &q.url, MaxNumberOfMessages: 10})
+		if err != nil || len(out.Messages) != 1 {
+			return fmt.Errorf("%d messages, %v", len(out.Messages), err)
+		}
+		if _, err := q.client.DeleteMessage(t.Context(), &sqs.DeleteMessageInput{QueueUrl: &q.url, ReceiptHandle: out.Messages[0].ReceiptHandle}); err != nil {
+			return err
+		}
+		got, err := q.inbox.Receive(t.Context(), *out.Messages[0].Body)
+		if err != nil || len(got) != 1 || string(got[0].Body) != body || got[0].Call != "CA1" || !got[0].Received.Equal(e.Received) {
+			return fmt.Errorf("%d envelopes, %v", len(got), err)
+		}
+		return nil
+	}
+	t.Run("characters", func(t *testing.T) {
+		rapid.Check(t, func(t *rapid.T) {
+			if err := roundTrip(string(rapid.SliceOfN(rapid.Byte(), 1, 200).Draw(t, "bytes"))); err != nil {
+				t.Fatal(err)
+			}
+		})
+	})
+	t.Run("sizes", func(t *testing.T) {
+		// Bytes of chance cannot be packed: base64 twice makes 16/9 of them.
+		edge := (1<<20 - 1) * 9 / 16
+		for _, size := range []int{1, edge - 2000, edge - 200, edge - 100, edge, edge + 200, 2 << 20, 6 << 20} {
+			body := make([]byte, size)
+			r := mathrand.New(mathrand.NewPCG(uint64(size), 0))
+			for i := 0; i+8 <= size; i += 8 {
+				binary.LittleEndian.PutUint64(body[i:], r.Uint64())
+			}
+			if err := roundTrip(string(body)); err != nil {
+				t.Errorf("%d bytes: %v", size, err)
+			}
+		}
+	})
+	t.Run("what is no envelope", func(t *testing.T) {
+		for _, body := range []string{"", "p", "x", "pcanary", "@", "@canary", "@inbox/nothing/1", "@inbox/x/99999999", "p" + strings.Repeat("A", 1000)} {
+			if es, err := q.inbox.Receive(t.Context(), body); err == nil || strings.Contains(err.Error(), "canary") {
+				t.Errorf("%q: %v, %v", body, es, err)
+			}
+		}
+	})
+}
+
+// A dead message comes back, and is delivered once its handler works.
+func TestRedriveOnMoto(t *testing.T) {
+	q := newQueue(t, 2, 1)
+	var works atomic.Bool
+	delivered := make(chan string, 10)
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		q.work(ctx, func(_ context.Context, e core.Envelope) error {
+			if !works.Load() {
+				return fmt.Errorf("not yet")
+			}
+			delivered <- e.ID
+			return nil
+		})
+	}()
+	defer func() { stop(); <-ended }()
+	if err := q.inbox.Put(t.Context(), core.Envelope{ID: "one", Body: []byte(`{}`)}); err != nil {
+		t.Fatal(err)
+	}
+	var dead []aws.Dead
+	for deadline := time.Now().Add(time.Minute); len(dead) == 0 && time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		var err error
+		if dead, err = q.inbox.Dead(t.Context(), q.dead); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(dead) != 1 || len(dead[0].Envelopes) != 1 || dead[0].Envelopes[0].ID != "one" {
+		t.Fatalf("dead: %+v", dead)
+	}
+	works.Store(true)
+	if err := q.inbox.Redrive(t.Context(), q.dead, dead[0]); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case id := <-delivered:
+		if id != "one" {
+			t.Errorf("delivered %q", id)
+		}
+	case <-time.After(time.Minute):
+		t.Fatal("it was not delivered")
+	}
+}
+
+// 40 racers on one key, on two instances that share the table, 200 rounds: one
+// execution each round, equal replies.
+func TestRacersOnMoto(t *testing.T) {
+	store := newStore(t)
+	var runs atomic.Int64
+	var instances []*core.Processor
+	for range 2 {
+		p := core.New()
+		core.AddTool(p, core.Tool{Name: "book", Budget: 20 * time.Second}, func(context.Context, struct {
+			N int `json:"n"`
+		}) (string, error) {
+			return fmt.Sprintf("Booked %d.", runs.Add(1)), nil
+		})
+		err := p.Bind(core.Platform{Name: "aws", Store: store, Inbox: aws.NewInbox(nil, "", store), Sender: core.Sender{Anyone: true}, Logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		instances = append(instances, p)
+	}
+	for round := range 200 {
+		replies := make([]string, 40)
+		var wg sync.WaitGroup
+		for i := range replies {
+			wg.Go(func() {
+				r := instances[i%2].Handle(t.Context(), core.Request{Method: "POST", Path: "/tools/book", Query: "call=CA1", Body: fmt.Appendf(nil, `{"n":%d}`, round)})
+				replies[i] = string(r.Body)
+			})
+		}
+		wg.Wait()
+		for _, r := range replies {
+			if r != replies[0] || !strings.Contains(r, "Booked") {
+				t.Fatalf("round %d: replies differ: %s and %s", round, replies[0], r)
+			}
+		}
+		if runs.Load() != int64(round+1) {
+			t.Fatalf("round %d: %d executions", round, runs.Load())
+		}
+	}
+}
+
+func BenchmarkStoreOnMoto(b *testing.B) {
+	s := newStore(b)
+	value := make([]byte, 2<<10)
+	b.Run("Commit1", func(b *testing.B) {
+		for n := 0; b.Loop(); n++ {
+			if err := s.Commit(b.Context(), core.Record{Key: fmt.Sprintf("one/%d-%s", n, rand.Text()), Value: value}); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("Commit3", func(b *testing.B) {
+		for n := 0; b.Loop(); n++ {
+			k := fmt.Sprintf("three/%d-%s", n, rand.Text())
+			if err := s.Commit(b.Context(), core.Record{Key: k + "a", Value: value}, core.Record{Key: k + "b", Value: value}, core.Record{Key: k + "c", Value: value}); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("Get", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := s.Get(b.Context(), "one/0"); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
