@@ -1,15 +1,20 @@
 package aws_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	mathrand "math/rand/v2"
+	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -70,6 +75,68 @@ func TestLargestCommitOnMoto(t *testing.T) {
 	got, err := s.Range(t.Context(), "large", "", 100)
 	if err != nil || len(got) != core.MaxRecords {
 		t.Fatalf("%d records, %v", len(got), err)
+	}
+}
+
+// lossy loses the answer of each write once.
+type lossy struct {
+	next http.RoundTripper
+	lost sync.Map
+}
+
+func (l *lossy) RoundTrip(r *http.Request) (*http.Response, error) {
+	sent, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	r = r.Clone(r.Context())
+	r.Body = io.NopCloser(bytes.NewReader(sent))
+	resp, err := l.next.RoundTrip(r)
+	if op := r.Header.Get("X-Amz-Target"); err != nil || !strings.HasSuffix(op, ".PutItem") && !strings.HasSuffix(op, ".TransactWriteItems") {
+		return resp, err
+	}
+	if _, again := l.lost.LoadOrStore(string(sent), true); again {
+		return resp, nil
+	}
+	_ = resp.Body.Close()
+	return nil, syscall.ECONNRESET
+}
+
+// A write whose answer was lost is sent again by the SDK, and then meets
+// itself. That is no conflict.
+func TestLostAnswersOnMoto(t *testing.T) {
+	cfg := config(t)
+	table, err := emulate.CreateTable(t.Context(), dynamodb.NewFromConfig(cfg), "t-"+strings.ToLower(rand.Text()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &lossy{next: http.DefaultTransport}
+	cfg.HTTPClient = &http.Client{Transport: l}
+	s := aws.NewStore(dynamodb.NewFromConfig(cfg), table)
+	one, two := core.Record{Key: "d/one", Value: []byte("1")}, core.Record{Key: "d/two", Value: []byte("2")}
+	for n := range 2 {
+		if err := s.Commit(t.Context(), one); err != nil {
+			t.Fatalf("round %d, one: %v", n, err)
+		}
+		rs, err := s.Get(t.Context(), "d/one", "d/two")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Commit(t.Context(), rs[0], core.Record{Key: "d/two", Value: two.Value, Version: rs[1].Version}); err != nil {
+			t.Fatalf("round %d, both: %v", n, err)
+		}
+		if err := s.Commit(t.Context(), rs[0]); !errors.Is(err, core.ErrStale) {
+			t.Fatalf("round %d, an old version: %v", n, err)
+		}
+		if rs, err = s.Get(t.Context(), "d/one"); err != nil {
+			t.Fatal(err)
+		}
+		one = rs[0]
+	}
+	lost := 0
+	l.lost.Range(func(any, any) bool { lost++; return true })
+	if lost < 6 {
+		t.Errorf("%d answers were lost", lost)
 	}
 }
 
