@@ -22,11 +22,16 @@ const unavailable = () => new Response('{"error":"try again"}', { status: 503, h
 
 /**
  * @param {WebAssembly.Module} module
- * @returns {ExportedHandler<import("./host.mjs").Env, Uint8Array | ArrayBuffer>}
  */
 export function worker(module) {
-  const pool = poolOf(module);
+  return handlers(poolOf(module));
+}
 
+/**
+ * @param {Pick<import("./pool.mjs").Pool, "run">} pool
+ * @returns {ExportedHandler<import("./host.mjs").Env, Uint8Array | ArrayBuffer>}
+ */
+export function handlers(pool) {
   /** @param {import("./host.mjs").Env} env @param {object} meta @param {Uint8Array} [body] */
   const run = (env, meta, body) => pool.run(env, encode(meta, body), (frame) => perform(env, frame));
 
