@@ -15,7 +15,8 @@ const pool = {
 const deployed = handlers(pool);
 
 export default {
-  async fetch(request, env) {
+  async fetch(request, env, ctx) {
+    if (request.headers.get("x-test") !== "host") return deployed.fetch(request, env, ctx);
     const frame = new Uint8Array(await request.arrayBuffer());
     return new Response(await perform({ ...env, DB: env["DB" + new URL(request.url).pathname.slice(1)] }, frame));
   },
