@@ -2,7 +2,7 @@
 // Workers. Replace app with your own package; `npx wrangler deploy` deploys it,
 // docs/cloudflare.md says how.
 //
-//	GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared -o bin/worker.wasm ./cmd/worker
+//	go run ./cloudflare/build
 package main
 
 import (
