@@ -16,5 +16,5 @@ export default [
     },
   },
   // Node runs these; everything else runs in workerd.
-  { files: ["**/*.test.mjs", "emulate/**/*.mjs", "testdata/host.mjs"], languageOptions: { globals: globals.node } },
+  { files: ["**/*.test.mjs", "emulate/**/*.mjs", "testdata/*.mjs"], languageOptions: { globals: globals.node } },
 ];

@@ -83,7 +83,7 @@ func (s *safeBuffer) String() string {
 }
 
 // run starts the Worker, in memory where o has no Data, until the test ends.
-func run(t *testing.T, o emulate.Options) (url string, log *safeBuffer) {
+func run(t testing.TB, o emulate.Options) (url string, log *safeBuffer) {
 	t.Helper()
 	need.Program(t, "node")
 	need.Program(t, "npm")
@@ -342,31 +342,38 @@ func TestSoak(t *testing.T) {
 }
 
 // memory is the resident memory of the workerd that listens at url, in kB.
-func memory(t *testing.T, url string) int {
+func memory(t testing.TB, url string) int {
+	t.Helper()
+	return rss(workerdOf(t, url))
+}
+
+// workerdOf is the process that listens at url.
+func workerdOf(t testing.TB, url string) string {
 	t.Helper()
 	_, port, _ := strings.Cut(strings.TrimPrefix(url, "http://"), ":")
-	out, err := exec.Command("sh", "-c", "pgrep -f 'workerd serve.*' || true").Output()
+	files, err := filepath.Glob("/proc/[0-9]*/comm")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for pid := range strings.FieldsSeq(string(out)) {
-		line, err := os.ReadFile("/proc/" + pid + "/cmdline")
-		if err != nil || !strings.Contains(string(line), "entry=127.0.0.1:") && !strings.Contains(string(line), port) {
-			continue
+	for _, f := range files {
+		name, err := os.ReadFile(f)
+		if pid := filepath.Base(filepath.Dir(f)); err == nil && strings.TrimSpace(string(name)) == "workerd" && listens(pid, port) {
+			return pid
 		}
-		if !listens(pid, port) {
-			continue
-		}
-		status, err := os.ReadFile("/proc/" + pid + "/status")
-		if err != nil {
-			continue
-		}
-		m := regexp.MustCompile(`VmRSS:\s+(\d+) kB`).FindSubmatch(status)
-		kb, _ := strconv.Atoi(string(m[1]))
-		return kb
 	}
 	t.Fatal("workerd is not among the processes")
-	return 0
+	return ""
+}
+
+// rss is in kB.
+func rss(pid string) int {
+	status, err := os.ReadFile("/proc/" + pid + "/status")
+	if err != nil {
+		return 0
+	}
+	m := regexp.MustCompile(`VmRSS:\s+(\d+) kB`).FindSubmatch(status)
+	kb, _ := strconv.Atoi(string(m[1]))
+	return kb
 }
 
 // listens reports whether a process has a socket that listens on port.
