@@ -1,0 +1,2 @@
+// Package emulate is Google Cloud Functions on this machine.
+package emulate
