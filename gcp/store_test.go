@@ -8,12 +8,9 @@ import (
 	"sync"
 	"testing"
 
-	firestore "cloud.google.com/go/firestore/apiv1"
 	"cloud.google.com/go/firestore/apiv1/firestorepb"
-	"google.golang.org/api/option"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 
 	"github.com/serverurl/serverurl/core"
@@ -26,17 +23,7 @@ func TestMain(m *testing.M) { gcptest.Main(m) }
 
 // newStore returns a store in a database of its own on the emulator at host.
 func newStore(t testing.TB, host string, o ...grpc.DialOption) *gcp.Store {
-	t.Helper()
-	conn, err := grpc.NewClient(host, append(o, grpc.WithTransportCredentials(insecure.NewCredentials()))...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	client, err := firestore.NewClient(context.Background(), option.WithGRPCConn(conn))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = client.Close() })
-	return gcp.NewStore(client, "projects/"+gcptest.Project()+"/databases/(default)")
+	return gcptest.Store(t, host, gcptest.Project(), o...)
 }
 
 // The store, on Google's emulator.

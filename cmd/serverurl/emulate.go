@@ -5,11 +5,13 @@ import (
 	"io"
 
 	aws "github.com/serverurl/serverurl/aws/emulate"
+	gcp "github.com/serverurl/serverurl/gcp/emulate"
 )
 
 // emulateCommand runs the backend as a cloud would, on this machine.
 type emulateCommand struct {
 	AWS emulateAWS `cmd:"" help:"As AWS Lambda: the deployed program under a Lambda Runtime API of our own."`
+	GCP emulateGCP `cmd:"" help:"As Google Cloud Functions: what is uploaded, under the functions framework."`
 }
 
 // emulateFlags are what all platforms have.
@@ -46,4 +48,26 @@ Examples:
 
 func (c *emulateAWS) Run(ctx context.Context, t *terminal) error {
 	return aws.Run(ctx, aws.Options{Addr: c.Addr, As: aws.Shape(c.As), Environments: c.Environments, Freeze: c.Freeze, Data: c.Data, Stdout: t.out, Log: c.log(t)})
+}
+
+type emulateGCP struct {
+	emulateFlags
+	Instances   int  `help:"How many instances each function has." default:"1" placeholder:"N"`
+	Concurrency int  `help:"The most requests at a time in one instance." default:"80" placeholder:"N"`
+	Embedded    bool `help:"Use stand-ins in memory for Firestore and Pub/Sub, even where Google's emulators are here."`
+}
+
+func (*emulateGCP) Help() string {
+	return `Prints what it uses, and "listening on http://HOST:PORT" when it takes requests.
+It starts Google's emulators of Firestore and Pub/Sub where they are on this
+machine, or uses those at FIRESTORE_EMULATOR_HOST and PUBSUB_EMULATOR_HOST.
+SERVERURL_SECRET is the sender's secret. Run it in the module's folder.
+
+Examples:
+  SERVERURL_SECRET="$(openssl rand -hex 32)" serverurl emulate gcp
+  serverurl emulate gcp --embedded --freeze --addr 127.0.0.1:0`
+}
+
+func (c *emulateGCP) Run(ctx context.Context, t *terminal) error {
+	return gcp.Run(ctx, gcp.Options{Addr: c.Addr, Instances: c.Instances, Concurrency: c.Concurrency, Freeze: c.Freeze, Embedded: c.Embedded, Stdout: t.out, Log: c.log(t)})
 }

@@ -12,6 +12,12 @@ import (
 	"sync"
 	"testing"
 
+	firestore "cloud.google.com/go/firestore/apiv1"
+	"google.golang.org/api/option"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/serverurl/serverurl/gcp"
 	"github.com/serverurl/serverurl/gcp/emulate"
 	"github.com/serverurl/serverurl/internal/need"
 )
@@ -56,6 +62,21 @@ func host(t testing.TB, name string, start func(context.Context, io.Writer) (*em
 // Project returns a name that no other test has: an emulator has an empty
 // database and no topics in each.
 func Project() string { return "t-" + strings.ToLower(rand.Text()) }
+
+// Store returns a store in the project's database on the emulator at host.
+func Store(t testing.TB, host, project string, o ...grpc.DialOption) *gcp.Store {
+	t.Helper()
+	conn, err := grpc.NewClient(host, append(o, grpc.WithTransportCredentials(insecure.NewCredentials()))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := firestore.NewClient(context.Background(), option.WithGRPCConn(conn))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = client.Close() })
+	return gcp.NewStore(client, "projects/"+project+"/databases/(default)")
+}
 
 // Stop ends what was started.
 func Stop() {
