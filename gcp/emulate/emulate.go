@@ -84,7 +84,17 @@ func Run(ctx context.Context, o Options) (err error) {
 		return errors.New("emulate: SERVERURL_SECRET is not set; try: SERVERURL_SECRET=\"$(openssl rand -hex 32)\" serverurl emulate gcp")
 	}
 	log := slog.New(slog.NewTextHandler(o.Log, nil))
-	s, err := o.openServices(ctx)
+	var worker *Function
+	ready := make(chan struct{}) // worker is set
+	push, err := serve("127.0.0.1:0", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		<-ready
+		Eventarc(worker, "//pubsub.googleapis.com/projects/"+o.Project+"/topics/"+topic).ServeHTTP(w, r)
+	}))
+	if err != nil {
+		return err
+	}
+	defer push.close()
+	s, err := o.openServices(ctx, push.url)
 	if err != nil {
 		return err
 	}
@@ -101,25 +111,18 @@ func Run(ctx context.Context, o Options) (err error) {
 			Instances: instances, Freeze: o.Freeze, Log: o.Log,
 			Env: append([]string{"GOOGLE_CLOUD_PROJECT=" + o.Project, "SERVERURL_TOPIC=" + topic}, append(o.Env, s.env...)...)})
 	}
-	receiver, worker, sweeper := function("Receive", o.Instances), function("Deliver", o.Instances), function("Sweep", 1)
+	receiver, sweeper := function("Receive", o.Instances), function("Sweep", 1)
+	worker = function("Deliver", o.Instances)
+	close(ready)
 	defer func() { err = errors.Join(err, receiver.Close(), worker.Close(), sweeper.Close()) }()
 	if err := receiver.Start(ctx); err != nil {
 		return err
 	}
-
 	front, err := serve(o.Addr, receiver)
 	if err != nil {
 		return err
 	}
 	defer front.close()
-	push, err := serve("127.0.0.1:0", Eventarc(worker, "//pubsub.googleapis.com/projects/"+o.Project+"/topics/"+topic))
-	if err != nil {
-		return err
-	}
-	defer push.close()
-	if err := s.subscribe(ctx, push.url, o.Retry); err != nil {
-		return err
-	}
 	working, stop := context.WithCancel(ctx)
 	var work sync.WaitGroup
 	work.Go(func() { tick(working, sweeper, o.Sweep, log) })

@@ -153,18 +153,13 @@ func run(t *testing.T, o emulate.Options) (url string, log *safeBuffer) {
 	return url, log
 }
 
-// services are those that a test runs on.
-type services struct {
-	name string
-	open func(t *testing.T) (o emulate.Options, store *gcp.Store)
-}
-
-// google is Google's emulators, with a project of the test's own.
-var google = services{"emulators", func(t *testing.T) (emulate.Options, *gcp.Store) {
+// google returns options with Google's emulators and a project of the test's
+// own, and the store in it.
+func google(t *testing.T) (emulate.Options, *gcp.Store) {
 	db, q, project := gcptest.Firestore(t), gcptest.PubSub(t), gcptest.Project()
 	return emulate.Options{Project: project, Env: []string{"FIRESTORE_EMULATOR_HOST=" + db, "PUBSUB_EMULATOR_HOST=" + q}},
 		gcptest.Store(t, db, project)
-}}
+}
 
 type safeBuffer struct {
 	mu sync.Mutex
@@ -212,10 +207,16 @@ func post(t *testing.T, url, body string) (int, string) {
 // The functions give the golden bytes, though each instance is stopped
 // whenever it has no request.
 func TestAdapter(t *testing.T) {
-	o, _ := google.open(t)
-	o.Freeze = true
-	url, _ := run(t, o)
-	coretest.Adapter(t, coretest.Target{URL: url, Secret: secret})
+	t.Run("emulators", func(t *testing.T) {
+		o, _ := google(t)
+		o.Freeze = true
+		url, _ := run(t, o)
+		coretest.Adapter(t, coretest.Target{URL: url, Secret: secret})
+	})
+	t.Run("embedded", func(t *testing.T) {
+		url, _ := run(t, emulate.Options{Dir: root, Embedded: true, Freeze: true})
+		coretest.Adapter(t, coretest.Target{URL: url, Secret: secret})
+	})
 }
 
 // stateOf reads for the simulator what the store knows of a call.
@@ -232,7 +233,7 @@ func stateOf(s core.Store) func(context.Context, string) (simulate.State, bool, 
 // Whole calls, 80 requests at a time, two instances, with what goes wrong on
 // the way.
 func TestScenarios(t *testing.T) {
-	o, store := google.open(t)
+	o, store := google(t)
 	o.Instances, o.Concurrency = 2, 80
 	url, _ := run(t, o)
 	var all sync.WaitGroup
@@ -259,13 +260,38 @@ func TestScenarios(t *testing.T) {
 	all.Wait()
 }
 
+// A message that fails comes again on the stand-ins too, and is delivered.
+func TestEmbeddedDelivers(t *testing.T) {
+	programs, err := dying()
+	if err != nil {
+		t.Fatal(err)
+	}
+	once := t.TempDir() + "/once"
+	url, log := run(t, emulate.Options{Dir: root, Embedded: true, Programs: programs,
+		Env: []string{"SERVERURL_FAILPOINT=after merge", "SERVERURL_FAILPOINT_ONCE=" + once}})
+	for _, id := range []string{"CA1", "CA2"} {
+		if code, said := post(t, url, fmt.Sprintf(report, id)); code != 200 {
+			t.Fatalf("%d %s", code, said)
+		}
+	}
+	// The first died after its merge, and has nothing to merge when it comes again.
+	for end := time.Now().Add(time.Minute); strings.Count(log.String(), `"message":"event"`) < 1; time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("nothing was delivered")
+		}
+	}
+	if _, err := os.Stat(once); err != nil {
+		t.Fatal("it did not die where it was told to")
+	}
+}
+
 // 40 duplicates at the same time, on two instances: one booking, equal replies.
 func TestDuplicates(t *testing.T) {
-	o, store := google.open(t)
+	o, store := google(t)
 	o.Instances = 2
 	url, _ := run(t, o)
 	rounds := 0
-	for d := time.Date(2035, 7, 16, 0, 0, 0, 0, time.UTC); rounds < 20; d = d.AddDate(0, 0, 1) {
+	for d := time.Date(2035, 7, 16, 0, 0, 0, 0, time.UTC); rounds < 100; d = d.AddDate(0, 0, 1) {
 		if d.Weekday() == time.Saturday || d.Weekday() == time.Sunday {
 			continue
 		}
@@ -288,7 +314,7 @@ func TestDuplicates(t *testing.T) {
 			}
 		}
 	}
-	booked, err := store.Range(t.Context(), "app/calendar/by-phone/14155550142", "", 100)
+	booked, err := store.Range(t.Context(), "app/calendar/by-phone/14155550142", "", 1000)
 	if err != nil || len(booked) != rounds {
 		t.Errorf("%d bookings, %v; want %d", len(booked), err, rounds)
 	}
@@ -319,7 +345,7 @@ func TestCrash(t *testing.T) {
 	}
 	for _, place := range []string{"after merge", "after handlers"} {
 		t.Run(place, func(t *testing.T) {
-			o, store := google.open(t)
+			o, store := google(t)
 			once := t.TempDir() + "/once"
 			o.Programs = programs
 			o.Env = append(o.Env, "SERVERURL_FAILPOINT="+place, "SERVERURL_FAILPOINT_ONCE="+once)
@@ -349,7 +375,7 @@ func TestCrash(t *testing.T) {
 // What was accepted is in the topic, whatever happens to the instance then: it
 // is ended after every other reply.
 func TestNothingAcceptedIsLost(t *testing.T) {
-	o, store := google.open(t)
+	o, store := google(t)
 	url, _ := run(t, o)
 	programs, err := built()
 	if err != nil {

@@ -1,24 +1,26 @@
 package emulate
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/go-json-experiment/json"
 )
 
 // services are what stands in for Firestore and Pub/Sub.
 type services struct {
-	what      string   // for the user
-	env       []string // for the functions
-	closers   []func() error
-	subscribe func(ctx context.Context, push string, retry time.Duration) error // begins to push to a URL
+	what    string   // for the user
+	env     []string // for the functions
+	closers []func() error
 }
 
 func (s *services) close() {
@@ -27,46 +29,109 @@ func (s *services) close() {
 	}
 }
 
-func (o Options) openServices(ctx context.Context) (*services, error) {
+// openServices opens what there is, with a subscription that pushes to the URL.
+func (o Options) openServices(ctx context.Context, push string) (*services, error) {
 	db, q := o.getenv("FIRESTORE_EMULATOR_HOST"), o.getenv("PUBSUB_EMULATOR_HOST")
 	switch {
 	case db != "" && q != "":
-		return (&services{what: "store: Google's Firestore emulator at " + db + ", inbox: Google's Pub/Sub emulator at " + q}).on(o.Project, q), nil
+		s := &services{what: "store: Google's Firestore emulator at " + db + ", inbox: Google's Pub/Sub emulator at " + q}
+		return s, o.subscribe(ctx, q, push)
 	case db != "" || q != "":
 		return nil, errors.New("emulate: set both FIRESTORE_EMULATOR_HOST and PUBSUB_EMULATOR_HOST, or neither")
 	case o.Embedded:
-		return o.openStandins(ctx)
+		return o.openStandins(ctx, push)
 	}
+	s, err := o.openEmulators(ctx)
+	switch {
+	case errors.Is(err, ErrNoEmulators):
+		return o.openStandins(ctx, push)
+	case err != nil:
+		return nil, err
+	}
+	if err := o.subscribe(ctx, strings.TrimPrefix(s.env[1], "PUBSUB_EMULATOR_HOST="), push); err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (o Options) openEmulators(ctx context.Context) (*services, error) {
 	firestore, err := StartFirestore(ctx, o.Log)
-	if errors.Is(err, ErrNoEmulators) {
-		return o.openStandins(ctx)
-	}
 	if err != nil {
 		return nil, err
 	}
 	pubsub, err := StartPubSub(ctx, o.Log)
 	if err != nil {
-		_ = firestore.Close()
-		if errors.Is(err, ErrNoEmulators) {
-			return o.openStandins(ctx)
-		}
-		return nil, err
+		return nil, errors.Join(err, firestore.Close())
 	}
-	s := &services{
+	return &services{
 		what:    "store: Google's Firestore emulator, inbox: Google's Pub/Sub emulator, both in memory",
 		env:     []string{"FIRESTORE_EMULATOR_HOST=" + firestore.Host, "PUBSUB_EMULATOR_HOST=" + pubsub.Host},
 		closers: []func() error{firestore.Close, pubsub.Close},
-	}
-	return s.on(o.Project, pubsub.Host), nil
+	}, nil
 }
 
-// on makes topic and subscription on the emulator of Pub/Sub at host.
-func (s *services) on(project, host string) *services {
-	s.subscribe = func(ctx context.Context, push string, retry time.Duration) error {
-		wait := fmt.Sprintf("%.3fs", retry.Seconds())
-		return subscribe(ctx, "http://"+host+"/v1/", "projects/"+project, push, wait)
+// openStandins builds and starts the stand-ins, which are not a part of this
+// program because of all that they need.
+func (o Options) openStandins(ctx context.Context, push string) (_ *services, err error) {
+	dir, err := os.MkdirTemp("", "serverurl-standin-")
+	if err != nil {
+		return nil, fmt.Errorf("emulate: %w", err)
 	}
-	return s
+	s := &services{
+		what:    "store: a stand-in for Firestore in memory, inbox: a stand-in for Pub/Sub in memory (not Google's emulators: " + missing(o.Embedded) + ")",
+		closers: []func() error{func() error { return os.RemoveAll(dir) }},
+	}
+	defer func() {
+		if err != nil {
+			s.close()
+		}
+	}()
+	program := filepath.Join(dir, "standin")
+	if _, err := goCommand(ctx, o.Dir, "build", "-o", program, "./gcp/emulate/standin"); err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(program, "-project", o.Project, "-topic", topic, "-push", push, "-retry", o.Retry.String())
+	cmd.Stderr, cmd.SysProcAttr = o.Log, attributes()
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, fmt.Errorf("emulate: %w", err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, fmt.Errorf("emulate: %w", err)
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("emulate: %w", err)
+	}
+	s.closers = append([]func() error{func() error {
+		_ = stdin.Close()
+		_ = cmd.Process.Kill()
+		return cmd.Wait()
+	}}, s.closers...)
+	lines := bufio.NewScanner(stdout)
+	for _, name := range []string{"firestore", "pubsub"} {
+		if !lines.Scan() {
+			return nil, errors.New("emulate: the stand-ins did not start; the log says why")
+		}
+		s.env = append(s.env, strings.ToUpper(name)+"_EMULATOR_HOST="+strings.TrimPrefix(lines.Text(), name+" "))
+	}
+	return s, nil
+}
+
+// missing says why the stand-ins are used.
+func missing(wanted bool) string {
+	if wanted {
+		return "--embedded"
+	}
+	return "they are not on this machine"
+}
+
+// subscribe makes the topics and the subscription of deploy.sh on Google's
+// emulator, or points the subscription that is there at the URL.
+func (o Options) subscribe(ctx context.Context, host, push string) error {
+	wait := fmt.Sprintf("%.3fs", o.Retry.Seconds())
+	return subscribe(ctx, "http://"+host+"/v1/", "projects/"+o.Project, push, wait)
 }
 
 type object = map[string]any
@@ -131,6 +196,3 @@ func request(ctx context.Context, method, url string, body object) error {
 	}
 	return nil
 }
-
-// openStandins will use stand-ins in memory.
-func (o Options) openStandins(context.Context) (*services, error) { return nil, ErrNoEmulators }
