@@ -14,8 +14,9 @@ const (
 	// hands on events of 512 kB, in which it is base64.
 	maxMessage = 360 << 10
 
-	// keepParts is longer than Pub/Sub can be told to keep a message (31 days).
-	keepParts = 32 * 24 * time.Hour
+	// keepParts is longer than a message can be waiting and then dead: 31 days
+	// is the most that Pub/Sub can be told for each subscription.
+	keepParts = 63 * 24 * time.Hour
 
 	// maxAttribute is the most bytes of the value of a message's attribute.
 	maxAttribute = 1024
