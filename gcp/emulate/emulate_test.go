@@ -2,7 +2,9 @@ package emulate_test
 
 import (
 	"bytes"
+	"compress/flate"
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +15,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/go-json-experiment/json"
 
 	"github.com/serverurl/serverurl/core"
 	"github.com/serverurl/serverurl/core/coretest"
@@ -369,6 +373,41 @@ func TestCrash(t *testing.T) {
 				t.Errorf("%d messages, then %d", before.Messages, after.Messages)
 			}
 		})
+	}
+}
+
+// A push subscription that is pointed at Deliver by hand, as for dead letters,
+// sends no CloudEvent. The framework makes one of it.
+func TestRawPush(t *testing.T) {
+	o, store := google(t)
+	programs, err := built()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := emulate.NewFunction(emulate.FunctionOptions{Program: programs["Deliver"], Target: "Deliver",
+		Env: append(o.Env, "GOOGLE_CLOUD_PROJECT="+o.Project, "SERVERURL_TOPIC=serverurl-events", "SERVERURL_SECRET="+secret)})
+	defer f.Close()
+	srv := httptest.NewServer(f)
+	defer srv.Close()
+	var data bytes.Buffer
+	data.WriteByte('p')
+	packed, err := flate.NewWriter(&data, flate.BestSpeed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(json.MarshalWrite(packed, []core.Envelope{{ID: "id", Received: time.Now(), Type: core.EventReport, Call: "CA1", Body: fmt.Appendf(nil, report, "CA1")}}), packed.Close()); err != nil {
+		t.Fatal(err)
+	}
+	push := fmt.Sprintf(`{"message":{"data":%q,"messageId":"1","message_id":"1","publishTime":"2035-07-16T09:00:00Z","publish_time":"2035-07-16T09:00:00Z"},"subscription":"projects/p/subscriptions/serverurl-events-dead"}`,
+		base64.StdEncoding.EncodeToString(data.Bytes()))
+	for range 2 {
+		if code, said := post(t, srv.URL, push); code/100 != 2 {
+			t.Fatalf("%d %s", code, said)
+		}
+	}
+	settled(t, store, "CA1", 1)
+	if code, _ := post(t, srv.URL, strings.Replace(push, `"data":"`, `"data":"AAAA`, 1)); code/100 == 2 {
+		t.Errorf("%d for a message that is none of ours", code)
 	}
 }
 

@@ -54,7 +54,7 @@ func TestUploadIsSmall(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"go.mod", "go.sum", "function.go", "app/app.go", "core/handle.go", "gcp/store.go"} {
+	for _, want := range []string{"go.mod", "go.sum", "function.go", "app/app.go", "core/handle.go", "gcp/store.go", "cmd/server/main.go"} {
 		if !slices.Contains(files, want) {
 			t.Errorf("%s is not uploaded", want)
 		}
@@ -66,7 +66,7 @@ func TestUploadIsSmall(t *testing.T) {
 			t.Fatal(err)
 		}
 		size += info.Size()
-		if strings.HasSuffix(f, "_test.go") || strings.HasPrefix(f, "cmd/") || strings.HasPrefix(f, ".") {
+		if strings.HasSuffix(f, "_test.go") || strings.HasPrefix(f, "cmd/") && f != "cmd/server/main.go" || strings.HasPrefix(f, ".") {
 			t.Errorf("%s is uploaded", f)
 		}
 	}
@@ -100,6 +100,20 @@ func TestUploadAsGcloudListsIt(t *testing.T) {
 		if !slices.Contains(theirs, f) {
 			t.Errorf("gcloud does not upload %s", f)
 		}
+	}
+}
+
+// Cloud Run builds the plain server from the same upload.
+func TestUploadHoldsTheServer(t *testing.T) {
+	dir := t.TempDir()
+	if err := emulate.Copy(root, dir); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", os.DevNull, "./cmd/server")
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "GOWORK=off", "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
 	}
 }
 
