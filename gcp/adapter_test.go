@@ -30,7 +30,7 @@ import (
 var _ = funcframework.Start
 
 // box is an inbox in memory: a message is the text of its envelope's body.
-type box struct{ calls []string }
+type box struct{}
 
 func (b *box) Put(context.Context, ...core.Envelope) error { return nil }
 
