@@ -109,19 +109,19 @@ done
 run "${gcloud[@]}" pubsub topics add-iam-policy-binding "$topic" --member="serviceAccount:$(account receive)" --role=roles/pubsub.publisher
 run "${gcloud[@]}" projects add-iam-policy-binding "$project" --member="serviceAccount:$(account call)" --role=roles/eventarc.eventReceiver --condition=None
 
-# deploy deploys one function of this checkout. A minute is what a function may take,
-# and what it is told that it may take.
+# deploy deploys one function of this checkout, and tells it how many seconds it
+# may take.
 deploy() {
-  local function=$1 entry=$2; shift 2
+  local function=$1 entry=$2 timeout=$3; shift 3
   run "${gcloud[@]}" functions deploy "$name-$function" --gen2 --runtime="$runtime" --region="$region" --source=. --entry-point="$entry" \
-    --service-account="$(account "$function")" --memory=512Mi --cpu=1 --concurrency=80 --timeout=60s \
-    --set-env-vars="GOOGLE_CLOUD_PROJECT=$project,SERVERURL_TOPIC=$topic,SERVERURL_DATABASE=$database,CLOUD_RUN_TIMEOUT_SECONDS=60" \
+    --service-account="$(account "$function")" --memory=512Mi --cpu=1 --concurrency=80 --timeout="${timeout}s" \
+    --set-env-vars="GOOGLE_CLOUD_PROJECT=$project,SERVERURL_TOPIC=$topic,SERVERURL_DATABASE=$database,CLOUD_RUN_TIMEOUT_SECONDS=$timeout" \
     --set-secrets="SERVERURL_SECRET=$secret:latest" "$@"
 }
 step "The three functions. The first is open to everybody, because Interactly cannot sign for Google: the secret guards it."
-deploy receive Receive --trigger-http --allow-unauthenticated --max-instances="$max"
-deploy deliver Deliver --trigger-topic="$topic" --retry --trigger-service-account="$(account call)" --no-allow-unauthenticated --ingress-settings=internal-only --max-instances="$max"
-deploy sweep Sweep --trigger-http --no-allow-unauthenticated --ingress-settings=internal-only --max-instances=1
+deploy receive Receive 15 --trigger-http --allow-unauthenticated --max-instances="$max"
+deploy deliver Deliver 60 --trigger-topic="$topic" --retry --trigger-service-account="$(account call)" --no-allow-unauthenticated --ingress-settings=internal-only --max-instances="$max"
+deploy sweep Sweep 60 --trigger-http --no-allow-unauthenticated --ingress-settings=internal-only --max-instances=1
 for function in deliver sweep; do
   run "${gcloud[@]}" run services add-iam-policy-binding "$name-$function" --region="$region" --member="serviceAccount:$(account call)" --role=roles/run.invoker
 done

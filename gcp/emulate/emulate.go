@@ -39,7 +39,7 @@ type Options struct {
 	// Embedded uses the stand-ins in memory even where Google's emulators are here.
 	Embedded bool
 
-	// Timeout is that of each function. Default: 60 s.
+	// Timeout is that of Receive. Default: 15 s, as in deploy.sh.
 	Timeout time.Duration
 
 	// Concurrency, Instances and Freeze are as in FunctionOptions.
@@ -106,13 +106,13 @@ func Run(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	defer clean()
-	function := func(target string, instances int) *Function {
-		return NewFunction(FunctionOptions{Program: programs[target], Target: target, Timeout: o.Timeout, Concurrency: o.Concurrency,
+	function := func(target string, timeout time.Duration, instances int) *Function {
+		return NewFunction(FunctionOptions{Program: programs[target], Target: target, Timeout: timeout, Concurrency: o.Concurrency,
 			Instances: instances, Freeze: o.Freeze, Log: o.Log,
 			Env: append([]string{"GOOGLE_CLOUD_PROJECT=" + o.Project, "SERVERURL_TOPIC=" + topic}, append(o.Env, s.env...)...)})
 	}
-	receiver, sweeper := function("Receive", o.Instances), function("Sweep", 1)
-	worker = function("Deliver", o.Instances)
+	receiver, sweeper := function("Receive", o.Timeout, o.Instances), function("Sweep", time.Minute, 1)
+	worker = function("Deliver", time.Minute, o.Instances)
 	close(ready)
 	defer func() { err = errors.Join(err, receiver.Close(), worker.Close(), sweeper.Close()) }()
 	if err := receiver.Start(ctx); err != nil {
@@ -228,7 +228,7 @@ func (o Options) withDefaults() (Options, error) {
 	o.Addr = cmp.Or(o.Addr, "127.0.0.1:8080")
 	o.Dir = cmp.Or(o.Dir, ".")
 	o.Project = cmp.Or(o.Project, "serverurl-emulated")
-	o.Timeout = cmp.Or(o.Timeout, time.Minute)
+	o.Timeout = cmp.Or(o.Timeout, 15*time.Second)
 	o.Retry = cmp.Or(o.Retry, time.Second)
 	o.Sweep = cmp.Or(o.Sweep, time.Minute)
 	if o.Env == nil {
