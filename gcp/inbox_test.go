@@ -164,7 +164,7 @@ func newPstest(t testing.TB) string {
 // The inbox, on the fake of the client's own module, dead letters too.
 func TestInboxOnPstest(t *testing.T) {
 	topics, seen := map[core.Inbox]*topic{}, map[core.Inbox][]string{}
-	traits := coretest.InboxTraits{Events: 200, Dead: func(ctx context.Context, in core.Inbox) ([]string, error) {
+	traits := coretest.InboxTraits{Events: 200, MaxBody: 1 << 20, Dead: func(ctx context.Context, in core.Inbox) ([]string, error) {
 		q := topics[in]
 		ctx, cancel := context.WithTimeout(ctx, pullTime)
 		defer cancel()

@@ -163,7 +163,7 @@ func subscribe(ctx context.Context, root, project, push, wait string) error {
 }
 
 // errConflict reports that there is one already.
-var errConflict = errors.New("emulate: Pub/Sub has one")
+var errConflict = errors.New("emulate: there is one already")
 
 func put(ctx context.Context, url string, body object) error {
 	if err := request(ctx, "PUT", url, body); err != nil && !errors.Is(err, errConflict) {
@@ -184,7 +184,7 @@ func request(ctx context.Context, method, url string, body object) error {
 	r.Header.Set("Content-Type", "application/json")
 	resp, err := http.DefaultClient.Do(r)
 	if err != nil {
-		return fmt.Errorf("emulate: Pub/Sub: %w", err)
+		return fmt.Errorf("emulate: %w", err)
 	}
 	defer resp.Body.Close()
 	said, _ := io.ReadAll(io.LimitReader(resp.Body, 1000))
@@ -192,7 +192,7 @@ func request(ctx context.Context, method, url string, body object) error {
 	case resp.StatusCode == http.StatusConflict:
 		return errConflict
 	case resp.StatusCode != http.StatusOK:
-		return fmt.Errorf("emulate: Pub/Sub answers %s to %s %s: %s", resp.Status, method, url[strings.Index(url, "/v1/"):], said)
+		return fmt.Errorf("emulate: the emulator answers %s to %s %s: %s", resp.Status, method, url[strings.Index(url, "/v1/"):], said)
 	}
 	return nil
 }

@@ -6,20 +6,17 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	firestore "cloud.google.com/go/firestore/apiv1"
 	"google.golang.org/api/option"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
-	"github.com/serverurl/serverurl/core"
 	"github.com/serverurl/serverurl/gcp"
 	"github.com/serverurl/serverurl/gcp/emulate"
 	"github.com/serverurl/serverurl/internal/need"
@@ -35,36 +32,7 @@ var (
 // CI it fails.
 func Firestore(t testing.TB) string {
 	t.Helper()
-	return host(t, "Firestore's emulator", func(ctx context.Context, log io.Writer) (*emulate.Emulator, error) {
-		e, err := emulate.StartFirestore(ctx, log)
-		if err != nil {
-			return nil, err
-		}
-		return e, warm(t, e.Host)
-	})
-}
-
-// warm uses an emulator that has just started until it is quick, or for a
-// while: a backend does not wait for a slow store, and says so.
-func warm(t testing.TB, host string) error {
-	ctx, s := context.Background(), Store(t, host, Project())
-	for n, quick := 0, 0; n < 200 && quick < 20; n++ {
-		start := time.Now()
-		r := core.Record{Key: fmt.Sprintf("warm/%d", n), Value: []byte("v")}
-		if err := s.Commit(ctx, r, core.Record{Key: r.Key + "-too", Value: r.Value}); err != nil {
-			return err
-		}
-		if _, err := s.Get(ctx, r.Key); err != nil {
-			return err
-		}
-		if _, err := s.Range(ctx, "warm", "", 10); err != nil {
-			return err
-		}
-		if quick++; time.Since(start) > 100*time.Millisecond {
-			quick = 0
-		}
-	}
-	return nil
+	return host(t, "Firestore's emulator", emulate.StartFirestore)
 }
 
 // PubSub is Firestore for Pub/Sub.
