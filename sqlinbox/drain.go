@@ -39,11 +39,15 @@ type Drained struct {
 	Empty             bool // nothing was left that was due
 }
 
-// Drain delivers events that wait until none is due, limit of them have been
-// taken, or ctx ends. Events that ctx cuts off are given back, and that does
-// not count as an attempt. Events of one call go one after the other.
-func (in *Inbox) Drain(ctx context.Context, limit int) (d Drained, err error) {
-	for taken := 0; taken < limit && ctx.Err() == nil; {
+// Drain delivers events that wait, until none is due or limit of them have been
+// taken. No delivery begins later than the time begin from now; one that has
+// begun goes on until ctx ends, which should leave it some seconds, because
+// one that is cut off has failed. What was taken and not begun is given back,
+// and that does not count as an attempt. Events of one call go one after the
+// other.
+func (in *Inbox) Drain(ctx context.Context, begin time.Duration, limit int) (d Drained, err error) {
+	last := time.Now().Add(begin)
+	for taken := 0; taken < limit && ctx.Err() == nil && time.Now().Before(last); {
 		got, err := in.exec.JobGetAvailable(ctx, &riverdriver.JobGetAvailableParams{
 			ClientID: in.client, MaxAttemptedBy: 10, MaxToLock: min(drainBatch, limit-taken), Queue: eventQueue,
 		})
@@ -58,7 +62,7 @@ func (in *Inbox) Drain(ctx context.Context, limit int) (d Drained, err error) {
 			return d, nil
 		}
 		taken += len(got.Jobs)
-		if err := in.settle(ctx, in.deliverAll(ctx, got.Jobs, &d)); err != nil {
+		if err := in.settle(ctx, in.deliverAll(ctx, last, got.Jobs, &d)); err != nil {
 			return d, wrap("drain", err)
 		}
 	}
@@ -67,7 +71,7 @@ func (in *Inbox) Drain(ctx context.Context, limit int) (d Drained, err error) {
 
 // deliverAll delivers a batch, calls side by side, and says what is to be noted
 // of each event.
-func (in *Inbox) deliverAll(ctx context.Context, jobs []*rivertype.JobRow, d *Drained) []*riverdriver.JobSetStateIfRunningParams {
+func (in *Inbox) deliverAll(ctx context.Context, last time.Time, jobs []*rivertype.JobRow, d *Drained) []*riverdriver.JobSetStateIfRunningParams {
 	outcomes := make([]*riverdriver.JobSetStateIfRunningParams, len(jobs))
 	envelopes := make([]core.Envelope, len(jobs))
 	calls := map[core.CallID][]int{}
@@ -84,7 +88,7 @@ func (in *Inbox) deliverAll(ctx context.Context, jobs []*rivertype.JobRow, d *Dr
 	for _, of := range calls {
 		all.Go(func() {
 			for _, i := range of {
-				outcomes[i] = in.deliverOne(ctx, jobs[i], envelopes[i])
+				outcomes[i] = in.deliverOne(ctx, last, jobs[i], envelopes[i])
 			}
 		})
 	}
@@ -100,16 +104,21 @@ func (in *Inbox) deliverAll(ctx context.Context, jobs []*rivertype.JobRow, d *Dr
 	return outcomes
 }
 
-func (in *Inbox) deliverOne(ctx context.Context, job *rivertype.JobRow, e core.Envelope) *riverdriver.JobSetStateIfRunningParams {
-	err := ctx.Err()
-	if err == nil {
-		err = safely(func() error { return in.deliver(ctx, e) })
+func (in *Inbox) deliverOne(ctx context.Context, last time.Time, job *rivertype.JobRow, e core.Envelope) *riverdriver.JobSetStateIfRunningParams {
+	giveBack := riverdriver.JobSetStateInterrupted(job.ID, time.Now(), max(0, job.Attempt-1), nil)
+	if ctx.Err() != nil || time.Now().After(last) {
+		return giveBack
 	}
+	deadline, cancel := context.WithTimeout(ctx, deliveryTime)
+	defer cancel()
+	err := safely(func() error { return in.deliver(deadline, e) })
 	switch {
 	case err == nil:
 		return riverdriver.JobSetStateCompleted(job.ID, time.Now(), nil)
-	case ctx.Err() != nil:
-		return riverdriver.JobSetStateInterrupted(job.ID, time.Now(), max(0, job.Attempt-1), nil)
+	case errors.Is(ctx.Err(), context.Canceled): // we are stopping
+		return giveBack
+	case deadline.Err() != nil:
+		err = errors.Join(err, deadline.Err())
 	}
 	return in.failed(ctx, job, reasonOf(err))
 }

@@ -30,6 +30,7 @@ import (
 	"net/url"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/serverurl/serverurl/core"
 	"github.com/serverurl/serverurl/core/corehttp"
@@ -43,7 +44,7 @@ const CronPath = "/cron"
 // A backlog is what was accepted and is not delivered yet. inbox is one.
 type backlog interface {
 	Prepare(ctx context.Context) error
-	Drain(ctx context.Context, limit int) (sqlinbox.Drained, error)
+	Drain(ctx context.Context, begin time.Duration, limit int) (sqlinbox.Drained, error)
 	Tend(ctx context.Context) error
 	SweepExpired(ctx context.Context) error
 }
@@ -106,9 +107,9 @@ func (a *adapter) serve(ctx context.Context, w http.ResponseWriter, r *http.Requ
 func (a *adapter) drain(ctx context.Context) {
 	// The sender may hang up once it has waited long enough; the work is done
 	// all the same, because nobody may do it for a minute.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainCut)
 	defer cancel()
-	if _, err := a.in.Drain(ctx, drainLimit); err != nil {
+	if _, err := a.in.Drain(ctx, drainTime, drainLimit); err != nil {
 		a.log.Error("drain", "reason", err)
 	}
 }
@@ -133,15 +134,14 @@ func (a *adapter) serveCron(ctx context.Context, w http.ResponseWriter, r *http.
 		return
 	}
 	var drained sqlinbox.Drained
-	// The sweep has a third of the time for itself, whatever waits.
 	err := func() error {
-		ctx, cancel := context.WithTimeout(ctx, (Duration-margin)*2/3)
+		ctx, cancel := context.WithTimeout(ctx, cronCut)
 		defer cancel()
 		if err := a.in.Tend(ctx); err != nil {
 			return err
 		}
 		var err error
-		drained, err = a.in.Drain(ctx, cronLimit)
+		drained, err = a.in.Drain(ctx, cronTime, cronLimit)
 		return err
 	}()
 	swept := errors.Join(a.p.Sweep(ctx), a.in.SweepExpired(ctx))

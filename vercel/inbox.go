@@ -42,7 +42,7 @@ type acceptedKey struct{}
 func (in *inbox) Prepare(ctx context.Context) error { return in.prepare(ctx) }
 
 // Drain implements backlog.
-func (in *inbox) Drain(ctx context.Context, limit int) (sqlinbox.Drained, error) {
+func (in *inbox) Drain(ctx context.Context, begin time.Duration, limit int) (sqlinbox.Drained, error) {
 	in.mu.Lock()
 	due := time.Since(in.tended) >= tendEvery
 	if due {
@@ -54,7 +54,7 @@ func (in *inbox) Drain(ctx context.Context, limit int) (sqlinbox.Drained, error)
 			return sqlinbox.Drained{}, err
 		}
 	}
-	return in.Inbox.Drain(ctx, limit)
+	return in.Inbox.Drain(ctx, begin, limit)
 }
 
 // SweepExpired implements backlog.

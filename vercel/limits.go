@@ -16,9 +16,17 @@ const (
 	// margin is kept free before the end of a request, so that it is answered.
 	margin = 3 * time.Second
 
-	// drainTime is how long an event's reply waits for events to be delivered. The
-	// event is safe by then, and its sender waits for 20 s (docs/events.md#envelope).
+	// drainTime is how long an event's request begins deliveries before it
+	// replies, and drainCut when it replies at the latest. The event is safe by
+	// then, and its sender waits for 20 s (docs/events.md#envelope). What hangs
+	// for the time between has failed.
 	drainTime = 2 * time.Second
+	drainCut  = 10 * time.Second
+
+	// cronTime is how long a cron's request begins deliveries; cronCut leaves the
+	// sweep some time.
+	cronTime = 12 * time.Second
+	cronCut  = 20 * time.Second
 
 	// drainLimit is how many events one request delivers, so that in a flood it
 	// does not work for all the others.
