@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -23,13 +23,16 @@ import (
 type Lazy struct {
 	db *Database
 
-	mu    sync.Mutex // held by who prepares
-	ready bool
+	turn  chan struct{} // full while somebody prepares
+	ready atomic.Bool
 }
 
 // idleTime is how long a connection may wait unused. It is checked at the use
 // after it, which a freeze cannot put off.
 const idleTime = 30 * time.Second
+
+// prepareTime bounds one Prepare, so that who has waited for it is answered.
+const prepareTime = 12 * time.Second
 
 // OpenLazy returns a database without connecting to it. connections is the
 // most of them at a time, unless the URL says pool_max_conns.
@@ -56,7 +59,7 @@ func OpenLazy(url string, connections int) (*Lazy, error) {
 	}
 	db.write = stdlib.OpenDBFromPool(db.pool)
 	db.store = sqlstore.New(db.write, nil, sqlstore.Postgres)
-	return &Lazy{db: db}, nil
+	return &Lazy{db: db, turn: make(chan struct{}, 1)}, nil
 }
 
 // Database returns the database. It may be given to New and Bind at once, and
@@ -68,11 +71,20 @@ func (l *Lazy) Database() *Database { return l.db }
 // once it has returned nil, it does nothing. While the database is away, it
 // tries for some seconds.
 func (l *Lazy) Prepare(ctx context.Context) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.ready {
+	if l.ready.Load() {
 		return nil
 	}
+	select {
+	case l.turn <- struct{}{}:
+		defer func() { <-l.turn }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	if l.ready.Load() {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, prepareTime)
+	defer cancel()
 	db := l.db
 	if err := untilFree(ctx, func() error { return db.pool.Ping(ctx) }); err != nil {
 		return postgresTrouble(db.pool.Config().ConnConfig, err)
@@ -87,7 +99,8 @@ func (l *Lazy) Prepare(ctx context.Context) error {
 	if err := db.migrateRiverIfOld(ctx); err != nil {
 		return wrap("migrate the inbox", err)
 	}
-	db.warnings, l.ready = warnings, true
+	db.warnings = warnings
+	l.ready.Store(true)
 	return nil
 }
 

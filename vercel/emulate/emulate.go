@@ -54,6 +54,9 @@ type Options struct {
 	// next one.
 	Freeze bool
 
+	// Recycle ends an instance after that many requests. Default: never.
+	Recycle int
+
 	// Cron is how often the cron fires. Default: 1 minute, as in vercel.json.
 	Cron time.Duration
 
@@ -93,7 +96,7 @@ func Run(ctx context.Context, o Options) (err error) {
 		return fmt.Errorf("emulate: cannot listen on %s: %w", o.Addr, err)
 	}
 	log := slog.New(slog.NewTextHandler(o.Log, nil))
-	edge := &http.Server{Handler: front(b, out.static), ReadHeaderTimeout: 10 * time.Second}
+	edge := &http.Server{Handler: front(b, out.static, log), ReadHeaderTimeout: 10 * time.Second}
 	served := make(chan error, 1)
 	go func() { served <- edge.Serve(listener) }()
 
@@ -145,7 +148,7 @@ func (o Options) open(ctx context.Context, temp string) (backend, *output, error
 	if o.Mode == Function {
 		fmt.Fprintln(o.Stdout, "program: the bootstrap that vercel build made, under a Lambda Runtime API")
 		return function{runtimeapi.NewFunction(runtimeapi.FunctionOptions{Bootstrap: filepath.Join(out.function, out.handler), Env: o.Env,
-			Timeout: out.duration, Environments: o.Instances, Freeze: o.Freeze, Log: o.Log})}, out, nil
+			Timeout: out.duration, Environments: o.Instances, Freeze: o.Freeze, Recycle: o.Recycle, Log: o.Log})}, out, nil
 	}
 	so := o.server(filepath.Join(out.function, out.handler), out.duration)
 	if so.ipc = canIsolate() && o.databaseIsReachable(); so.ipc {
@@ -158,7 +161,7 @@ func (o Options) open(ctx context.Context, temp string) (backend, *output, error
 }
 
 func (o Options) server(program string, duration time.Duration) serverOptions {
-	return serverOptions{program: program, env: o.Env, instances: o.Instances, freeze: o.Freeze, duration: duration, log: o.Log}
+	return serverOptions{program: program, env: o.Env, instances: o.Instances, freeze: o.Freeze, recycle: o.Recycle, duration: duration, log: o.Log}
 }
 
 // build returns the folder of the build's output, or "" for a plain build.

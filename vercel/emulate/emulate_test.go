@@ -221,3 +221,13 @@ func TestOutputHoldsNoSourceAndNoSecret(t *testing.T) {
 		})
 	}
 }
+
+func runProgram(t *testing.T, program string, env []string) (said string, err error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, program)
+	cmd.Env = env
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}

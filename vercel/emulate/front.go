@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -17,7 +18,6 @@ import (
 // A backend answers a request whose body has been read.
 type backend interface {
 	answer(ctx context.Context, r *http.Request, body []byte) (*answer, error)
-	kill() int
 	close() error
 }
 
@@ -32,7 +32,7 @@ type answer struct {
 var errTimeout = errors.New("emulate: the function took too long")
 
 // front is Vercel's edge as far as a function notices it.
-func front(b backend, static string) http.Handler {
+func front(b backend, static string, log *slog.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if file := staticFile(static, r); file != "" {
 			http.ServeFile(w, r, file)
@@ -55,6 +55,7 @@ func front(b backend, static string) http.Handler {
 		case errors.Is(err, runtimeapi.ErrThrottled):
 			refuse(w, http.StatusTooManyRequests, "FUNCTION_THROTTLED")
 		case err != nil:
+			log.Error("invocation failed", "reason", err)
 			refuse(w, http.StatusInternalServerError, "FUNCTION_INVOCATION_FAILED")
 		case len(a.body) > maxBody:
 			refuse(w, http.StatusInternalServerError, "FUNCTION_RESPONSE_PAYLOAD_TOO_LARGE")

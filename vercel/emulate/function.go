@@ -65,7 +65,6 @@ func (f function) answer(ctx context.Context, r *http.Request, body []byte) (*an
 	return a, nil
 }
 
-func (f function) kill() int    { return f.f.Kill() }
 func (f function) close() error { return f.f.Close() }
 
 var errMalformed = errors.New("emulate: malformed reply")

@@ -29,6 +29,7 @@ type serverOptions struct {
 	env       []string
 	instances int
 	freeze    bool
+	recycle   int // 0: never
 	duration  time.Duration
 	log       io.Writer
 }
@@ -46,7 +47,8 @@ type server struct {
 type slot struct {
 	mu       sync.Mutex // held while the instance starts, freezes and wakes
 	in       *instance
-	requests int
+	requests int // that it works on
+	uses     int // all that it has had
 	closed   bool
 }
 
@@ -95,13 +97,14 @@ func (s *server) enter(ctx context.Context, sl *slot) (*instance, error) {
 		if err != nil {
 			return nil, err
 		}
-		sl.in, sl.requests = in, 0
+		sl.in, sl.requests, sl.uses = in, 0, 0
 	case sl.requests == 0 && s.o.freeze:
 		if err := proc.Send(sl.in.cmd.Process, proc.Wake); err != nil {
 			return nil, err
 		}
 	}
 	sl.requests++
+	sl.uses++
 	return sl.in, nil
 }
 
@@ -112,23 +115,15 @@ func (s *server) leave(sl *slot, in *instance) {
 	if sl.in != in {
 		return
 	}
-	if sl.requests--; sl.requests == 0 && s.o.freeze && !in.ended() {
+	if sl.requests--; sl.requests > 0 || in.ended() {
+		return
+	}
+	if s.o.freeze {
 		_ = proc.Send(in.cmd.Process, proc.Freeze)
 	}
-}
-
-// kill ends the instances that have no request.
-func (s *server) kill() (n int) {
-	for _, sl := range s.slots {
-		sl.mu.Lock()
-		if sl.in != nil && sl.requests == 0 {
-			sl.in.end()
-			sl.in = nil
-			n++
-		}
-		sl.mu.Unlock()
+	if s.o.recycle > 0 && sl.uses >= s.o.recycle {
+		in.end()
 	}
-	return n
 }
 
 func (s *server) close() error {
