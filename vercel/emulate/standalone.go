@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -294,7 +295,29 @@ func startProxied(ctx context.Context, o serverOptions) (_ *instance, err error)
 		return nil, errors.New("emulate: the program does not listen on PORT")
 	}
 	in.client = newClient(in.ns.dial)
+	if err := in.untilItListens(limit); err != nil {
+		return nil, err
+	}
 	return in, nil
+}
+
+// untilItListens waits for the proxy, which says a moment too early that it has
+// started.
+func (in *instance) untilItListens(ctx context.Context) error {
+	addr := strings.TrimPrefix(in.base, "http://")
+	for {
+		conn, err := in.ns.dial(ctx, "tcp", addr)
+		if err == nil {
+			return conn.Close()
+		}
+		select {
+		case <-in.exited:
+			return fmt.Errorf("emulate: the program ended at its start: %v", in.cmd.ProcessState)
+		case <-ctx.Done():
+			return fmt.Errorf("emulate: Vercel's proxy does not listen: %w", err)
+		case <-time.After(2 * time.Millisecond):
+		}
+	}
 }
 
 // listen reads the socket until it is closed.
