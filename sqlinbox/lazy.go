@@ -59,6 +59,7 @@ func OpenLazy(url string, connections int) (*Lazy, error) {
 	}
 	db.write = stdlib.OpenDBFromPool(db.pool)
 	db.store = sqlstore.New(db.write, nil, sqlstore.Postgres)
+	db.kept = db.store
 	return &Lazy{db: db, turn: make(chan struct{}, 1)}, nil
 }
 
