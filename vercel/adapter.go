@@ -86,7 +86,7 @@ func (a *adapter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // serve hands a request to the core, and delivers what waits before the reply
 // to an event.
 func (a *adapter) serve(ctx context.Context, w http.ResponseWriter, r *http.Request) {
-	if err := a.in.Prepare(ctx); err != nil {
+	if err := a.prepare(ctx, r.URL.Path); err != nil {
 		// The core answers all the same: it tells strangers nothing, says a
 		// sentence to who calls a tool, and 503 to who sends an event.
 		a.log.Error("database", "reason", err)
@@ -100,6 +100,15 @@ func (a *adapter) serve(ctx context.Context, w http.ResponseWriter, r *http.Requ
 			a.drain(ctx)
 		}
 	}}, r)
+}
+
+func (a *adapter) prepare(ctx context.Context, path string) error {
+	if strings.HasPrefix(path, "/tools/") {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, toolPrepare)
+		defer cancel()
+	}
+	return a.in.Prepare(ctx)
 }
 
 // drain delivers what waits within the budget of an event's reply. It ends no

@@ -32,6 +32,7 @@ type fake struct {
 	put, drained, tended, swept, prepared int
 	limit                                 int
 	away                                  error // of the database
+	hangs                                 bool  // the database does
 	drain                                 func(ctx context.Context) error
 }
 
@@ -46,7 +47,14 @@ func (f *fake) Put(ctx context.Context, es ...core.Envelope) error {
 	return nil
 }
 
-func (f *fake) Prepare(context.Context) error { f.prepared++; return f.away }
+func (f *fake) Prepare(ctx context.Context) error {
+	f.prepared++
+	if f.hangs {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	return f.away
+}
 
 func (f *fake) Drain(ctx context.Context, _ time.Duration, limit int) (sqlinbox.Drained, error) {
 	f.drained++
@@ -146,6 +154,42 @@ func TestDatabaseThatIsAway(t *testing.T) {
 	}
 	if !strings.Contains(log.String(), "no Postgres answers") {
 		t.Error("the log does not say why")
+	}
+}
+
+// A tool that needs no database is answered while the caller still listens.
+func TestToolDoesNotWaitForADatabaseThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, _ := fakeAdapter(t, app.New(), &fake{hangs: true})
+		began := time.Now()
+		status, body := serve(a, request("POST", "/tools/opening_hours", `{}`))
+		if status != 200 || !strings.Contains(body, "The practice is open") || time.Since(began) != toolPrepare {
+			t.Errorf("%d %s after %v", status, body, time.Since(began))
+		}
+	})
+}
+
+// The cron ends a call whose report never came.
+func TestCronSweeps(t *testing.T) {
+	f, store, now := new(fake), coretest.NewStore(), time.Now()
+	p := app.New()
+	err := p.Bind(core.Platform{Name: "vercel", Store: store, Inbox: f, Logger: slog.New(slog.DiscardHandler), Now: func() time.Time { return now },
+		Sender: core.Sender{Secrets: core.ParseSecrets(testSecret)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := core.Envelope{ID: "1", Received: now, Type: core.EventStatusUpdate, Call: "CA1", Body: []byte(strings.Replace(event, "ongoing", "finished", 1))}
+	if err := p.Deliver(t.Context(), e); err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(time.Hour)
+	r := request("GET", CronPath, "")
+	r.Header.Set("Authorization", "Bearer "+testCron)
+	if status, body := serve(newAdapter(p, f, testCron, slog.New(slog.DiscardHandler)), r); status != 200 {
+		t.Errorf("%d %s", status, body)
+	}
+	if c, err := core.ReadCall(t.Context(), store, "CA1"); err != nil || !c.Ended {
+		t.Errorf("%+v, %v", c.CallSummary, err)
 	}
 }
 

@@ -28,6 +28,10 @@ const (
 	cronTime = 12 * time.Second
 	cronCut  = 20 * time.Second
 
+	// toolPrepare is how long a tool call waits for a database that is away when its
+	// instance starts: the caller hears silence. The tool may not need it.
+	toolPrepare = 2 * time.Second
+
 	// drainLimit is how many events one request delivers, so that in a flood it
 	// does not work for all the others.
 	drainLimit = 24

@@ -15,6 +15,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -25,7 +26,7 @@ var cliPackage []byte
 
 // CLI returns the path of the pinned Vercel CLI, which it installs with npm
 // into the user's cache folder where it is not there yet: 350 MB. It fails with
-// [ErrNoCLI] where there is no npm.
+// [ErrNoCLI] where there is no npm, or no Node.js 20.
 func CLI(ctx context.Context, log io.Writer) (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
@@ -34,11 +35,11 @@ func CLI(ctx context.Context, log io.Writer) (string, error) {
 	sum := sha256.Sum256(cliPackage)
 	dir := filepath.Join(cache, "serverurl", "vercel-cli-"+hex.EncodeToString(sum[:6]))
 	program := filepath.Join(dir, "node_modules", ".bin", "vercel")
-	if _, err := os.Stat(program); err == nil {
+	if _, err := os.Stat(program); err == nil && nodeIsNew(ctx) {
 		return program, nil
 	}
 	npm, err := exec.LookPath("npm")
-	if err != nil {
+	if err != nil || !nodeIsNew(ctx) {
 		return "", ErrNoCLI
 	}
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
@@ -65,6 +66,14 @@ func CLI(ctx context.Context, log io.Writer) (string, error) {
 		}
 	}
 	return program, nil
+}
+
+// nodeIsNew reports whether the CLI runs here: it wants Node.js 20.
+func nodeIsNew(ctx context.Context) bool {
+	said, err := exec.CommandContext(ctx, "node", "--version").Output()
+	major, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimSpace(string(said)), "v"), ".")
+	n, bad := strconv.Atoi(major)
+	return err == nil && bad == nil && n >= 20
 }
 
 // A Build is what is built, and how.
@@ -112,13 +121,14 @@ func (b Build) Run(ctx context.Context, to string) (output string, err error) {
 	return output, nil
 }
 
-// buildEnv is the environment without what a build must not see.
+// buildEnv is the environment without what a build must not see. Paths are left
+// out of the program, so that Go's cache serves another copy of the sources.
 func buildEnv() []string {
 	env := slices.DeleteFunc(os.Environ(), func(kv string) bool {
 		name, _, _ := strings.Cut(kv, "=")
 		return Forwarded(name) || strings.HasPrefix(name, "VERCEL_")
 	})
-	return append(env, "CI=1", "VERCEL_TELEMETRY_DISABLED=1", "NO_UPDATE_NOTIFIER=1", "CGO_ENABLED=0")
+	return append(env, "GOFLAGS="+strings.TrimSpace(os.Getenv("GOFLAGS")+" -trimpath"), "CI=1", "VERCEL_TELEMETRY_DISABLED=1", "NO_UPDATE_NOTIFIER=1", "CGO_ENABLED=0")
 }
 
 // copySources copies what a deployment uploads: the tree without what

@@ -30,5 +30,10 @@ var Modes = []Mode{Standalone, Function}
 // maxBody is Vercel's cap of a body in either direction, 4.5 MB.
 const maxBody = 4_500_000
 
-// ErrNoCLI reports that Vercel's CLI is not here and cannot be installed.
-var ErrNoCLI = errors.New("emulate: npm is not here, so Vercel's CLI cannot be installed")
+// Reasons why what Vercel runs cannot be run here.
+var (
+	// ErrNoCLI reports that Vercel's CLI is not here and cannot be installed.
+	ErrNoCLI = errors.New("emulate: npm with Node.js 20 is not here, which Vercel's CLI wants")
+
+	errNotLinux = errors.New("emulate: what Vercel's CLI makes is for Linux on amd64, and this is not")
+)

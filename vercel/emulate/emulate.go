@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -128,15 +129,15 @@ func Run(ctx context.Context, o Options) (err error) {
 // open builds what is to be run, and makes a backend of it.
 func (o Options) open(ctx context.Context, temp string) (backend, *output, error) {
 	built, err := o.build(ctx, temp)
-	if errors.Is(err, ErrNoCLI) && o.Mode == Standalone {
-		fmt.Fprintln(o.Stdout, "npm is not here, so this is not what Vercel builds: cmd/api, built by Go alone")
-		built, err = "", nil
-	}
-	if err != nil {
-		return nil, nil, err
-	}
-	if built == "" {
+	switch {
+	case o.Plain:
+		fmt.Fprintln(o.Stdout, "program: cmd/api built by Go alone, which is not what Vercel builds")
 		return o.openPlain(ctx, temp)
+	case (errors.Is(err, ErrNoCLI) || errors.Is(err, errNotLinux)) && o.Mode == Standalone:
+		fmt.Fprintf(o.Stdout, "%v\nprogram: cmd/api built by Go alone, which is not what Vercel builds\n", err)
+		return o.openPlain(ctx, temp)
+	case err != nil:
+		return nil, nil, err
 	}
 	out, err := readOutput(built)
 	if err != nil {
@@ -164,10 +165,13 @@ func (o Options) server(program string, duration time.Duration) serverOptions {
 	return serverOptions{program: program, env: o.Env, instances: o.Instances, freeze: o.Freeze, recycle: o.Recycle, duration: duration, log: o.Log}
 }
 
-// build returns the folder of the build's output, or "" for a plain build.
+// build returns the folder of the build's output.
 func (o Options) build(ctx context.Context, temp string) (string, error) {
 	if o.Output != "" || o.Plain {
 		return o.Output, nil
+	}
+	if runtime.GOOS != "linux" || runtime.GOARCH != "amd64" {
+		return "", errNotLinux
 	}
 	cli, err := CLI(ctx, o.Stdout)
 	if err != nil {
@@ -178,9 +182,6 @@ func (o Options) build(ctx context.Context, temp string) (string, error) {
 
 // openPlain builds ./cmd/api with Go alone.
 func (o Options) openPlain(ctx context.Context, temp string) (backend, *output, error) {
-	if o.Mode == Function {
-		return nil, nil, fmt.Errorf("%w; mode %s has no other way", ErrNoCLI, Function)
-	}
 	program := filepath.Join(temp, "api")
 	cmd := exec.CommandContext(ctx, "go", "build", "-o", program, "./cmd/api")
 	cmd.Dir, cmd.Env = o.Dir, append(os.Environ(), "CGO_ENABLED=0")
@@ -312,6 +313,8 @@ func (o Options) withDefaults() (Options, error) {
 	switch {
 	case !slices.Contains(Modes, o.Mode):
 		return o, fmt.Errorf("emulate: no mode is called %q: one of %v", o.Mode, Modes)
+	case o.Plain && o.Mode == Function:
+		return o, errors.New("emulate: mode function is built by Vercel's CLI alone")
 	case o.databaseURL() == "":
 		return o, errors.New("emulate: the program needs a Postgres: set SERVERURL_DATABASE_URL=postgres://user:password@127.0.0.1:5432/name")
 	case o.getenv("SERVERURL_SECRET")+o.getenv("SERVERURL_SIGNING_SECRET")+o.getenv("SERVERURL_STANDARD_WEBHOOKS_SECRET") == "":

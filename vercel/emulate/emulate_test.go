@@ -135,7 +135,7 @@ func start(t *testing.T, o emulate.Options) (url string) {
 			n, err := out.Read(b)
 			all.Write(b[:n])
 			if before, rest, ok := strings.Cut(all.String(), "listening on "); ok && strings.HasSuffix(rest, "\n") {
-				fmt.Fprint(log, before)
+				t.Log(strings.TrimSpace(before))
 				said <- strings.TrimSpace(rest)
 				_, _ = io.Copy(io.Discard, out)
 				return

@@ -169,7 +169,7 @@ var dying = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return emulate.Build{CLI: cli, Dir: "../..", Project: ".", Env: []string{"GOFLAGS=-buildvcs=false -tags=failpoints"}}.Run(context.Background(), dir)
+	return emulate.Build{CLI: cli, Dir: "../..", Project: ".", Env: []string{"GOFLAGS=-buildvcs=false -trimpath -tags=failpoints"}}.Run(context.Background(), dir)
 })
 
 // An instance dies around an accept, a merge and its handlers, before it could
@@ -374,7 +374,7 @@ func TestRunRefusesWhatIsNotHere(t *testing.T) {
 		{emulate.Options{Env: whole, Mode: "edge"}, "no mode"},
 		{emulate.Options{Env: []string{"SERVERURL_SECRET=" + secret}}, "needs a Postgres"},
 		{emulate.Options{Env: []string{"DATABASE_URL=postgres://127.0.0.1/d"}}, "no secret"},
-		{emulate.Options{Env: whole, Mode: emulate.Function, Plain: true}, "has no other way"},
+		{emulate.Options{Env: whole, Mode: emulate.Function, Plain: true}, "Vercel's CLI alone"},
 	} {
 		if err := emulate.Run(t.Context(), c.o); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%+v: %v, want %q", c.o, err, c.want)
