@@ -175,6 +175,9 @@ func startEmulated(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(err)
 		cmd.Env = append(cmd.Env, name+"="+strings.TrimSpace(string(value)))
 	}
+	if cache, err := os.UserCacheDir(); err == nil {
+		cmd.Env = append(cmd.Env, "XDG_CACHE_HOME="+cache)
+	}
 	startServer(ts, cmd)
 }
 

@@ -134,6 +134,9 @@ func buildEnv() []string {
 // copySources copies what a deployment uploads: the tree without what
 // .vercelignore names, without dot folders and node_modules.
 func copySources(from, to string) error {
+	if err := os.MkdirAll(to, 0o755); err != nil {
+		return err
+	}
 	ignore, err := readIgnore(filepath.Join(from, ".vercelignore"))
 	if err != nil {
 		return err

@@ -78,7 +78,7 @@ func build(mode emulate.Mode) (string, error) {
 	if exec.Command("unshare", "-n", "true").Run() == nil {
 		b.Wrap = []string{"unshare", "-n"}
 	}
-	return b.Run(context.Background(), dir)
+	return b.Run(context.Background(), filepath.Join(dir, "new"))
 }
 
 // built returns the output of a mode's build. Where npm is not, the test is
