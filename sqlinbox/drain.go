@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver"
 	"github.com/riverqueue/river/rivertype"
@@ -48,8 +49,10 @@ type Drained struct {
 func (in *Inbox) Drain(ctx context.Context, begin time.Duration, limit int) (d Drained, err error) {
 	last := time.Now().Add(begin)
 	for taken := 0; taken < limit && ctx.Err() == nil && time.Now().Before(last); {
-		got, err := in.exec.JobGetAvailable(ctx, &riverdriver.JobGetAvailableParams{
-			ClientID: in.client, MaxAttemptedBy: 10, MaxToLock: min(drainBatch, limit-taken), Queue: eventQueue,
+		got, err := onLiving(func() (*riverdriver.JobGetAvailableResult, error) {
+			return in.exec.JobGetAvailable(ctx, &riverdriver.JobGetAvailableParams{
+				ClientID: in.client, MaxAttemptedBy: 10, MaxToLock: min(drainBatch, limit-taken), Queue: eventQueue,
+			})
 		})
 		if err != nil {
 			if ctx.Err() != nil {
@@ -157,8 +160,19 @@ func (in *Inbox) settle(ctx context.Context, outcomes []*riverdriver.JobSetState
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
 	defer cancel()
 	// What it misses is given out again by Tend: a delivery twice changes nothing.
-	_, err := in.exec.JobSetStateIfRunningMany(ctx, many)
+	_, err := onLiving(func() ([]*rivertype.JobRow, error) { return in.exec.JobSetStateIfRunningMany(ctx, many) })
 	return err
+}
+
+// onLiving calls f again where it was given a connection that had died before,
+// as all may have while an instance was frozen.
+func onLiving[T any](f func() (T, error)) (result T, err error) {
+	for range 5 {
+		if result, err = f(); err == nil || !pgconn.SafeToRetry(err) {
+			break
+		}
+	}
+	return result, err
 }
 
 // errLost is noted of an attempt that ended with its instance.
@@ -169,7 +183,9 @@ var errLost = errors.New("instance ended")
 // in a while.
 func (in *Inbox) Tend(ctx context.Context) error {
 	horizon := time.Now().Add(-rescueAfter)
-	lost, err := in.exec.JobGetStuck(ctx, &riverdriver.JobGetStuckParams{Max: tendAtOnce, StuckHorizon: horizon})
+	lost, err := onLiving(func() ([]*rivertype.JobRow, error) {
+		return in.exec.JobGetStuck(ctx, &riverdriver.JobGetStuckParams{Max: tendAtOnce, StuckHorizon: horizon})
+	})
 	if err != nil {
 		return wrap("tend", err)
 	}

@@ -292,6 +292,32 @@ func TestLazyConnectsWhenItIsNeeded(t *testing.T) {
 	}
 }
 
+// An instance wakes up, and its connections have died meanwhile. What comes then
+// is stored and delivered all the same: its sender does not repeat it.
+func TestConnectionsThatDiedInAFreeze(t *testing.T) {
+	cluster := pgtest.New(t, &pgtest.Options{TCP: true, NoSync: true})
+	db := lazily(t, cluster.Database(t)).Database()
+	in := inline(t, db, func(context.Context, core.Envelope) error { return nil }, Options{})
+	var all sync.WaitGroup
+	for i := range 4 { // open as many connections as there may be
+		all.Go(func() {
+			if err := in.Put(t.Context(), envelope(fmt.Sprint("before-", i), `{}`)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if err := errors.Join(cluster.Stop(pgtest.Immediate), cluster.Start()); err != nil {
+		t.Fatal(err)
+	}
+	if err := in.Put(t.Context(), envelope("after", `{}`)); err != nil {
+		t.Errorf("put: %v", err)
+	}
+	if d, err := in.Drain(t.Context(), time.Minute, 100); err != nil || d.Delivered != 5 {
+		t.Errorf("%+v, %v", d, err)
+	}
+}
+
 func TestOpenLazyRefusesWhatIsNoPostgres(t *testing.T) {
 	for _, url := range []string{"", "serverurl.db", "sqlite:///tmp/x.db", "mysql://h/d", "postgres://u:p w@h:port/d"} {
 		if l, err := OpenLazy(url, 1); err == nil || strings.Contains(err.Error(), "p w") {

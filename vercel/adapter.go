@@ -116,7 +116,11 @@ func (a *adapter) prepare(ctx context.Context, path string) error {
 func (a *adapter) drain(ctx context.Context) {
 	// The sender may hang up once it has waited long enough; the work is done
 	// all the same, because nobody may do it for a minute.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainCut)
+	left := drainCut
+	if deadline, ok := ctx.Deadline(); ok {
+		left = min(left, time.Until(deadline))
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), left)
 	defer cancel()
 	if _, err := a.in.Drain(ctx, drainTime, drainLimit); err != nil {
 		a.log.Error("drain", "reason", err)

@@ -10,11 +10,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"go.uber.org/goleak"
 
 	"github.com/serverurl/serverurl/core/coretest"
@@ -221,6 +223,53 @@ func TestOutputHoldsNoSourceAndNoSecret(t *testing.T) {
 			})
 			if err != nil || published != 1 || all < 4 {
 				t.Errorf("%d files, %d published, want the one of public: %v", all, published, err)
+			}
+		})
+	}
+}
+
+// All that is no file goes to the program, and the cron comes: what the
+// platform reads of a build says so.
+func TestOutputSendsEverythingToTheProgram(t *testing.T) {
+	for mode, want := range map[emulate.Mode]string{emulate.Standalone: "/go", emulate.Function: "/api"} {
+		t.Run(string(mode), func(t *testing.T) {
+			var config struct {
+				Routes []struct {
+					Src    string `json:"src"`
+					Dest   string `json:"dest"`
+					Handle string `json:"handle"`
+				} `json:"routes"`
+				Crons []struct {
+					Path     string `json:"path"`
+					Schedule string `json:"schedule"`
+				} `json:"crons"`
+			}
+			b, err := os.ReadFile(filepath.Join(built(t, mode), "config.json"))
+			if err == nil {
+				err = json.Unmarshal(b, &config)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			filesFirst, found := false, false
+			for _, r := range config.Routes {
+				if r.Handle == "filesystem" {
+					filesFirst = true
+				}
+				all, err := regexp.Compile(r.Src)
+				if err != nil {
+					t.Fatal(err)
+				}
+				dest, _, _ := strings.Cut(r.Dest, "?")
+				if r.Src != "" && all.MatchString("/tools/opening_hours") && dest == want {
+					found = true
+				}
+			}
+			if !filesFirst || !found {
+				t.Errorf("routes: %s", b)
+			}
+			if len(config.Crons) != 1 || config.Crons[0].Path != "/cron" || config.Crons[0].Schedule != "* * * * *" {
+				t.Errorf("crons: %+v", config.Crons)
 			}
 		})
 	}

@@ -318,6 +318,66 @@ func TestConnectionBudget(t *testing.T) {
 	t.Logf("%d instances, %d events, %d connections to the database", instances, 2*instances*5, n)
 }
 
+// A database on a port of this machine is reached from an instance's own network.
+func TestDatabaseOnAPort(t *testing.T) {
+	database := pgtest.New(t, &pgtest.Options{TCP: true, NoSync: true}).Database(t)
+	url := start(t, emulate.Options{Output: built(t, emulate.Standalone), Freeze: true, Cron: time.Hour, Env: env(database)})
+	for i := range 6 {
+		if code, said := send(t, url, status(fmt.Sprint("CA-", i), "ongoing")); code != 200 {
+			t.Errorf("%d %s", code, said)
+		}
+	}
+	if left := query(t, database, waiting); left != 0 {
+		t.Errorf("%d events wait", left)
+	}
+}
+
+// What an instance does for longer than it may is ended, and the next request
+// has a new one.
+func TestInstanceThatHangsIsEnded(t *testing.T) {
+	cluster := pgtest.New(t, &pgtest.Options{TCP: true, NoSync: true})
+	database := cluster.Database(t)
+	storeOn(t, database) // makes the tables
+	url := start(t, emulate.Options{Output: shortened(t, built(t, emulate.Standalone)), Instances: 1, Cron: time.Hour, Env: env(database)})
+	if code, said := send(t, url, status("CA-1", "ongoing")); code != 200 {
+		t.Fatalf("%d %s", code, said)
+	}
+	if err := cluster.Stop(pgtest.Immediate); err != nil {
+		t.Fatal(err)
+	}
+	if code, said := send(t, url, status("CA-2", "ongoing")); code != 504 || !strings.Contains(said, "FUNCTION_INVOCATION_TIMEOUT") {
+		t.Errorf("%d %s", code, said)
+	}
+	if err := cluster.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if code, said := send(t, url, status("CA-3", "ongoing")); code != 200 {
+		t.Errorf("then %d %s", code, said)
+	}
+}
+
+// shortened is an output whose function may take three seconds, which is less than it waits for a database.
+func shortened(t *testing.T, output string) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(output)); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "functions", "go.func", ".vc-config.json")
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	short := strings.Replace(string(b), `"maxDuration": 30`, `"maxDuration": 3`, 1)
+	if short == string(b) {
+		t.Fatalf("the build does not say 30 s: %s", b)
+	}
+	if err := os.WriteFile(file, []byte(short), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
 // Only Vercel's cron may drain and sweep.
 func TestCronHasItsOwnSecret(t *testing.T) {
 	eachMode(t, func(t *testing.T, o emulate.Options) {
