@@ -256,14 +256,14 @@ func TestOutputSendsEverythingToTheProgram(t *testing.T) {
 				if r.Handle == "filesystem" {
 					filesFirst = true
 				}
+				if dest, _, _ := strings.Cut(r.Dest, "?"); dest != want || r.Src == "" {
+					continue
+				}
 				all, err := regexp.Compile(r.Src)
 				if err != nil {
 					t.Fatal(err)
 				}
-				dest, _, _ := strings.Cut(r.Dest, "?")
-				if r.Src != "" && all.MatchString("/tools/opening_hours") && dest == want {
-					found = true
-				}
+				found = found || all.MatchString("/tools/opening_hours")
 			}
 			if !filesFirst || !found {
 				t.Errorf("routes: %s", b)
