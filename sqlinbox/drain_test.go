@@ -48,43 +48,37 @@ func inline(t testing.TB, db *Database, deliver coretest.Deliver, o Options) *In
 	return in
 }
 
-// An inbox that is only drained keeps the promises of one that runs, through a
-// pooler too.
+// An inbox that is only drained, through a pooler, keeps the promises of one
+// that runs.
 func TestDrainedInbox(t *testing.T) {
-	suite := func(t *testing.T, url func() string) {
-		coretest.Inbox(t, coretest.InboxTraits{Dead: deadIDs, Events: 300}, func(t *testing.T, deliver coretest.Deliver) core.Inbox {
-			db := lazily(t, url()).Database()
-			if _, err := db.write.Exec("DELETE FROM river_job"); err != nil {
-				t.Fatal(err)
-			}
-			in := inline(t, db, deliver, Options{Attempts: 4})
-			ctx, cancel := context.WithCancel(context.Background())
-			var drains sync.WaitGroup
-			for range 2 { // as two instances with requests
-				drains.Go(func() {
-					for ctx.Err() == nil {
-						d, err := in.Drain(ctx, time.Minute, 50)
-						if err != nil {
-							t.Error(err)
-						}
-						if d.Empty {
-							time.Sleep(5 * time.Millisecond)
-						}
+	url := startPooler(t)
+	coretest.Inbox(t, coretest.InboxTraits{Dead: deadIDs, Events: 300}, func(t *testing.T, deliver coretest.Deliver) core.Inbox {
+		db := lazily(t, url).Database()
+		if _, err := db.write.Exec("DELETE FROM river_job"); err != nil {
+			t.Fatal(err)
+		}
+		in := inline(t, db, deliver, Options{Attempts: 4})
+		ctx, cancel := context.WithCancel(context.Background())
+		var drains sync.WaitGroup
+		for range 2 { // as two instances with requests
+			drains.Go(func() {
+				for ctx.Err() == nil {
+					d, err := in.Drain(ctx, time.Minute, 50)
+					if err != nil {
+						t.Error(err)
 					}
-				})
-			}
-			t.Cleanup(func() { cancel(); drains.Wait() })
-			return in
-		})
-	}
-	t.Run("Postgres", func(t *testing.T) { suite(t, func() string { return pgtest.Open(t) }) })
-	t.Run("pooler", func(t *testing.T) {
-		url := startPooler(t)
-		suite(t, func() string { return url })
+					if d.Empty {
+						time.Sleep(5 * time.Millisecond)
+					}
+				}
+			})
+		}
+		t.Cleanup(func() { cancel(); drains.Wait() })
+		return in
 	})
 }
 
-// put puts n events of different calls.
+// putSome puts n events of different calls.
 func putSome(t *testing.T, in *Inbox, n int) {
 	t.Helper()
 	for i := range n {
