@@ -69,11 +69,15 @@ type ToolRun struct {
 
 // A Recorded is an event as it was accepted.
 type Recorded struct {
-	ID       string         `json:"id"`
-	Type     EventType      `json:"type"`
-	Received time.Time      `json:"received"`
-	Late     bool           `json:"late,omitempty"` // an older snapshot than what was known
-	Body     jsontext.Value `json:"body,omitempty"` // masked, with the whole conversation
+	ID       string    `json:"id"`
+	Type     EventType `json:"type"`
+	Received time.Time `json:"received"`
+	Late     bool      `json:"late,omitempty"` // an older snapshot than what was known
+
+	// The conversation became its first Keep messages and New more.
+	Keep int            `json:"-"`
+	New  int            `json:"-"`
+	Body jsontext.Value `json:"body,omitempty"` // masked, with the whole conversation
 }
 
 // ListCalls returns up to limit calls, newest first, that come after the
@@ -187,7 +191,11 @@ func ReadCall(ctx context.Context, s Store, id CallID) (Call, error) {
 }
 
 func (e *entry) recorded() Recorded {
-	return Recorded{ID: e.ID, Type: e.Type, Received: e.Received, Late: e.Late}
+	r := Recorded{ID: e.ID, Type: e.Type, Received: e.Received, Late: e.Late, Keep: e.Keep, New: len(e.New)}
+	if e.Late { // it changed nothing of the conversation as it stands
+		r.New = 0
+	}
+	return r
 }
 
 // ReadEvents yields the events of a call in order of arrival, each as it was
