@@ -33,6 +33,9 @@ var axe string
 // An action is something to do in a browser.
 type action = chromedp.Action[chromedp.Void]
 
+// connected is a page that has started and hears from the server.
+const connected = "document.readyState === 'complete' && (e => !e || e.classList.contains('on'))(document.getElementById('livedot'))"
+
 // A tab is a browser's window that looks at one page.
 type tab struct {
 	t    *testing.T
@@ -85,8 +88,8 @@ func open(t *testing.T, root, path string, opts ...action) *tab {
 		t.Fatal(err)
 	}
 	b.do(opts...)
-	b.do(chromedp.Navigate(root+path), chromedp.WaitVisible("main"))
-	b.until("document.getElementById('livedot') === null || document.getElementById('livedot').classList.contains('on')")
+	b.do(chromedp.Navigate(root+path), b.visible("main"))
+	b.until(connected)
 	return b
 }
 
@@ -110,6 +113,9 @@ func (b *tab) soon(condition string) bool {
 	for end := time.Now().Add(60 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		if ok, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool]("!!("+condition+")")); err == nil && ok {
 			return true
+		}
+		if b.ctx.Err() != nil {
+			return false
 		}
 	}
 	return false
@@ -137,9 +143,37 @@ func value[T any](b *tab, a chromedp.Action[T]) T {
 	return v
 }
 
+// click clicks what a selector finds, as soon as it is there. What is live may
+// be drawn anew between finding and clicking, so both are one step.
+func (b *tab) click(selector string) action {
+	return func(context.Context, *chromedp.Target) (chromedp.Void, error) {
+		b.until("(e => e && !e.disabled && (e.click(), true))(document.querySelector(" + quote(selector) + "))")
+		return chromedp.Void{}, nil
+	}
+}
+
+// fill types into a field that is emptied first.
+func (b *tab) fill(selector, text string) action {
+	return func(ctx context.Context, t *chromedp.Target) (chromedp.Void, error) {
+		b.until("(e => e && (e.focus(), e.value = '', e.dispatchEvent(new Event('input', {bubbles: true})), document.activeElement === e))(document.querySelector(" + quote(selector) + "))")
+		if text == "" {
+			return chromedp.Void{}, nil
+		}
+		return chromedp.KeyEvent(text)(ctx, t)
+	}
+}
+
+func (b *tab) visible(selector string) action {
+	return func(context.Context, *chromedp.Target) (chromedp.Void, error) {
+		b.until("(e => e && e.checkVisibility())(document.querySelector(" + quote(selector) + "))")
+		return chromedp.Void{}, nil
+	}
+}
+
 func (b *tab) key(keys ...string) {
 	b.t.Helper()
 	for _, k := range keys {
+		b.until(connected) // before it, nobody listens to keys
 		b.do(chromedp.KeyEvent(k))
 	}
 }
@@ -200,7 +234,7 @@ func TestCallAppearsAsItHappens(t *testing.T) {
 	d.status("CA1", "ongoing")
 	b.until("document.querySelector('#c-CA1 .status').innerText === 'ongoing'")
 
-	b.do(chromedp.Click("#c-CA1 a"), chromedp.WaitVisible(".callhead"))
+	b.do(b.click("#c-CA1 a"), b.visible(".callhead"))
 	b.until("document.getElementById('livedot').classList.contains('on')")
 	d.said("CA1", "I would like a cleaning")
 	b.untilText("I would like a cleaning")
@@ -222,17 +256,17 @@ func TestFilterAndSearch(t *testing.T) {
 		b.until("Array.from(document.querySelectorAll('#calls tbody tr')).map(r => r.id).sort().join() === " + quote(want))
 	}
 	rows("c-CA1,c-CA2,c-CA3")
-	b.do(chromedp.Click(`[data-only="failed"]`))
+	b.do(b.click(`[data-only="failed"]`))
 	rows("c-CA2")
-	b.do(chromedp.Click(`[data-only="hang"]`))
+	b.do(b.click(`[data-only="hang"]`))
 	rows("c-CA3")
-	b.do(chromedp.Click(`[data-only=""]`))
+	b.do(b.click(`[data-only=""]`))
 	rows("c-CA1,c-CA2,c-CA3")
-	b.do(chromedp.SendKeys("#q", "prac_999"))
+	b.do(b.fill("#q", "prac_999"))
 	rows("c-CA3")
-	b.do(chromedp.SetValue("#q", ""), chromedp.SendKeys("#q", "ca2"))
+	b.do(b.fill("#q", ""), b.fill("#q", "ca2"))
 	rows("c-CA2")
-	b.do(chromedp.SetValue("#q", ""), chromedp.Navigate(d.page+"/?tool=my_appointments"))
+	b.do(b.fill("#q", ""), chromedp.Navigate(d.page+"/?tool=my_appointments"))
 	rows("c-CA1")
 	b.do(chromedp.Navigate(d.page + "/?assistant=Front+desk"))
 	rows("c-CA1,c-CA2")
@@ -256,7 +290,7 @@ func TestSlowToolAndIgnoredReplyAreFound(t *testing.T) {
 	b.untilText("check_insurance was slow")
 	b.shot("inspector-call")
 	b.accessible("the call")
-	b.do(chromedp.Click(".alarm.ignored"), chromedp.WaitVisible(".finding.ignored"))
+	b.do(b.click(".alarm.ignored"), b.visible(".finding.ignored"))
 	if text := b.text(); !strings.Contains(text, "This reply would be ignored because its status is 400") || !strings.Contains(text, "may lack its quotes") {
 		t.Errorf("the lint does not say why, or how to mend it:\n%s", text)
 	}
@@ -275,7 +309,7 @@ func TestSendAgainShowsTheDifference(t *testing.T) {
 	b.untilText("the same reply as then")
 	b.until("document.querySelector('.toolcard')")
 	d.post("/tools/book_appointment?call=CA1", `{"date":"2035-07-16","time":"09:00","name":"Sam Rivera","phone":"+14155550142"}`)
-	b.do(chromedp.Click(".toolcard"), chromedp.WaitVisible(".finding"))
+	b.do(b.click(".toolcard"), b.visible(".finding"))
 	b.key("s")
 	b.untilText("another reply than then")
 	b.until("document.querySelector('.diff .del').innerText.includes('09:00')")
@@ -285,10 +319,10 @@ func TestSendAgainShowsTheDifference(t *testing.T) {
 func TestSideEffectIsTriedOnlyWithConsent(t *testing.T) {
 	d := openDesk(t, madeUp)
 	b := open(t, d.page, "/tools/book_appointment")
-	b.do(chromedp.SendKeys("#arg-date", "2035-07-16"), chromedp.SendKeys("#arg-time", "09:00"), chromedp.SendKeys("#arg-name", "Sam Rivera"), chromedp.SendKeys("#arg-phone", "+14155550142"),
-		chromedp.Click(".try button"))
+	b.do(b.fill("#arg-date", "2035-07-16"), b.fill("#arg-time", "09:00"), b.fill("#arg-name", "Sam Rivera"), b.fill("#arg-phone", "+14155550142"),
+		b.click(".try button"))
 	b.untilText("Tick the box")
-	b.do(chromedp.Click(`.try input[name="confirm"]`), chromedp.Click(".try button"))
+	b.do(b.click(`.try input[name="confirm"]`), b.click(".try button"))
 	b.untilText("Booked: a check-up for Sam Rivera")
 	b.untilText("This reply is taken.")
 	b.shot("inspector-try")
@@ -335,7 +369,7 @@ func TestDarkAndLight(t *testing.T) {
 	b.shot("inspector-dark")
 	b.key("t")
 	b.until(background + " === 'rgb(247, 247, 245)'")
-	b.do(chromedp.Reload(), chromedp.WaitVisible("main"))
+	b.do(chromedp.Reload(), b.visible("main"))
 	b.until(background + " === 'rgb(247, 247, 245)'") // it is remembered
 }
 
@@ -346,13 +380,14 @@ func TestPhone(t *testing.T) {
 	b := open(t, d.page, "/", phone())
 	b.until("document.querySelectorAll('#calls tbody tr').length === 2")
 	for _, path := range []string{"/", "/calls/" + call, "/tools", "/tools/book_appointment", "/health"} {
-		b.do(chromedp.Navigate(d.page+path), chromedp.WaitVisible("main"))
+		b.do(chromedp.Navigate(d.page+path), b.visible("main"))
 		if n := b.overflow(); n > 0 {
-			t.Errorf("%s is %d px wider than a phone", path, n)
+			t.Errorf("%s is %d px wider than a phone: %s", path, n, value(b, chromedp.Evaluate[string](
+				"Array.from(document.querySelectorAll('body *')).filter(e => e.getBoundingClientRect().right > document.documentElement.clientWidth + 1).map(e => e.tagName + '.' + (e.className.baseVal ?? e.className)).slice(0, 12).join(' ')")))
 		}
 		b.accessible(path + " on a phone")
 	}
-	b.do(chromedp.Navigate(d.page+"/calls/"+call), chromedp.WaitVisible("main"))
+	b.do(chromedp.Navigate(d.page+"/calls/"+call), b.visible("main"))
 	if *screenshots {
 		png := value(b, chromedp.CaptureScreenshot())
 		if err := os.WriteFile(filepath.Join("..", "docs", "images", "inspector-phone.png"), png, 0o644); err != nil {
@@ -381,7 +416,7 @@ func TestShowingIsADeliberateAct(t *testing.T) {
 func TestScenarioIsPlayed(t *testing.T) {
 	d := openDesk(t, madeUp)
 	b := open(t, d.page, "/")
-	b.do(chromedp.Click("#play summary"), chromedp.WaitVisible("#play .drop"), chromedp.Click(`#play button[value="booking"]`))
+	b.do(b.click("#play summary"), b.visible("#play .drop"), b.click(`#play button[value="booking"]`))
 	b.until("document.querySelector('#calls tbody tr .status.s-finished')")
 }
 
@@ -398,13 +433,13 @@ func TestListAndHealthAreAccessible(t *testing.T) {
 	b.until("document.querySelectorAll('#calls tbody tr').length === 8 && document.querySelector('#chart-tools canvas')")
 	b.accessible("the list")
 	b.shot("inspector-calls")
-	b.do(chromedp.Navigate(d.page+"/tools"), chromedp.WaitVisible("main"))
+	b.do(chromedp.Navigate(d.page+"/tools"), b.visible("main"))
 	b.accessible("the tools")
 	b.shot("inspector-tools")
-	b.do(chromedp.Navigate(d.page+"/health"), chromedp.WaitVisible("main"))
+	b.do(chromedp.Navigate(d.page+"/health"), b.visible("main"))
 	b.accessible("health")
 	b.shot("inspector-health")
-	b.do(chromedp.Click(`form[action="/health/redrive"] button`))
+	b.do(b.click(`form[action="/health/redrive"] button`))
 	b.untilText("is delivered once more")
 	d.inbox.mu.Lock()
 	defer d.inbox.mu.Unlock()

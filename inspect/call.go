@@ -69,18 +69,18 @@ type bubble struct {
 
 // A line is one line of the time line.
 type line struct {
-	At      time.Duration
-	Kind    string // event, tool
-	Label   string
-	Detail  string
-	Marks   []mark
-	Took    time.Duration
-	Budget  time.Duration
-	Level   Level
-	Link    string
-	N       int // of the event, from 1
-	when    time.Time
-	Ongoing bool
+	At     time.Duration
+	Kind   string // event, tool
+	Label  string
+	Detail string
+	Marks  []mark
+	Took   time.Duration
+	Budget time.Duration
+	Level  Level
+	Link   string
+	N      int // of the event, from 1
+	when   time.Time
+	Slow   bool
 }
 
 type mark struct{ Word, Why string }
@@ -327,7 +327,6 @@ func interrupted(c core.Call) map[int]bool {
 
 // timeline is what came here, in the order in which it came.
 func (v *callView) timeline(repeats []core.EventArrival) {
-	status := core.Status("")
 	messages := 0
 	for i, e := range v.Events {
 		l := line{Kind: "event", Label: string(e.Type), when: e.Received, N: i + 1, Link: fmt.Sprintf("#event-%d", i+1)}
@@ -352,14 +351,13 @@ func (v *callView) timeline(repeats []core.EventArrival) {
 		}
 		v.Lines = append(v.Lines, l)
 	}
-	_ = status
 	for _, e := range repeats {
 		v.Lines = append(v.Lines, line{Kind: "event", Label: string(e.Type), when: e.Received,
 			Marks: []mark{{"duplicate", "it came before, and changed nothing"}}})
 	}
 	for _, t := range v.Tools {
 		l := line{Kind: "tool", Label: cmp.Or(t.Tool, "unknown tool"), Detail: t.Word(), when: t.At, Took: t.Took, Budget: t.BudgetOr, Level: t.Level, Link: t.Link,
-			Ongoing: t.State == "running"}
+			Slow: t.Slow()}
 		if t.Slow() {
 			l.Marks = append(l.Marks, mark{"slow", "it used most of its budget"})
 		}

@@ -28,6 +28,7 @@ type desk struct {
 	backend string
 	page    string
 	inbox   *deskInbox
+	seed    uint64 // of the last call that was played
 }
 
 // deskInbox delivers at once, and keeps what it is told to fail.
@@ -65,7 +66,7 @@ func (in *deskInbox) Redrive(_ context.Context, id string) error {
 // openDesk starts a backend and its page; change may change the page's options.
 func openDesk(t *testing.T, change ...func(*inspect.Options)) *desk {
 	t.Helper()
-	d := &desk{t: t, p: app.New(), store: coretest.NewStore()}
+	d := &desk{t: t, p: app.New(), store: coretest.NewStore(), seed: 59}
 	core.AddTool(d.p, core.Tool{Name: "check_insurance", Description: "Whether a plan is taken.", Effect: core.ReadOnly},
 		func(ctx context.Context, in struct {
 			Plan string `json:"plan" jsonschema:"the name of the plan"`
@@ -136,11 +137,12 @@ func serve(t *testing.T, o inspect.Options) string {
 // play plays a scenario, fast, and returns the call.
 func (d *desk) play(name string, faults ...simulate.Fault) string {
 	d.t.Helper()
+	d.seed++
 	s, err := simulate.Load(name)
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	r, err := simulate.Run(d.t.Context(), simulate.Options{URL: d.backend, Fast: true, CallInURL: true, Faults: faults, Seed: 60}, s)
+	r, err := simulate.Run(d.t.Context(), simulate.Options{URL: d.backend, Fast: true, CallInURL: true, Faults: faults, Seed: d.seed}, s)
 	if err != nil {
 		d.t.Fatal(err)
 	}

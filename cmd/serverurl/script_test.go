@@ -38,6 +38,7 @@ func TestMain(m *testing.M) {
 // scripts have these commands:
 //
 //	backend ARG...         start serverurl dev on a free port and set $URL
+//	page ARG...            start serverurl inspect on a free port and set $PAGE
 //	terminate              stop it with SIGTERM: it must exit 0; writes backend.out and backend.err
 //	stub STATUS BODY       answer everything so, and set $STUB; requests go to the file stub.log
 //	exits N CMD ARG...     run a command that must exit with N
@@ -67,7 +68,7 @@ func params(dir string, env map[string]string) testscript.Params {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"backend": startBackend, "terminate": stopBackend, "stub": startStub, "exits": exits,
+			"backend": startBackend, "page": startPage, "terminate": stopBackend, "stub": startStub, "exits": exits,
 			"until": until, "json": checkJSON, "keys": checkKeys, "keep": keep, "lines": checkLines,
 		},
 	}
@@ -158,7 +159,21 @@ func startBackend(ts *testscript.TestScript, neg bool, args []string) {
 	if _, running := backends.Load(ts); running {
 		ts.Fatalf("a backend runs already: terminate it first")
 	}
-	cmd := command(ts, append([]string{"serverurl", "dev", "--addr", "127.0.0.1:0"}, args...))
+	startProgram(ts, "URL", listening, append([]string{"serverurl", "dev", "--addr", "127.0.0.1:0"}, args...))
+}
+
+const inspecting = `(?m)^inspector on (http://\S+)$`
+
+func startPage(ts *testscript.TestScript, neg bool, args []string) {
+	if _, running := backends.Load(ts); neg || running {
+		ts.Fatalf("usage: page ARG..., where nothing runs")
+	}
+	startProgram(ts, "PAGE", inspecting, append([]string{"serverurl", "inspect", "--addr", "127.0.0.1:0"}, args...))
+}
+
+// startProgram starts a program that goes on, and waits for its URL.
+func startProgram(ts *testscript.TestScript, name, ready string, args []string) {
+	cmd := command(ts, args)
 	p, err := start(cmd)
 	ts.Check(err)
 	backends.Store(ts, p)
@@ -167,9 +182,9 @@ func startBackend(ts *testscript.TestScript, neg bool, args []string) {
 		_ = p.cmd.Process.Kill() // where the script has not stopped it
 		<-p.done
 	})
-	url, err := p.says(listening)
+	url, err := p.says(ready)
 	ts.Check(err)
-	ts.Setenv("URL", url)
+	ts.Setenv(name, url)
 }
 
 func stopBackend(ts *testscript.TestScript, neg bool, args []string) {

@@ -14,18 +14,22 @@
   // While an answer is under way one more question waits, never more.
   const [what, call] = [document.body.dataset.live.split(":")[0], document.body.dataset.live.slice(5)];
   let asking = false, again = false;
-  function ask() {
+  async function ask() {
     const live = $("#live");
     if (!live) return;
     if (asking) { again = true; return; }
     asking = true;
-    htmx.trigger(live, "live");
-  }
-  document.body.addEventListener("htmx:afterRequest", (e) => {
-    if (!e.target || e.target.id !== "live") return;
-    asking = false;
+    try {
+      const r = await fetch(live.dataset.src, { headers: { "HX-Request": "true", "HX-Target": "live" } });
+      if (r.status === 401) { location.href = "/login"; return; }
+      if (r.ok) {
+        Idiomorph.morph(live, await r.text(), { morphStyle: "outerHTML" });
+        htmx.process($("#live"));
+      }
+    } catch (e) { /* not connected: the dot says so, and asks again when it is */ }
+    finally { asking = false; }
     if (again) { again = false; ask(); }
-  });
+  }
   const dot = $("#livedot");
   function say(state, word) { dot.className = "livedot " + state; dot.lastElementChild.textContent = word; }
   if (dot && window.EventSource) {
@@ -47,11 +51,8 @@
       for (const [k, v] of Array.from(q)) if (!v) q.delete(k);
       const url = "/" + (q.size ? "?" + q : "");
       history.replaceState(null, "", url);
-      const live = $("#live");
-      live.setAttribute("hx-get", url);
-      htmx.process(live);
-      asking = true;
-      htmx.ajax("GET", url, { source: live, target: live, swap: "morph:outerHTML" });
+      $("#live").dataset.src = url;
+      ask();
     };
     filters.addEventListener("submit", (e) => { e.preventDefault(); apply(); });
     filters.addEventListener("change", apply);
