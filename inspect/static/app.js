@@ -20,22 +20,26 @@
     if (asking) { again = true; return; }
     asking = true;
     try {
-      const r = await fetch(live.dataset.src, { headers: { "HX-Request": "true", "HX-Target": "live" } });
+      let r;
+      try {
+        r = await fetch(live.dataset.src, { headers: { "HX-Request": "true", "HX-Target": "live" } });
+      } catch (e) { return; } // not connected: the dot says so, and asks again when it is
       if (r.status === 401) { location.href = "/login"; return; }
       if (r.ok) {
-        Idiomorph.morph(live, await r.text(), { morphStyle: "outerHTML" });
+        const html = await r.text(), at = document.activeElement && document.activeElement.id;
+        Idiomorph.morph(live, html, { morphStyle: "outerHTML" });
         htmx.process($("#live"));
+        const was = at && document.getElementById(at); // what moved loses the focus
+        if (was && document.activeElement !== was) was.focus({ preventScroll: true });
       }
-    } catch (e) { /* not connected: the dot says so, and asks again when it is */ }
-    finally { asking = false; }
+    } finally { asking = false; }
     if (again) { again = false; ask(); }
   }
   const dot = $("#livedot");
   function say(state, word) { dot.className = "livedot " + state; dot.lastElementChild.textContent = word; }
   if (dot && window.EventSource) {
     const source = new EventSource("/live" + (what === "call" ? "?call=" + encodeURIComponent(call) : ""));
-    let opened = false;
-    source.addEventListener("hello", () => { say("on", "live"); if (opened) { ask(); draw(); } opened = true; });
+    source.addEventListener("hello", () => { say("on", "live"); ask(); draw(); }); // what came before it was heard of
     source.addEventListener("list", () => { if (what === "list") ask(); draw(); });
     source.addEventListener("call", () => { if (what === "call") ask(); });
     source.onerror = () => say("off", "not connected");
