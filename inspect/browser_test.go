@@ -38,7 +38,7 @@ const connected = "document.readyState === 'complete' && (e => !e || e.classList
 
 // A tab is a browser's window that looks at one page.
 type tab struct {
-	t    *testing.T
+	t    testing.TB
 	ctx  context.Context
 	root string
 	last error // of what was waited for
@@ -47,7 +47,7 @@ type tab struct {
 // open opens a browser of its own, so that nothing of another test is in it.
 // It fails the test when a request leaves the machine, when a script throws,
 // or when the browser reports a break of the page's policy.
-func open(t *testing.T, root, path string, opts ...action) *tab {
+func open(t testing.TB, root, path string, opts ...action) *tab {
 	t.Helper()
 	program := need.Program(t, "chromium", "chromium-browser", "google-chrome", "chromium-headless-shell")
 	alloc, stop := chromedp.NewExecAllocator(context.Background(), append(chromedp.DefaultExecAllocatorOptions[:],
@@ -458,7 +458,7 @@ func TestListAndHealthAreAccessible(t *testing.T) {
 // A call of 300 turns stays usable: it opens, and what is new comes in.
 func TestLongCallIsFollowed(t *testing.T) {
 	d := openDesk(t, madeUp)
-	call := d.play("long-call")
+	call := d.play("long-call", simulate.Late)
 	b := open(t, d.page, "/calls/"+call)
 	b.until("document.querySelectorAll('.b').length > 300")
 	d.post("/tools/find_open_slots?call="+call, `{"date":"2035-07-16"}`)

@@ -2,6 +2,7 @@ package inspect_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,13 +24,14 @@ import (
 
 // A desk is a backend in memory and the page beside it.
 type desk struct {
-	t       *testing.T
+	t       testing.TB
 	p       *core.Processor
 	store   *coretest.MemoryStore
 	backend string
 	page    string
 	inbox   *deskInbox
-	seed    uint64 // of the last call that was played
+	down    atomic.Bool // the store answers nothing
+	seed    uint64      // of the last call that was played
 }
 
 // deskInbox delivers at once, and keeps what it is told to fail.
@@ -64,9 +67,15 @@ func (in *deskInbox) Redrive(_ context.Context, id string) error {
 }
 
 // openDesk starts a backend and its page; change may change the page's options.
-func openDesk(t *testing.T, change ...func(*inspect.Options)) *desk {
+func openDesk(t testing.TB, change ...func(*inspect.Options)) *desk {
 	t.Helper()
 	d := &desk{t: t, p: app.New(), store: coretest.NewStore(), seed: 59}
+	d.store.Fail = func(string, []string) error {
+		if d.down.Load() {
+			return errors.New("down")
+		}
+		return nil
+	}
 	core.AddTool(d.p, core.Tool{Name: "check_insurance", Description: "Whether a plan is taken.", Effect: core.ReadOnly},
 		func(ctx context.Context, in struct {
 			Plan string `json:"plan" jsonschema:"the name of the plan"`
@@ -109,7 +118,7 @@ func openDesk(t *testing.T, change ...func(*inspect.Options)) *desk {
 }
 
 // serve runs a page until the test ends, and returns its URL.
-func serve(t *testing.T, o inspect.Options) string {
+func serve(t testing.TB, o inspect.Options) string {
 	t.Helper()
 	page, err := inspect.New(o)
 	if err != nil {
@@ -142,7 +151,7 @@ func (d *desk) play(name string, faults ...simulate.Fault) string {
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	r, err := simulate.Run(d.t.Context(), simulate.Options{URL: d.backend, Fast: true, CallInURL: true, Faults: faults, Seed: d.seed}, s)
+	r, err := simulate.Run(d.t.Context(), simulate.Options{URL: d.backend, Fast: !*screenshots || len(faults) > 0, Speed: 6, CallInURL: true, Faults: faults, Seed: d.seed}, s)
 	if err != nil {
 		d.t.Fatal(err)
 	}

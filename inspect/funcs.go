@@ -13,7 +13,7 @@ import (
 )
 
 var funcs = template.FuncMap{
-	"ago": ago, "span": span, "offset": offset, "short": short, "clock": func(t time.Time) string { return t.Local().Format("15:04:05") },
+	"asset": asset, "ago": ago, "span": span, "offset": offset, "short": short, "clock": func(t time.Time) string { return t.Local().Format("15:04:05") },
 	"stamp":   func(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05") },
 	"iso":     func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 	"callurl": func(id core.CallID) string { return callURL(id) },
@@ -55,6 +55,9 @@ func percent(d, scale time.Duration) string {
 	if scale <= 0 {
 		return "0%"
 	}
+	if d > 0 {
+		d = max(d, scale/250) // so that it can be seen
+	}
 	return pct(float64(d) / float64(scale))
 }
 
@@ -67,6 +70,8 @@ func span(d time.Duration) string {
 	switch {
 	case d < 0:
 		return "−" + span(-d)
+	case d < 50*time.Microsecond && d > 0:
+		return "< 0.1 ms"
 	case d < time.Millisecond:
 		return fmt.Sprintf("%.1f ms", ms(d))
 	case d < time.Second:

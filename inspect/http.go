@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"embed"
+	"encoding/hex"
 	"html/template"
 	"net"
 	"net/http"
@@ -73,13 +74,31 @@ func headers(next http.Handler) http.Handler {
 	})
 }
 
-// cached is for files whose names change with their content, and for our own,
-// which are asked for again.
+// asset is the address of a file, which changes with its content.
+func asset(name string) string { return "/static/" + name + "?v=" + assets[name] }
+
+var assets = func() map[string]string {
+	sums := map[string]string{}
+	files, err := static.ReadDir("static")
+	if err != nil {
+		panic(err) // they are part of the program
+	}
+	for _, f := range files {
+		b, err := static.ReadFile("static/" + f.Name())
+		if err != nil {
+			panic(err)
+		}
+		sum := sha256.Sum256(b)
+		sums[f.Name()] = hex.EncodeToString(sum[:6])
+	}
+	return sums
+}()
+
+// cached lets a browser keep a file whose address names its content.
 func cached(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Cache-Control", "no-cache")
-		if strings.Contains(r.URL.Path, ".min.") {
-			w.Header().Set("Cache-Control", "max-age=86400, immutable")
+		if v := r.URL.Query().Get("v"); v != "" && v == assets[strings.TrimPrefix(r.URL.Path, "/static/")] {
+			w.Header().Set("Cache-Control", "max-age=31536000, immutable")
 		}
 		next.ServeHTTP(w, r)
 	})

@@ -1,6 +1,7 @@
 package inspect
 
 import (
+	"bytes"
 	"cmp"
 	"math"
 	"net/http"
@@ -191,12 +192,21 @@ func fields(schema jsontext.Value) []field {
 	if json.Unmarshal(schema, &s) != nil {
 		return nil
 	}
-	var props map[string]jsontext.Value
-	if json.Unmarshal(s.Properties, &props) != nil {
+	dec := jsontext.NewDecoder(bytes.NewReader(s.Properties))
+	if _, err := dec.ReadToken(); err != nil || s.Properties.Kind() != '{' {
 		return nil
 	}
 	var all []field
-	for name, raw := range props {
+	for dec.PeekKind() == '"' { // in the schema's order
+		token, err := dec.ReadToken()
+		if err != nil {
+			return nil
+		}
+		name := token.String()
+		raw, err := dec.ReadValue()
+		if err != nil {
+			return nil
+		}
 		var one struct {
 			Type        jsontext.Value `json:"type"`
 			Description string         `json:"description"`
@@ -212,15 +222,6 @@ func fields(schema jsontext.Value) []field {
 		f.Lines = f.Type == "object" || f.Type == "array"
 		all = append(all, f)
 	}
-	slices.SortFunc(all, func(a, b field) int {
-		if a.Required != b.Required {
-			if a.Required {
-				return -1
-			}
-			return 1
-		}
-		return strings.Compare(a.Name, b.Name)
-	})
 	return all
 }
 

@@ -142,6 +142,8 @@
     }, Math.max(0, wait));
   }
   const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const two = (n) => String(n).padStart(2, "0");
+  const clock = (seconds) => (u, vs) => vs.map((v) => { const d = new Date(v * 1000); return two(d.getHours()) + ":" + two(d.getMinutes()) + (seconds ? ":" + two(d.getSeconds()) : ""); });
   function plot(id, opts, rows) {
     const el = $(id);
     if (!el || !el.clientWidth) return;
@@ -149,7 +151,7 @@
     const axis = { stroke: color("--muted"), grid: { stroke: color("--line"), width: 1 }, ticks: { show: false }, font: "11px system-ui, sans-serif" };
     plots[id] = new uPlot(Object.assign({
       width: el.clientWidth, height: 112, legend: { show: false }, cursor: { show: false }, padding: [8, 6, 0, 0],
-      axes: [Object.assign({}, axis, { size: 22, grid: { show: false }, space: 60 }), Object.assign({}, axis, { size: 40, space: 28 }, opts.y)],
+      axes: [Object.assign({}, axis, { size: 22, grid: { show: false }, space: 72, incrs: [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 86400], values: clock(opts.seconds) }), Object.assign({}, axis, { size: 40, space: 28 }, opts.y)],
     }, opts.u), rows, el);
   }
   function paint(d) {
@@ -164,9 +166,10 @@
     const at = d.toolAt.length ? d.toolAt : [Date.now() / 1000];
     const ms = d.toolMs.length ? d.toolMs : [null];
     const flat = (v) => at.map(() => v);
-    const edge = [at[0] - 1, ...at, at[at.length - 1] + 1];
+    const edge = [at[0] - 2, ...at, at[at.length - 1] + 2];
     const wide = (v, pad) => [pad, ...v, pad];
     plot("#chart-tools", {
+      seconds: at[at.length - 1] - at[0] < 600,
       y: { values: (u, vs) => vs.map((v) => (v >= 1000 ? v / 1000 + " s" : v + " ms")), incrs: [1000, 2000, 5000] },
       u: {
         scales: { y: { range: (u, lo, hi) => [0, Math.max(5600, hi * 1.1)] } },
