@@ -137,8 +137,8 @@ func (x *index) load(ctx context.Context, log *slog.Logger) {
 	x.changed("")
 }
 
-// poll looks at what may have changed: the newest calls, those that go on,
-// and those that went on when it last looked.
+// poll looks at what may have changed: the newest calls, and older ones that
+// were not over when it last looked.
 func (x *index) poll(ctx context.Context, log *slog.Logger) {
 	err := x.pollCalls(ctx)
 	if err == nil {
@@ -181,25 +181,15 @@ func (x *index) pollCalls(ctx context.Context) error {
 		}
 		after = next // more than a page is new
 	}
-	open, _, err := core.ListOpen(ctx, x.store, "", openCalls)
-	if err != nil {
-		return err
-	}
+	var open []core.CallID
 	x.mu.RLock()
-	head := x.rows[:min(headCalls, len(x.rows))]
-	for _, r := range x.rows {
-		if !r.Ended && len(open) < 2*openCalls {
+	for _, r := range x.rows[min(headCalls, len(x.rows)):] {
+		if (!r.Ended || r.Pending > 0) && len(open) < openCalls {
 			open = append(open, r.ID)
 		}
 	}
-	for _, r := range head {
-		if i := slices.Index(open, r.ID); i >= 0 && len(open) < 200 {
-			open = slices.Delete(open, i, i+1) // was read already
-		}
-	}
 	x.mu.RUnlock()
-	slices.Sort(open)
-	return x.refresh(ctx, slices.Compact(open))
+	return x.refresh(ctx, open)
 }
 
 // refresh reads the calls with the ids again.

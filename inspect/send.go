@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -36,17 +35,22 @@ type sent struct {
 	Findings []Finding
 }
 
+// told is an error that a visitor reads as it is.
+type told string
+
+func (t told) Error() string { return string(t) }
+
 // target is where to send: what was typed, or the backend.
 func (p *Page) target(r *http.Request) (*url.URL, error) {
 	typed := cmp.Or(strings.TrimSpace(r.FormValue("to")), p.o.Target)
 	u, err := url.Parse(strings.TrimRight(typed, "/"))
 	switch {
 	case !p.canSend():
-		return nil, errors.New("This page is read-only.")
+		return nil, told("This page is read-only.")
 	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.User != nil || u.RawQuery != "":
-		return nil, errors.New("Give the root of a server URL, such as http://127.0.0.1:8080.")
+		return nil, told("Give the root of a server URL, such as http://127.0.0.1:8080.")
 	case !p.loopback && strings.TrimRight(p.o.Target, "/") != u.String():
-		return nil, errors.New("From this page it can only be sent to its own backend.")
+		return nil, told("From this page it can only be sent to its own backend.")
 	}
 	return u, nil
 }
@@ -57,7 +61,7 @@ func (p *Page) post(ctx context.Context, to *url.URL, path, method string, body 
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, cmp.Or(method, http.MethodPost), to.String()+path, bytes.NewReader(body))
 	if err != nil {
-		return 0, "", nil, 0, errors.New("This is not a request that can be sent.")
+		return 0, "", nil, 0, told("This is not a request that can be sent.")
 	}
 	req.Header.Set("Content-Type", "application/json")
 	if own := strings.TrimRight(p.o.Target, "/"); p.o.Sign != nil && own == to.String() {
@@ -69,12 +73,12 @@ func (p *Page) post(ctx context.Context, to *url.URL, path, method string, body 
 	start := time.Now()
 	resp, err := client.Do(req)
 	if err != nil {
-		return 0, "", nil, time.Since(start), errors.New("There was no answer. Does the backend run, and is the URL right?")
+		return 0, "", nil, time.Since(start), told("There was no answer. Does the backend run, and is the URL right?")
 	}
 	defer resp.Body.Close()
 	reply, err = io.ReadAll(io.LimitReader(resp.Body, maxReply))
 	if err != nil {
-		err = errors.New("The answer was cut off.")
+		err = told("The answer was cut off.")
 	}
 	return resp.StatusCode, resp.Header.Get("Content-Type"), reply, time.Since(start), err
 }
