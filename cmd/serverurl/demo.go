@@ -15,6 +15,7 @@ type demoCommand struct {
 	Speed    float64 `help:"Faster than a real call by this factor." default:"4" placeholder:"X"`
 	Data     string  `help:"Keep the data in this folder. Default: a new one that is removed at the end." placeholder:"DIR" type:"path"`
 	Inspect  string  `help:"The address of the page that shows the call; off for none." default:"127.0.0.1:0" placeholder:"HOST:PORT"`
+	Open     bool    `help:"Open the page in a browser, when this is a terminal." default:"true" negatable:""`
 	Exit     bool    `help:"Stop after the call."`
 }
 
@@ -107,7 +108,7 @@ func (c *demoCommand) play(ctx context.Context, t *terminal, url, page string, d
 		if page != "" && !opened {
 			opened = true
 			fmt.Fprintf(t.out, "watch it: %s/calls/%s\n\n", page, h.Call)
-			if t.live && !c.Exit {
+			if t.live && c.Open && !c.Exit {
 				opening.Go(func() { browse(ctx, page+"/calls/"+h.Call) })
 			}
 		}

@@ -237,6 +237,10 @@ func browse(ctx context.Context, url string) {
 		program = "open"
 	case "windows":
 		program, args = "rundll32", []string{"url.dll,FileProtocolHandler", url}
+	default: // without a display it might take the terminal for itself
+		if os.Getenv("DISPLAY") == "" && os.Getenv("WAYLAND_DISPLAY") == "" {
+			return
+		}
 	}
 	_ = exec.CommandContext(ctx, program, args...).Run()
 }
