@@ -39,6 +39,7 @@ func TestMain(m *testing.M) {
 //
 //	backend ARG...         start serverurl dev on a free port and set $URL
 //	page ARG...            start serverurl inspect on a free port and set $PAGE
+//	emulated ARG...        the same with serverurl emulate, in the module's folder
 //	terminate              stop it with SIGTERM: it must exit 0; writes backend.out and backend.err
 //	stub STATUS BODY       answer everything so, and set $STUB; requests go to the file stub.log
 //	exits N CMD ARG...     run a command that must exit with N
@@ -68,7 +69,7 @@ func params(dir string, env map[string]string) testscript.Params {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"backend": startBackend, "page": startPage, "terminate": stopBackend, "stub": startStub, "exits": exits,
+			"backend": startBackend, "page": startPage, "emulated": startEmulated, "terminate": stopBackend, "stub": startStub, "exits": exits,
 			"until": until, "json": checkJSON, "keys": checkKeys, "keep": keep, "lines": checkLines,
 		},
 	}
@@ -159,7 +160,7 @@ func startBackend(ts *testscript.TestScript, neg bool, args []string) {
 	if _, running := backends.Load(ts); running {
 		ts.Fatalf("a backend runs already: terminate it first")
 	}
-	startProgram(ts, "URL", listening, append([]string{"serverurl", "dev", "--addr", "127.0.0.1:0"}, args...))
+	startServer(ts, "URL", listening, command(ts, append([]string{"serverurl", "dev", "--addr", "127.0.0.1:0"}, args...)))
 }
 
 const inspecting = `(?m)^inspector on (http://\S+)$`
@@ -168,12 +169,30 @@ func startPage(ts *testscript.TestScript, neg bool, args []string) {
 	if _, running := backends.Load(ts); neg || running {
 		ts.Fatalf("usage: page ARG..., where nothing runs")
 	}
-	startProgram(ts, "PAGE", inspecting, append([]string{"serverurl", "inspect", "--addr", "127.0.0.1:0"}, args...))
+	startServer(ts, "PAGE", inspecting, command(ts, append([]string{"serverurl", "inspect", "--addr", "127.0.0.1:0"}, args...)))
 }
 
-// startProgram starts a program that goes on, and waits for its URL.
-func startProgram(ts *testscript.TestScript, name, ready string, args []string) {
-	cmd := command(ts, args)
+func startEmulated(ts *testscript.TestScript, neg bool, args []string) {
+	if _, running := backends.Load(ts); running || neg {
+		ts.Fatalf("one backend at a time")
+	}
+	cmd := command(ts, append(append([]string{"serverurl", "emulate"}, args...), "--addr", "127.0.0.1:0"))
+	root, err := filepath.Abs("../..")
+	ts.Check(err)
+	cmd.Dir = root
+	for _, name := range []string{"GOCACHE", "GOMODCACHE", "GOPATH", "GOFLAGS"} { // a script has a home of its own
+		value, err := exec.Command("go", "env", name).Output()
+		ts.Check(err)
+		cmd.Env = append(cmd.Env, name+"="+strings.TrimSpace(string(value)))
+	}
+	if cache, err := os.UserCacheDir(); err == nil {
+		cmd.Env = append(cmd.Env, "XDG_CACHE_HOME="+cache)
+	}
+	startServer(ts, "URL", listening, cmd)
+}
+
+// startServer starts a program that goes on, and waits until it says where it is.
+func startServer(ts *testscript.TestScript, name, ready string, cmd *exec.Cmd) {
 	p, err := start(cmd)
 	ts.Check(err)
 	backends.Store(ts, p)
