@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -25,6 +26,7 @@ import (
 
 	"github.com/serverurl/serverurl/aws"
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/gcp"
 	"github.com/serverurl/serverurl/inspect"
 	"github.com/serverurl/serverurl/server"
 	"github.com/serverurl/serverurl/simulate"
@@ -33,7 +35,7 @@ import (
 )
 
 type inspectCommand struct {
-	Store string        `help:"Where the calls are: a folder or file of SQLite, postgres://…, or dynamodb://TABLE?region=REGION." required:"" placeholder:"URL"`
+	Store string        `help:"Where the calls are: a folder or file of SQLite, postgres://…, dynamodb://TABLE?region=REGION, or firestore://PROJECT/DATABASE." required:"" placeholder:"URL"`
 	Addr  string        `help:"The page's address; port 0 takes a free one." default:"127.0.0.1:0" placeholder:"HOST:PORT"`
 	Poll  time.Duration `help:"How often the store is looked at. Default: 1s, of a cloud's 3s." placeholder:"TIME"`
 	Most  int           `help:"How many of the newest calls can be filtered and counted. Default: 100000, of a cloud's 5000." placeholder:"N"`
@@ -46,7 +48,8 @@ address that others can reach it needs SERVERURL_INSPECT_SECRET.
 Examples:
   serverurl inspect --store .serverurl
   serverurl inspect --store "postgres://reader@db.example.com/desk"
-  AWS_PROFILE=desk serverurl inspect --store "dynamodb://serverurl-calls?region=us-east-1"`
+  AWS_PROFILE=desk serverurl inspect --store "dynamodb://serverurl-calls?region=us-east-1"
+  serverurl inspect --store firestore://desk-production`
 }
 
 func (c *inspectCommand) Run(ctx context.Context, t *terminal) error {
@@ -84,8 +87,11 @@ func openReadOnly(ctx context.Context, where string) (s core.Store, name string,
 	case scheme == "dynamodb":
 		s, name, err = openDynamoDB(ctx, where)
 		return s, name, true, func() {}, err
+	case scheme == "firestore":
+		s, name, done, err = openFirestore(ctx, where)
+		return s, name, true, done, err
 	}
-	return nil, "", false, nil, usageError{fmt.Errorf("--store starts with %s://, and there are sqlite, postgres and dynamodb", scheme)}
+	return nil, "", false, nil, usageError{fmt.Errorf("--store starts with %s://, and there are sqlite, postgres, dynamodb and firestore", scheme)}
 }
 
 func openSQLiteReadOnly(ctx context.Context, path string) (core.Store, func(), error) {
@@ -148,6 +154,25 @@ func openDynamoDB(ctx context.Context, where string) (core.Store, string, error)
 		return nil, "", fmt.Errorf("the table cannot be read: %w", err)
 	}
 	return s, "DynamoDB, " + u.Host, nil
+}
+
+func openFirestore(ctx context.Context, where string) (core.Store, string, func(), error) {
+	u, err := url.Parse(where)
+	if err != nil || u.Host == "" {
+		return nil, "", nil, usageError{errors.New("--store names no project: want firestore://PROJECT/DATABASE")}
+	}
+	database := cmp.Or(strings.Trim(u.Path, "/"), "(default)")
+	client, err := gcp.OpenFirestore(ctx)
+	if err != nil {
+		return nil, "", nil, fmt.Errorf("no way into Firestore: %w", err)
+	}
+	done := func() { _ = client.Close() }
+	s := gcp.NewStore(client, "projects/"+u.Host+"/databases/"+database)
+	if _, err := s.Get(ctx, "health/ready"); err != nil {
+		done()
+		return nil, "", nil, fmt.Errorf("the database cannot be read: %w", err)
+	}
+	return s, "Firestore, " + u.Host, done, nil
 }
 
 // inspector is the page beside a backend on this machine.

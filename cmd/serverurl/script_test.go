@@ -23,6 +23,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/serverurl/serverurl/internal/mototest"
 	"github.com/serverurl/serverurl/internal/pgtest"
 )
 
@@ -31,7 +32,7 @@ import (
 const raceOptions = "atexit_sleep_ms=0"
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"serverurl": main})
+	testscript.Main(mototest.Tests{M: m}, map[string]func(){"serverurl": main})
 }
 
 // Sessions of the command line, in testdata/script. Beside testscript's own,
