@@ -80,12 +80,14 @@ func (p *Processor) merge(ctx context.Context, env Envelope, event Event) (*work
 			c = merge(state, a, stored)
 		}
 		if c.entry == nil {
+			p.arrived(env, true)
 			return nil, nil
 		}
 		err = p.commit(ctx, &c, pending{Envelope: env.ID, Previous: state.Status}, recs)
 		if err == nil {
 			p.log.Info("event", "type", string(event.Type), "call", p.tag(id), "status", string(c.state.Status),
 				"messages", c.state.Messages, "late", c.entry.Late)
+			p.arrived(env, false)
 			if len(c.state.Pending) == len(state.Pending) {
 				return nil, nil
 			}

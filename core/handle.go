@@ -47,6 +47,9 @@ func (p *Processor) Handle(ctx context.Context, r Request) (resp Response) {
 		return unavailable
 	}
 	received := p.on.Now()
+	ctx, watched := p.watch(ctx)
+	tool, isTool := "", false
+	defer func() { p.told(watched, &r, tool, isTool, resp, received) }()
 	defer func() {
 		if recover() != nil { // a mistake of ours; what it says may quote the payload
 			p.log.Error("request", "state", "panic")
@@ -54,7 +57,7 @@ func (p *Processor) Handle(ctx context.Context, r Request) (resp Response) {
 		}
 	}()
 
-	tool, isTool, resp := route(r)
+	tool, isTool, resp = route(r)
 	if resp.Status != 0 {
 		return resp
 	}
@@ -103,7 +106,7 @@ func route(r Request) (tool string, isTool bool, resp Response) {
 		case err != nil:
 			return "", false, notFound
 		case !strings.Contains(", "+toolMethods+",", ", "+r.Method+","):
-			return "", false, notAllowed(toolMethods)
+			return name, true, notAllowed(toolMethods)
 		}
 		return name, true, Response{}
 	}
