@@ -29,11 +29,11 @@ import (
 // one SQLite file, or one Postgres database that several instances share.
 type Database struct {
 	store *sqlstore.Store
+	kept  core.Store // what rooms see of it
 
 	// SQLite. One connection writes: whoever wants to waits in a fair queue in
 	// this process and not in the file's lock, which is a lottery.
 	write, read *sql.DB
-	gate        chan struct{}
 
 	// Postgres. One pool for the store and the inbox.
 	pool     *pgxpool.Pool
@@ -70,12 +70,7 @@ func Open(ctx context.Context, url string) (*Database, error) {
 }
 
 // Store returns the records of the database.
-func (db *Database) Store() core.Store {
-	if db.pool == nil {
-		return gated{db.store, db.gate}
-	}
-	return db.store
-}
+func (db *Database) Store() core.Store { return db.kept }
 
 // Warnings returns settings of the database that break a promise, a line each.
 func (db *Database) Warnings() []string { return db.warnings }
@@ -104,7 +99,7 @@ func openSQLite(ctx context.Context, path string) (_ *Database, err error) {
 		return nil, err
 	}
 	dsn := sqlstore.SQLiteDSN(path)
-	db := &Database{gate: make(chan struct{}, storeCommits)}
+	db := new(Database)
 	if db.write, err = sql.Open("sqlite", dsn.Write); err != nil {
 		return nil, wrap("open", err)
 	}
@@ -115,6 +110,7 @@ func openSQLite(ctx context.Context, path string) (_ *Database, err error) {
 	db.read.SetMaxOpenConns(readers)
 	db.read.SetMaxIdleConns(readers)
 	db.store = sqlstore.New(db.write, db.read, sqlstore.SQLite)
+	db.kept = newShared(db.store)
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, db.Close())
@@ -227,6 +223,7 @@ func openPostgres(ctx context.Context, url string) (_ *Database, err error) {
 	}
 	db.write = stdlib.OpenDBFromPool(db.pool)
 	db.store = sqlstore.New(db.write, nil, sqlstore.Postgres)
+	db.kept = db.store
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, db.Close())

@@ -33,7 +33,7 @@ type Options struct {
 	// Default: 2 s, 8 s, 32 s … up to an hour, each somewhere in its upper half.
 	Pause func(attempt int) time.Duration
 
-	// Workers is how many deliveries run at a time. Default 16.
+	// Workers is how many deliveries run at a time. Default 32.
 	Workers int
 
 	// Stop is how long running deliveries may take to end when Run is to end.

@@ -28,8 +28,7 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 		os.Setenv("TMPDIR", temp) // what the tests build goes with them
-		goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
-			mototest.Stop()
+		goleak.VerifyTestMain(mototest.Tests{M: m}, goleak.Cleanup(func(code int) {
 			_ = os.RemoveAll(temp)
 			os.Exit(code)
 		}))
