@@ -55,7 +55,6 @@ type model struct {
 	filter    string
 	filtering bool
 	selected  string // the ID of the chosen item; "" follows the newest
-	top       int    // first line of the list on the screen
 
 	open   *detail
 	shown  bool // texts are shown and not their shapes
