@@ -24,7 +24,7 @@ import (
 // with a bridge in Go in place of cloudflare/js and the test's own bindings. It is
 // the quick check that needs no Node; what is deployed is tried in workerd.
 type instance struct {
-	t      *testing.T
+	t      testing.TB
 	module api.Module
 	host   Host
 
@@ -53,7 +53,9 @@ var compiled = sync.OnceValues(func() ([]byte, error) {
 
 const wasmSecret = "0c1d8e6f5a7b42930f1e6d5c4b3a2918"
 
-func newInstance(t *testing.T, host Host) *instance {
+// newInstance interprets the WASM, because compiling takes longer than a test;
+// with the compiler a benchmark is nearer to what workerd does.
+func newInstance(t testing.TB, host Host, config wazero.RuntimeConfig) *instance {
 	t.Helper()
 	code, err := compiled()
 	if err != nil {
@@ -61,7 +63,7 @@ func newInstance(t *testing.T, host Host) *instance {
 	}
 	ctx := t.Context()
 	in := &instance{t: t, host: host, open: map[uint32][]byte{}, endings: make(chan [2]uint32, 1000)}
-	r := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfigInterpreter()) // compiling takes longer than the test
+	r := wazero.NewRuntimeWithConfig(ctx, config)
 	t.Cleanup(func() { _ = r.Close(context.WithoutCancel(ctx)) })
 	system := r.NewHostModuleBuilder("wasi_snapshot_preview1")
 	wasi_snapshot_preview1.NewFunctionExporter().ExportFunctions(system)
@@ -81,9 +83,9 @@ func newInstance(t *testing.T, host Host) *instance {
 	if _, err := bridge.Instantiate(ctx); err != nil {
 		t.Fatal(err)
 	}
-	config := wazero.NewModuleConfig().WithStartFunctions("_initialize").WithEnv("SERVERURL_SECRET", wasmSecret).
+	module := wazero.NewModuleConfig().WithStartFunctions("_initialize").WithEnv("SERVERURL_SECRET", wasmSecret).
 		WithSysWalltime().WithSysNanotime().WithStderr(os.Stderr)
-	if in.module, err = r.InstantiateWithConfig(ctx, code, config); err != nil {
+	if in.module, err = r.InstantiateWithConfig(ctx, code, module); err != nil {
 		t.Fatal(err)
 	}
 	return in
@@ -239,7 +241,7 @@ func (h *memoryHost) Do(_ context.Context, frame []byte) ([]byte, error) {
 // delivers, one request after the other on one instance.
 func TestWASM(t *testing.T) {
 	host := new(memoryHost)
-	in := newInstance(t, host)
+	in := newInstance(t, host, wazero.NewRuntimeConfigInterpreter())
 	post := func(path, secret, body string) (reply, string) {
 		return in.do(demand{Kind: "fetch", Method: "POST", Path: path, Header: [][2]string{{"x-interactly-secret", secret}, {"content-type", "application/json"}}}, body)
 	}
@@ -276,5 +278,28 @@ func TestWASM(t *testing.T) {
 	}
 	if r, _ := in.do(demand{Kind: "none"}, ""); r.Status != 503 {
 		t.Errorf("an unknown kind: %+v", r)
+	}
+}
+
+// BenchmarkWASM is an event that is accepted, one after the other on one
+// instance, and how much memory that instance has in the end.
+func BenchmarkWASM(b *testing.B) {
+	for _, size := range []int{2_000, 200_000} {
+		b.Run(fmt.Sprintf("%dkB", size/1000), func(b *testing.B) {
+			host := new(memoryHost)
+			in := newInstance(b, host, wazero.NewRuntimeConfigCompiler())
+			body := fmt.Sprintf(`{"message":{"type":"conversation-update","call":{"id":"CA1","status":"ongoing"},"messages":[{"messageId":"1","role":"user","text":"%s"}]}}`,
+				strings.Repeat("An answer. ", (size-150)/11))
+			d := demand{Kind: "fetch", Method: "POST", Path: "/events", Header: [][2]string{{"x-interactly-secret", wasmSecret}}}
+			in.do(d, body)
+			b.SetBytes(int64(len(body)))
+			for b.Loop() {
+				if r, said := in.do(d, body); r.Status != 200 && size < maxMessage {
+					b.Fatal(r.Status, said)
+				}
+				host.queue = nil
+			}
+			b.ReportMetric(float64(in.module.Memory().Size())/(1<<20), "MB")
+		})
 	}
 }
