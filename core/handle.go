@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"mime"
 	"net/url"
 	"strings"
 	"time"
@@ -131,12 +130,7 @@ func isJSON(h Header) bool {
 	if ct == "" {
 		return true
 	}
-	media, params, err := mime.ParseMediaType(ct)
-	if err != nil || media != "application/json" {
-		return false
-	}
-	charset := params["charset"]
-	return charset == "" || strings.EqualFold(charset, "utf-8")
+	return isJSONMedia(ct)
 }
 
 // refuse answers an authenticated request that cannot be understood. An event
