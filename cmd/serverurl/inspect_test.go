@@ -1,12 +1,11 @@
 package main
 
 import (
+	"crypto/rand"
 	"net/url"
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"crypto/rand"
 
 	awssdk "github.com/aws/aws-sdk-go-v2/aws"
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
@@ -15,6 +14,7 @@ import (
 	"github.com/serverurl/serverurl/aws"
 	"github.com/serverurl/serverurl/aws/emulate"
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/internal/gcptest"
 	"github.com/serverurl/serverurl/internal/mototest"
 	"github.com/serverurl/serverurl/internal/pgtest"
 	"github.com/serverurl/serverurl/sqlinbox"
@@ -63,6 +63,15 @@ func TestStoresAreOpenedReadOnly(t *testing.T) {
 				t.Fatal(err)
 			}
 			return "dynamodb://" + table + "?region=us-east-1&endpoint=" + url.QueryEscape(endpoint)
+		}, false},
+		{"Firestore", func(t *testing.T) string {
+			host, project := gcptest.Firestore(t), gcptest.Project()
+			t.Cleanup(gcptest.Stop)
+			t.Setenv("FIRESTORE_EMULATOR_HOST", host)
+			if err := gcptest.Store(t, host, project).Commit(t.Context(), record); err != nil {
+				t.Fatal(err)
+			}
+			return "firestore://" + project
 		}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
