@@ -80,7 +80,7 @@ func openDynamoDB(o options) (_ site, err error) {
 		return emulate.NewFunction(emulate.FunctionOptions{Bootstrap: o.programs.lambda, Name: name, Env: env, Timeout: timeout,
 			Environments: environments, Freeze: true, Log: f.log})
 	}
-	f.receiver, f.worker = function("receiver", 10*time.Second, 8*o.processes), function("worker", 2*time.Minute, 1)
+	f.receiver, f.worker = function("receiver", 10*time.Second, 16*o.processes), function("worker", 2*time.Minute, 1)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err

@@ -49,7 +49,10 @@ func planOf(store string, quick bool) plan {
 		p.synced = 0
 	case "dynamodb": // moto takes some hundred writes a second
 		p.stops, p.rate, p.synced, p.zombie, p.settle = 0, 0, 0, false, false
-		p.killRate, p.keys, p.keyRate, p.replies, p.replyRate = 60, min(p.keys, 200), 2, min(p.replies, 500), 20
+		p.killRate, p.keys, p.keyRate, p.replies, p.replyRate = 60, min(p.keys, 200), 2, min(p.replies, 300), 6
+		if quick {
+			p.cycles, p.keys, p.replies = 10, 20, 40
+		}
 	}
 	return p
 }

@@ -62,9 +62,9 @@ func (r *runner) kills(ctx context.Context, p plan) (res Result, err error) {
 			}
 			_ = stopLoad()
 			// What a killed process was delivering is given out again after a while.
-			settle := 5 * time.Second
-			if !p.quick && done == p.cycles {
-				settle = 100 * time.Second
+			settle := settled(p)
+			if done < p.cycles {
+				settle = 15 * time.Second
 			}
 			return r.look(context.WithoutCancel(ctx), s, h, &res, settle)
 		})

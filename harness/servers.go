@@ -224,7 +224,7 @@ func (s *servers) stop() (err error) {
 }
 
 // mostKept is how many undelivered events are listed.
-const mostKept = 10_000
+const mostKept = 1_000_000
 
 func (s *servers) view(ctx context.Context) (*view, error) {
 	db, err := sqlinbox.Open(ctx, s.direct)
@@ -237,7 +237,7 @@ func (s *servers) view(ctx context.Context) (*view, error) {
 	}
 	v := &view{store: db.Store(), close: db.Close, check: func() error { return nil }}
 	waiting, err := inbox.Waiting(ctx, mostKept)
-	dead, failed := inbox.Dead(ctx, mostKept)
+	dead, failed := inbox.Dead(ctx, 10_000)
 	if err := errors.Join(err, failed); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
