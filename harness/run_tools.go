@@ -66,7 +66,10 @@ func (r *runner) book(ctx context.Context, p plan) (res Result, err error) {
 			orders = append(orders, o)
 			first := began.Add(time.Duration(float64(i) / p.keyRate * float64(time.Second)))
 			for range p.dups {
-				due, pick := first.Add(time.Duration(rnd.IntN(1000))*time.Millisecond), rnd.Int()
+				due, pick := first, rnd.Int()
+				if i%2 == 0 { // the others come all at once
+					due = first.Add(time.Duration(rnd.IntN(1000)) * time.Millisecond)
+				}
 				wg.Go(func() {
 					sleep(ctx, time.Until(due))
 					if urls := s.urls(); len(urls) > 0 && ctx.Err() == nil {
