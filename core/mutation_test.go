@@ -18,7 +18,7 @@ func TestSchedulesNoticeABrokenRule(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	run := func(rule, test string) (string, error) {
-		cmd := exec.Command(binary, "-test.run", "^"+test+"$", "-test.short", "-rapid.checks", "3000", "-rapid.nofailfile", "-rapid.shrinktime", "0s", "-rapid.seed", "1")
+		cmd := exec.Command(binary, "-test.run", "^"+test+"$", "-rapid.checks", "50000", "-rapid.nofailfile", "-rapid.shrinktime", "0s")
 		if rule == "" {
 			cmd.Args = append(cmd.Args, "-rapid.checks", "50")
 		}

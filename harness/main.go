@@ -135,7 +135,7 @@ func (c *command) run(ctx context.Context, stdout, stderr io.Writer) (results []
 		r := &runner{store: store, processes: c.Processes, programs: built, dir: dir, keep: c.Keep, seed: c.Seed, say: stderr}
 		p := planOf(store, c.Quick)
 		if c.Release {
-			p = plan{cycles: 10_000, killRate: p.killRate}
+			p = plan{cycles: 10_000, killRate: p.killRate, drain: p.drain}
 		}
 		p.cycles = cmp.Or(c.Cycles, p.cycles)
 		if c.NoTimes {

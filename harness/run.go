@@ -13,8 +13,8 @@ import (
 
 // A plan says how much of everything.
 type plan struct {
-	quick      bool
-	cycles     int // of SIGKILL
+	drain      time.Duration // how long deliveries may take after the kills
+	cycles     int           // of SIGKILL
 	killRate   float64
 	keys, dups int
 	keyRate    float64 // new requests per second, each with its duplicates
@@ -35,11 +35,11 @@ const deadline = 5 * time.Second
 
 func planOf(store string, quick bool) plan {
 	p := plan{
-		quick: quick, cycles: 500, killRate: 400, keys: 2000, dups: 20, keyRate: 50, settle: true, zombie: true, stops: 30,
+		drain: 100 * time.Second, cycles: 500, killRate: 400, keys: 2000, dups: 20, keyRate: 50, settle: true, zombie: true, stops: 30,
 		rate: 1000, rateFor: 2 * time.Minute, p99: 50 * time.Millisecond, replies: 5000, replyRate: 100, slowest: 8 * time.Second, synced: 300,
 	}
 	if quick {
-		p.cycles, p.keys, p.settle, p.zombie, p.stops = 20, 60, false, false, 2
+		p.drain, p.cycles, p.keys, p.settle, p.zombie, p.stops = 5*time.Second, 20, 60, false, false, 2
 		p.rate, p.rateFor, p.p99, p.replies, p.replyRate, p.synced = 300, 4*time.Second, 0, 300, 50, 50
 	}
 	switch store {

@@ -62,9 +62,9 @@ func (r *runner) kills(ctx context.Context, p plan) (res Result, err error) {
 			}
 			_ = stopLoad()
 			// What a killed process was delivering is given out again after a while.
-			settle := settled(p)
+			settle := p.drain
 			if done < p.cycles {
-				settle = 15 * time.Second
+				settle = min(settle, 15*time.Second)
 			}
 			return r.look(context.WithoutCancel(ctx), s, h, &res, settle)
 		})
@@ -132,7 +132,7 @@ func (r *runner) stops(ctx context.Context, p plan) (res Result, err error) {
 		if err != nil {
 			return err
 		}
-		if err := r.look(context.WithoutCancel(ctx), s, h, &res, settled(p)); err != nil {
+		if err := r.look(context.WithoutCancel(ctx), s, h, &res, p.drain); err != nil {
 			return err
 		}
 		return r.lookAtTools(s, tools, &res, 0)
@@ -241,13 +241,4 @@ func (r *runner) synced(ctx context.Context, p plan) (res Result, err error) {
 	res.Did = fmt.Sprintf("%d events one after the other, %d waits for the disk in the system calls", acked, syncs)
 	res.Took = time.Since(began)
 	return res, nil
-}
-
-// settled is how long deliveries may take after the faults: as long as those
-// of killed processes need to be given out again, or hardly at all.
-func settled(p plan) time.Duration {
-	if p.quick {
-		return 5 * time.Second
-	}
-	return 100 * time.Second
 }

@@ -193,8 +193,12 @@ func (r *runner) answers(ctx context.Context, p plan) (res Result, err error) {
 			}
 			url, tool := urls[rnd.IntN(len(urls))], []string{"book", "book", "look"}[rnd.IntN(3)]
 			call, item := fmt.Sprintf("CL-%d", i/3), fmt.Sprint(i/3) // each about twice
+			work := 0
+			if i%20 == 0 {
+				tool, work = "look", 7000 // slower than a reply may be
+			}
 			wg.Go(func() {
-				a := ask(context.WithoutCancel(ctx), client, url, tool, call, backend.Order{Item: item})
+				a := ask(context.WithoutCancel(ctx), client, url, tool, call, backend.Order{Item: item, Before: work})
 				tools.add(tool+"/"+item, a)
 			})
 		}
