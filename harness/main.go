@@ -39,6 +39,8 @@ type command struct {
 	Keep      bool          `help:"Leaves databases, logs and effects where they are."`
 	Dir       string        `help:"Where databases and logs are. Default: a temporary folder, left only after a failure." type:"path"`
 	Write     string        `help:"Writes the figures into this document, between its marks." placeholder:"FILE" type:"path"`
+
+	commit string // that was built
 }
 
 // An experiment does something bad to the program and looks at what came of it.
@@ -108,7 +110,8 @@ func (c *command) run(ctx context.Context, stdout, stderr io.Writer) (results []
 		c.Store = []string{"sqlite"}
 	}
 	c.Seed = cmp.Or(c.Seed, rand.Uint64()>>32)
-	fmt.Fprintf(stdout, "seed %d, commit %s, %s\n", c.Seed, commit(), time.Now().UTC().Format("2006-01-02 15:04"))
+	c.commit = commit()
+	fmt.Fprintf(stdout, "seed %d, commit %s, %s\n", c.Seed, c.commit, time.Now().UTC().Format("2006-01-02 15:04"))
 	dir := c.Dir
 	if dir == "" {
 		if dir, err = os.MkdirTemp("", "harness-"); err != nil {

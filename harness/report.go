@@ -42,7 +42,7 @@ func (c *command) title(args []string) string {
 		}
 	}
 	return fmt.Sprintf("    go run ./harness %s --seed %d\n\nCommit %s, %s, %s on %s/%s, %d cores.\n",
-		strings.Join(command, " "), c.Seed, commit(), time.Now().UTC().Format("2006-01-02"), runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
+		strings.Join(command, " "), c.Seed, c.commit, time.Now().UTC().Format("2006-01-02"), runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
 }
 
 // writeFigures puts the results of a store into a document, between
