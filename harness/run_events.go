@@ -22,9 +22,9 @@ func newLoad(s site, prefix string, size int, rate float64, h *history) (*load, 
 	return &load{urls: s.urls, client: newClient(), ways: ways, prefix: prefix, rate: rate, twice: 0.1, calls: 20, h: h, slots: make(chan struct{}, 512)}, nil
 }
 
-// roundCycles bounds how large a database grows in the kills: a new one is
-// begun after so many.
-const roundCycles = 500
+// roundCycles bounds how large a database grows in the kills, since each start
+// of the program reads it through: a new one is begun after so many.
+const roundCycles = 100
 
 // kills kills processes in the middle of the load, again and again.
 func (r *runner) kills(ctx context.Context, p plan) (res Result, err error) {
@@ -64,7 +64,7 @@ func (r *runner) kills(ctx context.Context, p plan) (res Result, err error) {
 			// What a killed process was delivering is given out again after a while.
 			settle := p.drain
 			if done < p.cycles {
-				settle = min(settle, 15*time.Second)
+				settle = min(settle, 2*time.Second)
 			}
 			return r.look(context.WithoutCancel(ctx), s, h, &res, settle)
 		})

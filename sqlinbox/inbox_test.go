@@ -368,3 +368,36 @@ func TestLanes(t *testing.T) {
 		t.Errorf("report %d, status %d, conversation %d", r, s, c)
 	}
 }
+
+// Waiting lists all that waits, also more than River lists at once.
+func TestWaitingListsAll(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, url func(testing.TB) string) {
+		in, _ := startInbox(t, open(t, url(t)), func(ctx context.Context, _ core.Envelope) error {
+			<-ctx.Done()
+			return ctx.Err()
+		}, Options{Stop: time.Millisecond})
+		const n = 10_050
+		for from := 0; from < n; from += 250 {
+			es := make([]core.Envelope, min(250, n-from))
+			for i := range es {
+				es[i] = envelope(fmt.Sprint(from+i), `{}`)
+			}
+			if err := in.Put(t.Context(), es...); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, limit := range []int{0, 7, 10_000, 10_001, 1 << 20} {
+			es, err := in.Waiting(t.Context(), limit)
+			if err != nil || len(es) != min(limit, n) {
+				t.Fatalf("limit %d: %d events, %v", limit, len(es), err)
+			}
+			seen := map[string]bool{}
+			for _, e := range es {
+				seen[e.ID] = true
+			}
+			if len(seen) != len(es) {
+				t.Errorf("limit %d: %d different events of %d", limit, len(seen), len(es))
+			}
+		}
+	})
+}
