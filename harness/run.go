@@ -49,7 +49,7 @@ func planOf(store string, quick bool) plan {
 		p.synced = 0
 	case "dynamodb": // moto takes some hundred writes a second
 		p.stops, p.rate, p.synced, p.zombie, p.settle = 0, 0, 0, false, false
-		p.killRate, p.keys, p.keyRate, p.replies, p.replyRate = 60, min(p.keys, 200), 2, min(p.replies, 300), 6
+		p.killRate, p.keys, p.keyRate, p.replies, p.replyRate = 20, min(p.keys, 200), 2, min(p.replies, 300), 6
 		if quick {
 			p.cycles, p.keys, p.replies = 10, 20, 40
 		}
@@ -88,8 +88,9 @@ func (r *Result) fail(format string, args ...any) {
 	r.Failed = append(r.Failed, fmt.Sprintf(format, args...))
 }
 
-// with runs f on a fresh site, and then ends it.
-func (r *runner) with(processes int, f func(site) error) error {
+// with runs f on a fresh site, and then ends it. Files of a broken promise are
+// left, to be looked at.
+func (r *runner) with(res *Result, processes int, f func(site) error) error {
 	r.n++
 	dir := filepath.Join(r.dir, fmt.Sprintf("%s-%d", r.store, r.n))
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -101,7 +102,7 @@ func (r *runner) with(processes int, f func(site) error) error {
 	}
 	err = f(s)
 	s.close()
-	if err == nil && !r.keep {
+	if err == nil && res.ok() && !r.keep {
 		err = os.RemoveAll(dir)
 	}
 	return err

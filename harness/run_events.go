@@ -38,7 +38,7 @@ func (r *runner) kills(ctx context.Context, p plan) (res Result, err error) {
 		stop := r.every(5*time.Second, func() string {
 			return fmt.Sprintf("kills: %d of %d, %d events acknowledged", done, p.cycles, acked+h.acknowledged())
 		})
-		err := r.with(r.processes, func(s site) error {
+		err := r.with(&res, r.processes, func(s site) error {
 			l, err := newLoad(s, fmt.Sprintf("CK%d-%d", r.seed%1000, round), 0, p.killRate, h)
 			if err != nil {
 				return err
@@ -91,7 +91,7 @@ func (r *runner) kills(ctx context.Context, p plan) (res Result, err error) {
 // someMore waits for n more acknowledgements.
 func someMore(ctx context.Context, h *history, n int) error {
 	want := h.acknowledged() + n
-	for end := time.Now().Add(time.Minute); h.acknowledged() < want && ctx.Err() == nil; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(3 * time.Minute); h.acknowledged() < want && ctx.Err() == nil; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			return errors.New("no event is acknowledged any more")
 		}
@@ -108,7 +108,7 @@ func (r *runner) stops(ctx context.Context, p plan) (res Result, err error) {
 		return fmt.Sprintf("database stops: %d of %d, %d events acknowledged", stopped, p.stops, h.acknowledged())
 	})
 	defer stop()
-	err = r.with(r.processes, func(s site) error {
+	err = r.with(&res, r.processes, func(s site) error {
 		l, err := newLoad(s, "CS", 0, p.killRate, h)
 		if err != nil {
 			return err
@@ -120,10 +120,10 @@ func (r *runner) stops(ctx context.Context, p plan) (res Result, err error) {
 			return nil
 		})
 		for ; stopped < p.stops && ctx.Err() == nil; stopped++ {
-			if err := someMore(ctx, h, 50+rnd.IntN(200)); err == nil {
-				err = s.restart(time.Duration(rnd.Int64N(int64(2 * time.Second))))
+			if err = someMore(ctx, h, 50+rnd.IntN(200)); err != nil {
+				break
 			}
-			if err != nil {
+			if err = s.restart(time.Duration(rnd.Int64N(int64(2 * time.Second)))); err != nil {
 				break
 			}
 		}
@@ -149,7 +149,7 @@ func (r *runner) steady(ctx context.Context, p plan) (res Result, err error) {
 	missed := 0
 	stop := r.every(5*time.Second, func() string { return fmt.Sprintf("rate: %d events acknowledged", h.acknowledged()) })
 	defer stop()
-	err = r.with(1, func(s site) error {
+	err = r.with(&res, 1, func(s site) error {
 		l, err := newLoad(s, "CR", 8200, p.rate, h)
 		if err != nil {
 			return err

@@ -38,7 +38,7 @@ func (r *runner) book(ctx context.Context, p plan) (res Result, err error) {
 		return fmt.Sprintf("book: %d replies, %d kills, %d pauses", tools.n, kills, pauses)
 	})
 	defer stop()
-	err = r.with(4, func(s site) error {
+	err = r.with(&res, 4, func(s site) error {
 		client := newClient()
 		defer client.CloseIdleConnections()
 		faults := rand.New(rand.NewPCG(r.seed, 3))
@@ -179,7 +179,7 @@ func (r *runner) answers(ctx context.Context, p plan) (res Result, err error) {
 		return fmt.Sprintf("replies: %d of %d", tools.n, p.replies)
 	})
 	defer stop()
-	err = r.with(r.processes, func(s site) error {
+	err = r.with(&res, r.processes, func(s site) error {
 		client := newClient()
 		defer client.CloseIdleConnections()
 		stopSlow := background(ctx, func(ctx context.Context) error { return s.slow(ctx, rand.New(rand.NewPCG(r.seed, 4)), p.slowest) })
@@ -234,7 +234,7 @@ func (r *runner) zombie(ctx context.Context, _ plan) (res Result, err error) {
 	began, tools := time.Now(), newReplies()
 	r.progress("zombie: an owner is paused for %v", lease+5*time.Second)
 	const n = 20
-	err = r.with(2, func(s site) error {
+	err = r.with(&res, 2, func(s site) error {
 		all := s.(*servers)
 		client := newClient()
 		defer client.CloseIdleConnections()

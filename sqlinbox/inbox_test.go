@@ -3,6 +3,7 @@ package sqlinbox
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -18,6 +19,7 @@ import (
 	"github.com/serverurl/serverurl/core"
 	"github.com/serverurl/serverurl/core/coretest"
 	"github.com/serverurl/serverurl/internal/pgtest"
+	"github.com/serverurl/serverurl/sqlstore"
 )
 
 func TestMain(m *testing.M) {
@@ -400,4 +402,34 @@ func TestWaitingListsAll(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A file that another program has locked when the deliveries start is waited
+// for: a process that takes events must not end for that.
+func TestStartWaitsForALockedFile(t *testing.T) {
+	url := freshSQLite(t)
+	db := open(t, url)
+	other, err := sql.Open("sqlite", sqlstore.SQLiteDSN(strings.TrimPrefix(url, "sqlite://")).Write)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	lock, err := other.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	came := make(chan struct{}, 10)
+	in, _ := startInbox(t, db, func(context.Context, core.Envelope) error { came <- struct{}{}; return nil }, Options{Logger: slog.New(slog.DiscardHandler)})
+	time.Sleep(7 * time.Second) // longer than SQLite itself waits
+	if err := lock.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	if err := in.Put(t.Context(), envelope("1", `{}`)); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-came:
+	case <-time.After(time.Minute):
+		t.Fatal("nothing is delivered")
+	}
 }
