@@ -272,16 +272,33 @@ func (db *Database) migrateRiverPostgres(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// The lock ends with its transaction, so it holds through a pooler too. The
-	// migrations run beside it, because one that adds to an enum must be committed
-	// before the next.
-	return pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock($1::bigint)", riverLock); err != nil {
+	for {
+		migrated, err := db.migrateRiverAlone(ctx, m)
+		if migrated || err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(50*time.Millisecond + rand.N(100*time.Millisecond)):
+		}
+	}
+}
+
+// migrateRiverAlone migrates unless somebody else is at it. The lock ends with
+// its transaction, so it holds through a pooler too. The migrations run beside it,
+// because one that adds to an enum must be committed before the next. So
+// nobody waits for the lock inside a transaction: many who did would have all
+// connections of a pooler, and who has the lock would get no second one.
+func (db *Database) migrateRiverAlone(ctx context.Context, m *rivermigrate.Migrator[pgx.Tx]) (migrated bool, err error) {
+	err = pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
+		if err := tx.QueryRow(ctx, "SELECT pg_try_advisory_xact_lock($1::bigint)", riverLock).Scan(&migrated); err != nil || !migrated {
 			return err
 		}
 		_, err := m.Migrate(ctx, rivermigrate.DirectionUp, nil)
 		return err
 	})
+	return migrated && err == nil, err
 }
 
 // deaf reports whether notifications do not arrive, by sending one.
