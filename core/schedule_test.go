@@ -395,14 +395,17 @@ func TestSchedulesOfOnce(t *testing.T) {
 					continue
 				}
 				said[r.text] = true
-				if r.replayed {
+				if r.replayed && !r.disturbed {
 					replayed[r.text] = true
 				}
 				if !strings.Contains(strings.Join(refs, " "), r.text) {
 					t.Errorf("unequal: %s was answered %s, which was never done: %v", key, r.text, refs)
 				}
 			}
-			if tool != "safe" && len(said) > 1 || len(replayed) > 1 {
+			// What may run again and could not be stored is said all the same,
+			// and may come out otherwise for the next who asks.
+			kept := d.down == 0 && d.lost == 0 && len(d.crashes) == 0
+			if tool != "safe" && len(said) > 1 || kept && len(replayed) > 1 {
 				t.Errorf("unequal: %s was answered %v, repeated %v", key, said, replayed)
 			}
 			if last := replies[len(replies)-1]; tool != "plain" && !strings.HasPrefix(last.text, "Booked") {
