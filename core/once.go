@@ -163,7 +163,7 @@ func (p *Processor) once(ctx context.Context, t *tool, q toolRequest, canon []by
 
 // onceHere is once among instances; flights has settled it within this one.
 func (p *Processor) onceHere(ctx context.Context, c *claim) toolAnswer {
-	lease := c.t.Budget + p.on.Linger + leaseSlack
+	lease := p.lease(c.t)
 	due, _ := ctx.Deadline()
 	opening, cancel := context.WithTimeout(ctx, time.Duration(float64(time.Until(due))*storeShare))
 	defer cancel()
@@ -219,6 +219,9 @@ func (p *Processor) onceHere(ctx context.Context, c *claim) toolAnswer {
 		}
 	}
 }
+
+// lease is how long an owner of a run of t can live.
+func (p *Processor) lease(t *tool) time.Duration { return t.Budget + p.on.Linger + leaseSlack }
 
 // newClaim derives the key of a request: the call where it is known, the tool,
 // and the arguments that tell requests apart. The parts are written with their
@@ -315,6 +318,9 @@ func (p *Processor) runClaimed(ctx context.Context, c *claim, mine toolRecord) t
 	}
 	select {
 	case <-r.done: // it has run and the store is slow: say what came of it
+		if p.on.Now().Sub(mine.Started) >= p.lease(c.t) {
+			return <-stored // this process stood still: another may have answered since
+		}
 		return r.answer(c.t)
 	default:
 		return toolAnswer{result: sayWorking, state: stateLate}

@@ -177,6 +177,23 @@ func (r *runner) look(ctx context.Context, s site, h *history, res *Result, sett
 	return err
 }
 
+// stalls watches this machine: it returns the longest time for which a process
+// that only had to wake up did not. Replies cannot be quicker.
+func stalls(ctx context.Context) (longest func() time.Duration) {
+	var most time.Duration
+	stop := background(ctx, func(ctx context.Context) error {
+		const tick = 10 * time.Millisecond
+		for last := time.Now(); ctx.Err() == nil; {
+			time.Sleep(tick)
+			now := time.Now()
+			most = max(most, now.Sub(last)-tick)
+			last = now
+		}
+		return nil
+	})
+	return func() time.Duration { _ = stop(); return most }
+}
+
 // background runs f until stop, which returns what f returned.
 func background(ctx context.Context, f func(context.Context) error) (stop func() error) {
 	ctx, cancel := context.WithCancel(ctx)

@@ -145,7 +145,7 @@ func (r *runner) stops(ctx context.Context, p plan) (res Result, err error) {
 // steady sends at one rate, to measure.
 func (r *runner) steady(ctx context.Context, p plan) (res Result, err error) {
 	res = Result{Name: "rate", Store: r.store}
-	began, h := time.Now(), newHistory()
+	began, h, stalled := time.Now(), newHistory(), stalls(ctx)
 	missed := 0
 	stop := r.every(5*time.Second, func() string { return fmt.Sprintf("rate: %d events acknowledged", h.acknowledged()) })
 	defer stop()
@@ -164,7 +164,7 @@ func (r *runner) steady(ctx context.Context, p plan) (res Result, err error) {
 	p50, p99, p999 := quantile(h.times, 0.5), quantile(h.times, 0.99), quantile(h.times, 0.999)
 	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 	res.Did = fmt.Sprintf("%d events of 10 kB at %.0f/s, %d acknowledged", h.tried+missed, p.rate, h.count)
-	res.Figures = fmt.Sprintf("half within %.1f ms, 99%% within %.1f ms, 99.9%% within %.1f ms", ms(p50), ms(p99), ms(p999)) + res.Figures
+	res.Figures = fmt.Sprintf("half within %.1f ms, 99%% within %.1f ms, 99.9%% within %.1f ms; the machine itself stood still for up to %.1f ms", ms(p50), ms(p99), ms(p999), ms(stalled())) + res.Figures
 	if h.count != h.tried || missed > 0 {
 		res.fail("%d events were not acknowledged", h.tried+missed-h.count)
 	}

@@ -172,7 +172,7 @@ func (r *runner) bookUntil(ctx context.Context, s site, rnd *rand.Rand, tools *r
 // answers asks tools while the store is slow, and looks at the clock.
 func (r *runner) answers(ctx context.Context, p plan) (res Result, err error) {
 	res = Result{Name: "replies", Store: r.store}
-	began, rnd, tools := time.Now(), r.random("replies"), newReplies()
+	began, rnd, tools, stalled := time.Now(), r.random("replies"), newReplies(), stalls(ctx)
 	stop := r.every(5*time.Second, func() string {
 		tools.mu.Lock()
 		defer tools.mu.Unlock()
@@ -222,7 +222,8 @@ func (r *runner) answers(ctx context.Context, p plan) (res Result, err error) {
 		}
 	}
 	res.Did = fmt.Sprintf("%d tool calls while the store took 0 to %v", tools.n, p.slowest)
-	res.Figures = fmt.Sprintf("slowest reply %.2f s; %d with a result, the rest with a sentence", quantile(times, 1).Seconds(), results) + res.Figures
+	res.Figures = fmt.Sprintf("slowest reply %.2f s; %d with a result, the rest with a sentence; the machine itself stood still for up to %.2f s",
+		quantile(times, 1).Seconds(), results, stalled().Seconds()) + res.Figures
 	res.Took = time.Since(began)
 	return res, err
 }
