@@ -131,6 +131,7 @@ func reply(t toolReply, replayed bool) Response {
 // process.
 func (p *Processor) answer(ctx context.Context, q toolRequest) (a toolAnswer) {
 	start := p.on.Now()
+	defer func() { p.saw(ctx, q, a, start) }()
 	defer func() {
 		if recover() != nil {
 			p.log.Error("tool call", "tool", q.name, "state", "panic")
@@ -140,7 +141,7 @@ func (p *Processor) answer(ctx context.Context, q toolRequest) (a toolAnswer) {
 	t := p.tools[q.name]
 	if t == nil {
 		p.log.Warn("tool call", "tool", "unknown", "state", "refused")
-		return toolAnswer{result: sayNoTool}
+		return toolAnswer{result: sayNoTool, state: "refused"}
 	}
 	a = p.answerKnown(ctx, t, q)
 	p.log.Info("tool call", "tool", t.Name, "call", p.tag(q.call), "state", a.state,
@@ -228,4 +229,13 @@ func (r *run) answer(t *tool) toolAnswer {
 		return toolAnswer{result: sayUnsure, state: string(stateUnknown)}
 	}
 	return toolAnswer{result: sentence(r.err), state: string(stateFailed)}
+}
+
+// queryCall is the call that a raw query names, or "".
+func queryCall(raw string) string {
+	query, err := url.ParseQuery(raw)
+	if err != nil {
+		return ""
+	}
+	return query.Get(callQuery)
 }

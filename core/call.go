@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // Where the records of a call are. A Store lists one directory at a time, so
@@ -70,6 +72,8 @@ type callState struct {
 	// and time, and SkeletonAt the entry that holds it.
 	Skeleton   string `json:"skeleton,omitempty"`
 	SkeletonAt int    `json:"skeletonAt,omitempty"`
+
+	About about `json:"about,omitzero"`
 
 	Report  *reportState `json:"report,omitempty"`
 	Hangs   occurrences  `json:"hangs,omitzero"`
@@ -147,4 +151,33 @@ func (p *Processor) tag(id CallID) string {
 		return ""
 	}
 	return callTag(p.key[:], id)
+}
+
+// about is what calls are found by.
+type about struct {
+	AssistantID string         `json:"assistantId,omitempty"`
+	Assistant   string         `json:"assistant,omitempty"`
+	Metadata    jsontext.Value `json:"metadata,omitempty"`
+}
+
+// maxMetadata is the most bytes of metadata that a call's state holds, because
+// the state is written with every event. The log has all of it.
+const maxMetadata = 1 << 10
+
+// add takes in what an event says. Of two values that differ the larger one
+// counts, so that every order of arrival comes to the same.
+func (a *about) add(e Event) {
+	a.AssistantID = max(a.AssistantID, cut256(cmp.Or(e.Call.AssistantID, e.Assistant.ID)))
+	a.Assistant = max(a.Assistant, cut256(e.Assistant.Name))
+	if m := e.Call.Metadata; m.Kind() == '{' && len(m) <= maxMetadata && !emptyValue(m) && string(m) > string(a.Metadata) {
+		a.Metadata = m.Clone()
+	}
+}
+
+// cut256 leaves out what is no name.
+func cut256(s string) string {
+	if len(s) > 256 {
+		return ""
+	}
+	return s
 }

@@ -80,6 +80,7 @@ func (p *Processor) merge(ctx context.Context, env Envelope, event Event) (*work
 			c = merge(state, a, stored)
 		}
 		if c.entry == nil {
+			p.arrived(env, true)
 			return nil, nil
 		}
 		if mutated("merged is done") {
@@ -89,6 +90,7 @@ func (p *Processor) merge(ctx context.Context, env Envelope, event Event) (*work
 		if err == nil {
 			p.log.Info("event", "type", string(event.Type), "call", p.tag(id), "status", string(c.state.Status),
 				"messages", c.state.Messages, "late", c.entry.Late)
+			p.arrived(env, false)
 			if len(c.state.Pending) == len(state.Pending) {
 				return nil, nil
 			}

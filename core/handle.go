@@ -8,7 +8,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"mime"
 	"net/url"
 	"strings"
 	"time"
@@ -49,6 +48,9 @@ func (p *Processor) Handle(ctx context.Context, r Request) (resp Response) {
 		return unavailable
 	}
 	received := p.on.Now()
+	ctx, watched := p.watch(ctx)
+	tool, isTool := "", false
+	defer func() { p.told(watched, &r, tool, isTool, resp, received) }()
 	defer func() {
 		if recover() != nil { // a mistake of ours; what it says may quote the payload
 			p.log.Error("request", "state", "panic")
@@ -56,7 +58,7 @@ func (p *Processor) Handle(ctx context.Context, r Request) (resp Response) {
 		}
 	}()
 
-	tool, isTool, resp := route(r)
+	tool, isTool, resp = route(r)
 	if resp.Status != 0 {
 		return resp
 	}
@@ -105,7 +107,7 @@ func route(r Request) (tool string, isTool bool, resp Response) {
 		case err != nil:
 			return "", false, notFound
 		case !strings.Contains(", "+toolMethods+",", ", "+r.Method+","):
-			return "", false, notAllowed(toolMethods)
+			return name, true, notAllowed(toolMethods)
 		}
 		return name, true, Response{}
 	}
@@ -129,12 +131,7 @@ func isJSON(h Header) bool {
 	if ct == "" {
 		return true
 	}
-	media, params, err := mime.ParseMediaType(ct)
-	if err != nil || media != "application/json" {
-		return false
-	}
-	charset := params["charset"]
-	return charset == "" || strings.EqualFold(charset, "utf-8")
+	return isJSONMedia(ct)
 }
 
 // refuse answers an authenticated request that cannot be understood. An event

@@ -76,6 +76,7 @@ func merge(s callState, a arrival, stored *view) change {
 	}
 	e := &entry{V: 1, ID: a.id, Type: a.Type, Received: a.Received}
 
+	n.About.add(a.Event)
 	mergeStatus(&c, a)
 	if mergeMessages(&c, e, a, stored); c.needsView {
 		return c

@@ -17,18 +17,28 @@ var ErrNoCall = errors.New("core: no such call")
 
 // A CallSummary is what a list shows of a call.
 type CallSummary struct {
-	ID       CallID    `json:"id"`
-	Status   Status    `json:"status"`
-	Messages int       `json:"messages"` // said so far
-	Ended    bool      `json:"ended"`    // OnCallEnded is due or done
-	First    time.Time `json:"first"`    // when it was first heard of
-	Last     time.Time `json:"last"`     // when it was last heard of
+	ID        CallID    `json:"id"`
+	Status    Status    `json:"status"`
+	Messages  int       `json:"messages"` // said so far
+	Ended     bool      `json:"ended"`    // OnCallEnded is due or done
+	EndReason EndReason `json:"endReason,omitempty"`
+	First     time.Time `json:"first"` // when it was first heard of
+	Last      time.Time `json:"last"`  // when it was last heard of
+
+	Hangs   int `json:"hangs"`
+	Errors  int `json:"errors"`
+	Pending int `json:"pending"` // changes whose handlers are not done
+
+	// Which assistant it was and the call's metadata, as far as they were sent
+	// and are small.
+	AssistantID string         `json:"assistantId,omitempty"`
+	Assistant   string         `json:"assistant,omitempty"` // its name
+	Metadata    jsontext.Value `json:"metadata,omitempty"`
 }
 
 // A Call is all that is known of one call, put together from its events.
 type Call struct {
 	CallSummary
-	EndReason EndReason // "" while it goes on
 
 	// The objects of its events laid over each other: a later event's fields
 	// win over an earlier one's, and something over nothing.
@@ -41,12 +51,9 @@ type Call struct {
 	Transcript []Message // as it stands
 	Dropped    []Message // said or cut once, and not part of it
 
-	Hangs, Errors int
-
-	Report  jsontext.Value // the report's body, masked; nil without one
-	Tools   []ToolRun      // of those that the call is known of
-	Events  []Recorded     // in order of arrival, without bodies: see [ReadEvents]
-	Pending int            // changes whose handlers are not done
+	Report jsontext.Value // the report's body, masked; nil without one
+	Tools  []ToolRun      // of those that the call is known of
+	Events []Recorded     // in order of arrival, without bodies: see [ReadEvents]
 }
 
 // A ToolRun is the record of a tool that changes something.
@@ -62,11 +69,15 @@ type ToolRun struct {
 
 // A Recorded is an event as it was accepted.
 type Recorded struct {
-	ID       string         `json:"id"`
-	Type     EventType      `json:"type"`
-	Received time.Time      `json:"received"`
-	Late     bool           `json:"late,omitempty"` // an older snapshot than what was known
-	Body     jsontext.Value `json:"body,omitempty"` // masked, with the whole conversation
+	ID       string    `json:"id"`
+	Type     EventType `json:"type"`
+	Received time.Time `json:"received"`
+	Late     bool      `json:"late,omitempty"` // an older snapshot than what was known
+
+	// The conversation became its first Keep messages and New more.
+	Keep int            `json:"-"`
+	New  int            `json:"-"`
+	Body jsontext.Value `json:"body,omitempty"` // masked, with the whole conversation
 }
 
 // ListCalls returns up to limit calls, newest first, that come after the
@@ -77,32 +88,72 @@ func ListCalls(ctx context.Context, s Store, after string, limit int) (calls []C
 	if err != nil {
 		return nil, "", err
 	}
-	keys := make([]string, len(recs))
+	ids := make([]CallID, len(recs))
 	for i, r := range recs {
-		keys[i] = callKey(CallID(r.Value))
+		ids[i] = CallID(r.Value)
 		_, next, _ = SplitKey(r.Key)
 	}
 	if len(recs) < limit {
 		next = ""
 	}
-	for some := range slices.Chunk(keys, MaxRecords) {
-		states, err := s.Get(ctx, some...)
-		if err != nil {
-			return nil, "", err
-		}
-		for _, r := range states {
-			state, err := decodeState(r)
-			if err != nil {
-				return nil, "", err
-			}
-			calls = append(calls, state.summary())
-		}
-	}
-	return calls, next, nil
+	calls, err = ReadSummaries(ctx, s, ids...)
+	return calls, next, err
 }
 
 func (s *callState) summary() CallSummary {
-	return CallSummary{ID: s.ID, Status: s.Status, Messages: s.Messages, Ended: s.Ended != nil, First: s.First, Last: s.Last}
+	c := CallSummary{
+		ID: s.ID, Status: s.Status, Messages: s.Messages, Ended: s.Ended != nil, First: s.First, Last: s.Last,
+		Hangs: s.Hangs.Count, Errors: s.Errors.Count, Pending: len(s.Pending),
+		AssistantID: s.About.AssistantID, Assistant: s.About.Assistant, Metadata: s.About.Metadata,
+	}
+	if s.Ended != nil {
+		c.EndReason = s.Ended.Reason
+	}
+	return c
+}
+
+// ReadSummaries returns what a list shows of the calls with the ids, in their
+// order. Calls that were never heard of are left out.
+func ReadSummaries(ctx context.Context, s Store, ids ...CallID) ([]CallSummary, error) {
+	calls := make([]CallSummary, 0, len(ids))
+	for some := range slices.Chunk(ids, 100) {
+		keys := make([]string, len(some))
+		for i, id := range some {
+			keys[i] = callKey(id)
+		}
+		recs, err := s.Get(ctx, keys...)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range recs {
+			state, err := decodeState(r)
+			if err != nil {
+				return nil, err
+			}
+			if r.Version != 0 {
+				calls = append(calls, state.summary())
+			}
+		}
+	}
+	return calls, nil
+}
+
+// ListOpen returns up to limit calls that are not over, or whose handlers are
+// not done, whose names come after the one given, and the name to go on from,
+// "" when there are no more.
+func ListOpen(ctx context.Context, s Store, after string, limit int) (ids []CallID, next string, err error) {
+	recs, err := s.Range(ctx, openDir, after, limit)
+	if err != nil {
+		return nil, "", err
+	}
+	for _, r := range recs {
+		ids = append(ids, CallID(r.Value))
+		_, next, _ = SplitKey(r.Key)
+	}
+	if len(recs) < limit {
+		next = ""
+	}
+	return ids, next, nil
 }
 
 // ReadCall returns all that is known of a call, or [ErrNoCall].
@@ -122,13 +173,7 @@ func ReadCall(ctx context.Context, s Store, id CallID) (Call, error) {
 	if err != nil {
 		return Call{}, err
 	}
-	c := Call{
-		CallSummary: state.summary(),
-		Hangs:       state.Hangs.Count, Errors: state.Errors.Count, Pending: len(state.Pending),
-	}
-	if state.Ended != nil {
-		c.EndReason = state.Ended.Reason
-	}
+	c := Call{CallSummary: state.summary()}
 	v := new(view)
 	for i, e := range entries {
 		v.apply(e)
@@ -146,7 +191,11 @@ func ReadCall(ctx context.Context, s Store, id CallID) (Call, error) {
 }
 
 func (e *entry) recorded() Recorded {
-	return Recorded{ID: e.ID, Type: e.Type, Received: e.Received, Late: e.Late}
+	r := Recorded{ID: e.ID, Type: e.Type, Received: e.Received, Late: e.Late, Keep: e.Keep, New: len(e.New)}
+	if e.Late { // it changed nothing of the conversation as it stands
+		r.New = 0
+	}
+	return r
 }
 
 // ReadEvents yields the events of a call in order of arrival, each as it was

@@ -195,6 +195,15 @@ func (p *Processor) Definitions(base string) []Definition {
 	return slices.Clip(ds)
 }
 
+// Tools returns the tools in the order they were added.
+func (p *Processor) Tools() []Tool {
+	ts := make([]Tool, len(p.order))
+	for i, name := range p.order {
+		ts[i] = p.tools[name].Tool
+	}
+	return ts
+}
+
 // parameters is the schema as models take it: they want properties even where
 // there are none.
 func (t *tool) parameters() jsontext.Value {

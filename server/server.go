@@ -52,7 +52,23 @@ type Config struct {
 	// Ready is called with the server's URL when it takes requests.
 	Ready func(url string)
 
+	// Observe hears of what was done, see core.Platform.
+	Observe func(core.Observation)
+
+	// Beside runs beside the server, with what the server works with, from
+	// when it takes requests. It returns soon after ctx ends; when it returns an
+	// error before, the server stops.
+	Beside func(ctx context.Context, with Parts) error
+
 	Logger *slog.Logger
+}
+
+// Parts are what a running server works with.
+type Parts struct {
+	URL       string // of the server
+	Processor *core.Processor
+	Store     core.Store
+	Inbox     *sqlinbox.Inbox
 }
 
 // linger is how long a tool may go on working after its reply was due.
@@ -77,7 +93,7 @@ func Run(ctx context.Context, p *core.Processor, c Config) (err error) {
 		return err
 	}
 	err = p.Bind(core.Platform{
-		Name: "server", Store: db.Store(), Inbox: inbox, Sender: c.Sender, Linger: linger, Logger: c.Logger,
+		Name: "server", Store: db.Store(), Inbox: inbox, Sender: c.Sender, Linger: linger, Logger: c.Logger, Observe: c.Observe,
 	})
 	if err != nil {
 		return err
@@ -91,7 +107,7 @@ func Run(ctx context.Context, p *core.Processor, c Config) (err error) {
 
 // serve runs the inbox and the listener, and stops them in the order in which
 // nothing is lost: first what brings work, then what does it.
-func serve(ctx context.Context, p *core.Processor, c Config, db *sqlinbox.Database, inbox *sqlinbox.Inbox, listener net.Listener) error {
+func serve(ctx context.Context, p *core.Processor, c Config, db *sqlinbox.Database, inbox *sqlinbox.Inbox, listener net.Listener) (err error) {
 	working, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWork()
 	worked := make(chan error, 1)
@@ -109,13 +125,26 @@ func serve(ctx context.Context, p *core.Processor, c Config, db *sqlinbox.Databa
 	}
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(listener) }()
+	url := "http://" + listener.Addr().String()
 	if c.Ready != nil {
-		c.Ready("http://" + listener.Addr().String())
+		c.Ready(url)
+	}
+	beside := make(chan error, 1)
+	besideCtx, stopBeside := context.WithCancel(ctx)
+	defer stopBeside()
+	if c.Beside != nil {
+		go func() { beside <- c.Beside(besideCtx, Parts{URL: url, Processor: p, Store: db.Store(), Inbox: inbox}) }()
+		defer func() {
+			stopBeside()
+			err = errors.Join(err, <-beside)
+		}()
 	}
 
 	var failed error
 	select {
 	case <-ctx.Done():
+	case failed = <-beside:
+		beside <- nil
 	case failed = <-served:
 	case failed = <-worked:
 		worked <- nil

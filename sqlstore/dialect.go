@@ -4,6 +4,8 @@ import (
 	"database/sql"
 	"strconv"
 	"strings"
+
+	sql3 "github.com/serverurl/serverurl/sqlstore/sqlite"
 )
 
 // A Dialect is a kind of SQL database.
@@ -42,31 +44,18 @@ func (d *dialect) get(n int) string {
 
 var dialects = map[Dialect]*dialect{SQLite: &sqlite, Postgres: &postgres}
 
-// A row of SQLite is replaced by a write, so that AUTOINCREMENT gives it a new
-// id, its version. The id is above all that the table has ever had.
+// The statements of SQLite are also D1's, so they are in a package of their own.
 var sqlite = dialect{
-	migrations: "migrations/sqlite",
-	lock:       []string{"BEGIN IMMEDIATE"},
-	create: `INSERT OR REPLACE INTO serverurl_records (dir, name, value, written_at, expires_at)
-SELECT ?1, ?2, ?3, ` + sqliteMillis + `, ?4
-WHERE NOT EXISTS (SELECT 1 FROM serverurl_records WHERE dir = ?1 AND name = ?2 AND ` + sqliteLive + `)`,
-	update: `INSERT OR REPLACE INTO serverurl_records (dir, name, value, written_at, expires_at)
-SELECT ?1, ?2, ?3, ` + sqliteMillis + `, ?4
-WHERE EXISTS (SELECT 1 FROM serverurl_records WHERE dir = ?1 AND name = ?2 AND version = ?5 AND ` + sqliteLive + `)`,
-	delete: `DELETE FROM serverurl_records WHERE dir = ?1 AND name = ?2 AND version = ?3 AND ` + sqliteLive,
-	selects: `SELECT dir, name, value, version, ` + sqliteMillis + ` - written_at, expires_at
-FROM serverurl_records WHERE ` + sqliteLive,
-	ranges: `SELECT dir, name, value, version, ` + sqliteMillis + ` - written_at, expires_at
-FROM serverurl_records WHERE dir = ?1 AND name > ?2 AND ` + sqliteLive + ` ORDER BY name LIMIT ?3`,
-	sweep: `DELETE FROM serverurl_records WHERE version IN
-(SELECT version FROM serverurl_records WHERE expires_at <= unixepoch() ORDER BY expires_at LIMIT ?1)`,
+	migrations:  "migrations/sqlite",
+	lock:        []string{"BEGIN IMMEDIATE"},
+	create:      sql3.Create,
+	update:      sql3.Update,
+	delete:      sql3.Delete,
+	selects:     sql3.Select,
+	ranges:      sql3.Range,
+	sweep:       sql3.Sweep,
 	placeholder: func(n int) string { return "?" + strconv.Itoa(n) },
 }
-
-const (
-	sqliteMillis = `CAST(round(unixepoch('now', 'subsec') * 1000) AS INTEGER)`
-	sqliteLive   = `(expires_at IS NULL OR expires_at > unixepoch())`
-)
 
 // In PostgreSQL's READ COMMITTED a statement that waited for a row looks again
 // at what the row has become: that makes each of these conditions atomic.

@@ -4,15 +4,18 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"sync"
 
 	"github.com/serverurl/serverurl/simulate"
 )
 
 type demoCommand struct {
 	Addr     string  `help:"The address to listen on; port 0 takes a free one." default:"127.0.0.1:0" placeholder:"HOST:PORT"`
-	Scenario string  `help:"The call to play." default:"booking" placeholder:"NAME"`
+	Scenario string  `help:"The call to play." default:"tour" placeholder:"NAME"`
 	Speed    float64 `help:"Faster than a real call by this factor." default:"4" placeholder:"X"`
 	Data     string  `help:"Keep the data in this folder. Default: a new one that is removed at the end." placeholder:"DIR" type:"path"`
+	Inspect  string  `help:"The address of the page that shows the call; off for none." default:"127.0.0.1:0" placeholder:"HOST:PORT"`
+	Open     bool    `help:"Open the page in a browser, when this is a terminal." default:"true" negatable:""`
 	Exit     bool    `help:"Stop after the call."`
 }
 
@@ -29,7 +32,7 @@ Examples:
 }
 
 func (c *demoCommand) Run(ctx context.Context, t *terminal) error {
-	s, err := simulate.Load(c.Scenario)
+	s, err := loadScenario(c.Scenario)
 	if err != nil {
 		return usageError{err}
 	}
@@ -37,7 +40,8 @@ func (c *demoCommand) Run(ctx context.Context, t *terminal) error {
 		return usageError{fmt.Errorf("--speed must be more than 0")}
 	}
 	seed := uint64(0)
-	if c.Data == "" {
+	ownData := c.Data == ""
+	if ownData {
 		seed = firstSeed
 		if c.Data, err = os.MkdirTemp("", "serverurl-demo-"); err != nil {
 			return fmt.Errorf("no room for the demo's data: %w", err)
@@ -46,19 +50,30 @@ func (c *demoCommand) Run(ctx context.Context, t *terminal) error {
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	dev := devCommand{databaseFlags: databaseFlags{Data: c.Data}, Addr: c.Addr}
+	dev := devCommand{databaseFlags: databaseFlags{Data: c.Data}, Addr: c.Addr, Inspect: c.Inspect}
 	if err := dev.create(); err != nil {
 		return err
 	}
-	ready, served := make(chan string, 1), make(chan error, 1)
-	go func() { served <- dev.serve(ctx, t, func(url string) { ready <- url }) }()
-	var url string
-	select {
-	case url = <-ready:
-	case err := <-served:
-		return err
+	ready, served := make(chan string, 2), make(chan error, 1)
+	page := inspector{name: "demo", madeUp: ownData, ready: func(url string) { ready <- url }}
+	delay := tourDelay
+	if c.Speed > 1000 { // nobody looks on
+		delay = 0
 	}
-	played := c.play(ctx, t, url, dev.databaseFlags, s, seed)
+	go func() { served <- dev.serve(ctx, t, tourApp(delay), page, func(url string) { ready <- url }) }()
+	urls := []string{"", ""} // of the backend, then of the page
+	for i := range urls {
+		if i == 1 && (c.Inspect == "off" || c.Inspect == "") {
+			break
+		}
+		select {
+		case urls[i] = <-ready:
+		case err := <-served:
+			return err
+		}
+	}
+	url := urls[0]
+	played := c.play(ctx, t, url, urls[1], dev.databaseFlags, s, seed)
 	if c.Exit || played != nil {
 		stop()
 	} else {
@@ -74,14 +89,32 @@ func (c *demoCommand) Run(ctx context.Context, t *terminal) error {
 }
 
 // play plays the call, and shows what the backend knows of it then.
-func (c *demoCommand) play(ctx context.Context, t *terminal, url string, data databaseFlags, s simulate.Scenario, seed uint64) error {
-	fmt.Fprintf(t.out, "listening on %s\n\nA call is played at it, %g times as fast as in life: %s\n\n", url, c.Speed, s.About)
+func (c *demoCommand) play(ctx context.Context, t *terminal, url, page string, data databaseFlags, s simulate.Scenario, seed uint64) error {
+	fmt.Fprintf(t.out, "listening on %s\n", url)
+	if page != "" {
+		fmt.Fprintf(t.out, "inspector on %s\n", page)
+	}
+	fmt.Fprintf(t.out, "\nA call is played at it, %g times as fast as in life: %s\n\n", c.Speed, s.About)
 	db, err := data.open(ctx)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	o := simulate.Options{URL: url, Speed: c.Speed, Seed: seed, CallInURL: true, State: stateOf(db.Store()), OnStep: show(t)}
+	o := simulate.Options{URL: url, Speed: c.Speed, Seed: seed, CallInURL: true, State: stateOf(db.Store())}
+	told, opened := show(t), false
+	var opening sync.WaitGroup
+	defer opening.Wait()
+	o.OnStep = func(h simulate.Happening) {
+		if page != "" && !opened {
+			opened = true
+			fmt.Fprintf(t.out, "watch it: %s/calls/%s\n\n", page, h.Call)
+			if t.live && c.Open && !c.Exit {
+				opening.Go(func() { browse(ctx, page+"/calls/"+h.Call) })
+			}
+		}
+		told(h)
+		misstep(ctx, url, h)
+	}
 	r, err := simulate.Run(ctx, o, s)
 	if err != nil {
 		return nil // it was stopped

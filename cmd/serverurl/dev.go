@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"strings"
 
 	"github.com/serverurl/serverurl/app"
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/inspect"
 	"github.com/serverurl/serverurl/server"
 )
 
@@ -15,12 +17,13 @@ type devCommand struct {
 	databaseFlags
 	Addr    string `help:"The address to listen on; port 0 takes a free one." default:"127.0.0.1:8080" placeholder:"HOST:PORT"`
 	Secret  string `help:"What senders prove themselves with; without it anyone on this machine may send." env:"SERVERURL_SECRET" placeholder:"SECRET"`
+	Inspect string `help:"The address of the page that shows the calls; off for none." default:"127.0.0.1:0" placeholder:"HOST:PORT"`
 	Verbose bool   `help:"Log every event and tool call to stderr." short:"v"`
 }
 
 func (*devCommand) Help() string {
-	return `Prints "listening on http://HOST:PORT" when it takes requests. Ctrl-C or SIGTERM
-answers what has come in, and stops.
+	return `Prints "listening on http://HOST:PORT" when it takes requests, and where the page
+is that shows the calls. Ctrl-C or SIGTERM answers what has come in, and stops.
 
 Examples:
   serverurl dev
@@ -31,11 +34,12 @@ func (c *devCommand) Run(ctx context.Context, t *terminal) error {
 	if err := c.create(); err != nil {
 		return err
 	}
-	return c.serve(ctx, t, func(url string) { fmt.Fprintf(t.out, "listening on %s\n", url) })
+	return c.serve(ctx, t, app.New(), inspector{}, func(url string) { fmt.Fprintf(t.out, "listening on %s\n", url) })
 }
 
-// serve runs the backend of package app until ctx ends.
-func (c *devCommand) serve(ctx context.Context, t *terminal, ready func(url string)) error {
+// serve runs a backend until ctx ends, and beside it the page, as far as it is
+// not said in page otherwise.
+func (c *devCommand) serve(ctx context.Context, t *terminal, p *core.Processor, page inspector, ready func(url string)) error {
 	host, _, err := net.SplitHostPort(c.Addr)
 	if err != nil {
 		return usageError{fmt.Errorf("--addr %s: want HOST:PORT, such as 127.0.0.1:8080", c.Addr)}
@@ -49,9 +53,37 @@ func (c *devCommand) serve(ctx context.Context, t *terminal, ready func(url stri
 		Sender: core.Sender{Secrets: core.ParseSecrets(c.Secret)},
 		Logger: slog.New(slog.NewTextHandler(t.err, &slog.HandlerOptions{Level: level})),
 	}
+	if c.Inspect != "off" && c.Inspect != "" {
+		if !loopback(c.Inspect) {
+			return usageError{fmt.Errorf("--inspect %s: want an address of this machine only, such as 127.0.0.1:8090", c.Inspect)}
+		}
+		page.addr, page.secret, page.logger = c.Inspect, firstOf(c.Secret), config.Logger
+		page.recorder = inspect.NewRecorder()
+		if page.name == "" {
+			page.name = c.folder()
+			if c.DatabaseURL != "" {
+				page.name = "PostgreSQL"
+			}
+		}
+		if page.ready == nil {
+			page.ready = func(url string) { fmt.Fprintf(t.out, "inspector on %s\n", url) }
+		}
+		config.Observe, config.Beside = page.recorder.Observe, page.beside
+	}
 	// A secret of any length will do where nobody else can reach it.
 	if host == "localhost" || net.ParseIP(host).IsLoopback() {
 		config.Sender.Anyone = true
 	}
-	return server.Run(ctx, app.New(), config)
+	return server.Run(ctx, p, config)
+}
+
+func loopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	return err == nil && (host == "localhost" || net.ParseIP(host).IsLoopback())
+}
+
+// firstOf is the newest of several secrets.
+func firstOf(secrets string) string {
+	first, _, _ := strings.Cut(secrets, ",")
+	return strings.TrimSpace(first)
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	aws "github.com/serverurl/serverurl/aws/emulate"
+	cloudflare "github.com/serverurl/serverurl/cloudflare/emulate"
 	gcp "github.com/serverurl/serverurl/gcp/emulate"
 	vercel "github.com/serverurl/serverurl/vercel/emulate"
 )
@@ -14,7 +15,9 @@ import (
 // emulateCommand runs the backend as a cloud would, on this machine.
 type emulateCommand struct {
 	AWS emulateAWS `cmd:"" help:"As AWS Lambda: the deployed program under a Lambda Runtime API of our own."`
-	GCP emulateGCP `cmd:"" help:"As Google Cloud Functions: what is uploaded, under the functions framework."`
+
+	Cloudflare emulateCloudflare `cmd:"" help:"As a Cloudflare Worker: the deployed WASM in workerd, with miniflare's D1, Queues and R2."`
+	GCP        emulateGCP        `cmd:"" help:"As Google Cloud Functions: what is uploaded, under the functions framework."`
 
 	Vercel emulateVercel `cmd:"" help:"As Vercel's Go runtime: what vercel build makes, on a Postgres."`
 }
@@ -53,6 +56,26 @@ Examples:
 
 func (c *emulateAWS) Run(ctx context.Context, t *terminal) error {
 	return aws.Run(ctx, aws.Options{Addr: c.Addr, As: aws.Shape(c.As), Environments: c.Environments, Freeze: c.Freeze, Data: c.Data, Stdout: t.out, Log: c.log(t)})
+}
+
+type emulateCloudflare struct {
+	Addr    string `help:"The address to listen on, on this machine only; port 0 takes a free one." default:"127.0.0.1:8080" placeholder:"HOST:PORT"`
+	Data    string `help:"Where D1 and R2 are; - is in memory." placeholder:"DIR" type:"path"`
+	Verbose bool   `help:"Show the logs of the Worker." short:"v"`
+}
+
+func (*emulateCloudflare) Help() string {
+	return `Prints what it uses, and "listening on http://HOST:PORT" when it takes requests.
+It needs Node 20.3 or newer with npm; the first time it installs what is pinned in
+cloudflare/package-lock.json. Run it in the module's folder.
+
+Examples:
+  serverurl emulate cloudflare
+  serverurl emulate cloudflare --addr 127.0.0.1:0 --data -`
+}
+
+func (c *emulateCloudflare) Run(ctx context.Context, t *terminal) error {
+	return cloudflare.Run(ctx, cloudflare.Options{Addr: c.Addr, Data: c.Data, Stdout: t.out, Log: emulateFlags{Verbose: c.Verbose}.log(t)})
 }
 
 type emulateGCP struct {

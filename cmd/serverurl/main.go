@@ -7,6 +7,8 @@
 //	serverurl calls                    the calls, and all that is known of one
 //	serverurl replay ID --to URL       send recorded events again
 //	serverurl emulate aws              the backend as a cloud runs it: aws, vercel
+//	serverurl inspect --store URL      the page of calls, on another store
+//	serverurl watch                    calls and tools in the terminal, as they come
 //	serverurl tools                    the tools, as Interactly's API takes them
 //
 // It exits 0, or 1 when something failed, or 2 when it was not understood.
@@ -41,6 +43,8 @@ type commands struct {
 	Replay  replayCommand  `cmd:"" help:"Send recorded events again, and show what changed in the replies."`
 	Calls   callsCommand   `cmd:"" help:"List the calls, or show all that is known of one."`
 	Emulate emulateCommand `cmd:"" help:"Run the backend as a cloud would, on this machine."`
+	Inspect inspectCommand `cmd:"" help:"Open the page of calls on another backend's store, read-only."`
+	Watch   watchCommand   `cmd:"" help:"Show calls and tools in the terminal as they come."`
 	Tools   toolsCommand   `cmd:"" help:"Show the tools, in the form that Interactly's API takes."`
 }
 

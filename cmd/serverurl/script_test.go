@@ -23,6 +23,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/serverurl/serverurl/internal/mototest"
 	"github.com/serverurl/serverurl/internal/pgtest"
 )
 
@@ -31,13 +32,14 @@ import (
 const raceOptions = "atexit_sleep_ms=0"
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"serverurl": main})
+	testscript.Main(mototest.Tests{M: m}, map[string]func(){"serverurl": main})
 }
 
 // Sessions of the command line, in testdata/script. Beside testscript's own,
 // scripts have these commands:
 //
 //	backend ARG...         start serverurl dev on a free port and set $URL
+//	page ARG...            start serverurl inspect on a free port and set $PAGE
 //	emulated ARG...        the same with serverurl emulate, in the module's folder
 //	terminate              stop it with SIGTERM: it must exit 0; writes backend.out and backend.err
 //	stub STATUS BODY       answer everything so, and set $STUB; requests go to the file stub.log
@@ -68,7 +70,7 @@ func params(dir string, env map[string]string) testscript.Params {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"backend": startBackend, "emulated": startEmulated, "terminate": stopBackend, "stub": startStub, "exits": exits,
+			"backend": startBackend, "page": startPage, "emulated": startEmulated, "terminate": stopBackend, "stub": startStub, "exits": exits,
 			"until": until, "json": checkJSON, "keys": checkKeys, "keep": keep, "lines": checkLines,
 		},
 	}
@@ -159,7 +161,16 @@ func startBackend(ts *testscript.TestScript, neg bool, args []string) {
 	if _, running := backends.Load(ts); running {
 		ts.Fatalf("a backend runs already: terminate it first")
 	}
-	startServer(ts, command(ts, append([]string{"serverurl", "dev", "--addr", "127.0.0.1:0"}, args...)))
+	startServer(ts, "URL", listening, command(ts, append([]string{"serverurl", "dev", "--addr", "127.0.0.1:0"}, args...)))
+}
+
+const inspecting = `(?m)^inspector on (http://\S+)$`
+
+func startPage(ts *testscript.TestScript, neg bool, args []string) {
+	if _, running := backends.Load(ts); neg || running {
+		ts.Fatalf("usage: page ARG..., where nothing runs")
+	}
+	startServer(ts, "PAGE", inspecting, command(ts, append([]string{"serverurl", "inspect", "--addr", "127.0.0.1:0"}, args...)))
 }
 
 func startEmulated(ts *testscript.TestScript, neg bool, args []string) {
@@ -178,11 +189,11 @@ func startEmulated(ts *testscript.TestScript, neg bool, args []string) {
 	if cache, err := os.UserCacheDir(); err == nil {
 		cmd.Env = append(cmd.Env, "XDG_CACHE_HOME="+cache)
 	}
-	startServer(ts, cmd)
+	startServer(ts, "URL", listening, cmd)
 }
 
-// startServer starts a program that says where it listens.
-func startServer(ts *testscript.TestScript, cmd *exec.Cmd) {
+// startServer starts a program that goes on, and waits until it says where it is.
+func startServer(ts *testscript.TestScript, name, ready string, cmd *exec.Cmd) {
 	p, err := start(cmd)
 	ts.Check(err)
 	backends.Store(ts, p)
@@ -191,9 +202,9 @@ func startServer(ts *testscript.TestScript, cmd *exec.Cmd) {
 		_ = p.cmd.Process.Kill() // where the script has not stopped it
 		<-p.done
 	})
-	url, err := p.says(listening)
+	url, err := p.says(ready)
 	ts.Check(err)
-	ts.Setenv("URL", url)
+	ts.Setenv(name, url)
 }
 
 func stopBackend(ts *testscript.TestScript, neg bool, args []string) {

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/serverurl/serverurl/app"
+	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/simulate"
+)
+
+//go:embed tour.yaml
+var tourFile []byte
+
+// tourName is the call that the demo plays when it is not told another.
+const tourName = "tour"
+
+// loadScenario is simulate.Load, and the tour.
+func loadScenario(name string) (simulate.Scenario, error) {
+	if name == tourName {
+		return simulate.Parse("tour.yaml", tourFile)
+	}
+	return simulate.Load(name)
+}
+
+// tourDelay is how long the slow tool of the tour takes: within its budget, and
+// not by much.
+const tourDelay = 3400 * time.Millisecond
+
+// tourApp is the app, and a tool that waits for a system which is slow today.
+func tourApp(delay time.Duration) *core.Processor {
+	p := app.New()
+	core.AddTool(p, core.Tool{
+		Name:        "check_insurance",
+		Description: "Whether a plan is taken. Part of the demo: the system behind it is slow.",
+		Effect:      core.ReadOnly,
+	}, func(ctx context.Context, in struct {
+		Plan string `json:"plan" jsonschema:"the name of the caller's plan"`
+	}) (string, error) {
+		select {
+		case <-time.After(delay):
+			return "The plan is taken, and cleanings are covered.", nil
+		case <-ctx.Done():
+			return "", ctx.Err()
+		}
+	})
+	return p
+}
+
+// misstep does in the tour what a wrong setting does: the tool's body at
+// Interactly lacks the quotes around a variable, so it is no JSON.
+func misstep(ctx context.Context, to string, h simulate.Happening) {
+	if h.Scenario != tourName || h.Kind != "assistant" || !strings.Contains(h.Text, "reminder") {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, to+"/tools/my_appointments?call="+url.QueryEscape(h.Call),
+		bytes.NewReader([]byte(`{"phone": +14155550142}`)))
+	if err != nil {
+		return
+	}
+	req.Header.Set("Content-Type", "application/json")
+	if resp, err := http.DefaultClient.Do(req); err == nil {
+		resp.Body.Close()
+	}
+}

@@ -1,0 +1,51 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"golang.org/x/term"
+
+	"github.com/serverurl/serverurl/watch"
+)
+
+type watchCommand struct {
+	Store string        `help:"Where the calls are: a folder or file of SQLite, postgres://…, or dynamodb://TABLE?region=REGION." default:".serverurl" placeholder:"URL"`
+	Plain bool          `help:"A line for each thing that happens, without a screen. Always so where the output is no terminal."`
+	Poll  time.Duration `help:"How often the store is looked at. Default: 500ms, of a cloud's 3s." placeholder:"TIME"`
+}
+
+func (*watchCommand) Help() string {
+	return `Shows calls and tools as they come, and changes nothing. What people say is
+masked; the key t shows it, so mind who looks on.
+
+Keys: up and down choose, enter opens, esc goes back, tab shows all, calls, tools
+or trouble, / filters, t shows texts, n and p open the next, q quits.
+
+Examples:
+  serverurl watch
+  serverurl watch --store "postgres://reader@db.example.com/desk"
+  serverurl watch --plain | grep ignored`
+}
+
+func (c *watchCommand) Run(ctx context.Context, t *terminal) error {
+	s, name, cloud, done, err := openReadOnly(ctx, c.Store)
+	if err != nil {
+		return err
+	}
+	defer done()
+	o := watch.Options{Store: s, Name: name, Poll: c.Poll}
+	if cloud {
+		o.Poll = cmp.Or(o.Poll, 3*time.Second)
+	}
+	if f, ok := t.out.(*os.File); !c.Plain && ok && term.IsTerminal(int(f.Fd())) && term.IsTerminal(int(os.Stdin.Fd())) {
+		return watch.Screen(ctx, o, os.Stdin, f)
+	}
+	if err := watch.Lines(ctx, o, t.out); err != nil {
+		return fmt.Errorf("the store cannot be read: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,255 @@
+package inspect_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/serverurl/serverurl/app"
+	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/corehttp"
+	"github.com/serverurl/serverurl/core/coretest"
+	"github.com/serverurl/serverurl/inspect"
+	"github.com/serverurl/serverurl/simulate"
+)
+
+// A desk is a backend in memory and the page beside it.
+type desk struct {
+	t       testing.TB
+	p       *core.Processor
+	store   *coretest.MemoryStore
+	backend string
+	page    string
+	inbox   *deskInbox
+	down    atomic.Bool // the store answers nothing
+	seed    uint64      // of the last call that was played
+}
+
+// deskInbox delivers at once, and keeps what it is told to fail.
+type deskInbox struct {
+	deliver func(context.Context, core.Envelope) error
+	mu      sync.Mutex
+	dead    []inspect.DeadEvent
+	driven  []string
+}
+
+func (in *deskInbox) Put(ctx context.Context, es ...core.Envelope) error {
+	for _, e := range es {
+		if err := in.deliver(context.WithoutCancel(ctx), e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (in *deskInbox) Depth(context.Context, int) (int, error) { return 3, nil }
+
+func (in *deskInbox) Dead(context.Context, int) ([]inspect.DeadEvent, error) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return append([]inspect.DeadEvent{}, in.dead...), nil
+}
+
+func (in *deskInbox) Redrive(_ context.Context, id string) error {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.driven, in.dead = append(in.driven, id), nil
+	return nil
+}
+
+// openDesk starts a backend and its page; change may change the page's options.
+func openDesk(t testing.TB, change ...func(*inspect.Options)) *desk {
+	t.Helper()
+	d := &desk{t: t, p: app.New(), store: coretest.NewStore(), seed: 59}
+	d.store.Fail = func(string, []string) error {
+		if d.down.Load() {
+			return errors.New("down")
+		}
+		return nil
+	}
+	core.AddTool(d.p, core.Tool{Name: "check_insurance", Description: "Whether a plan is taken.", Effect: core.ReadOnly},
+		func(ctx context.Context, in struct {
+			Plan string `json:"plan" jsonschema:"the name of the plan"`
+		}) (string, error) {
+			if in.Plan == "slow" {
+				time.Sleep(3200 * time.Millisecond) // it is the time that is shown
+			}
+			return "Covered.", nil
+		})
+	r := inspect.NewRecorder()
+	d.inbox = &deskInbox{deliver: d.p.Deliver}
+	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
+	err := d.p.Bind(core.Platform{Name: "test", Store: d.store, Inbox: d.inbox, Sender: core.Sender{Anyone: true}, Logger: quiet, Observe: r.Observe})
+	if err != nil {
+		t.Fatal(err)
+	}
+	backend := httptest.NewServer(corehttp.Handler(d.p))
+	t.Cleanup(backend.Close)
+	d.backend = backend.URL
+	o := inspect.Options{Store: d.store, Name: "memory", Recorder: r, Processor: d.p, Target: backend.URL, Inbox: d.inbox, Poll: 100 * time.Millisecond, Logger: quiet}
+	for _, s := range simulate.List() {
+		o.Scenarios = append(o.Scenarios, inspect.Scenario{Name: s.Name, About: s.About})
+	}
+	o.Play = func(ctx context.Context, name string) error {
+		s, err := simulate.Load(name)
+		if err == nil {
+			_, err = simulate.Run(ctx, simulate.Options{URL: backend.URL, Fast: true, CallInURL: true}, s)
+		}
+		return err
+	}
+	for _, c := range change {
+		c(&o)
+	}
+	d.page = serve(t, o)
+	ctx, stop := context.WithCancel(context.Background())
+	recorded := make(chan error, 1)
+	go func() { recorded <- r.Run(ctx, d.store) }()
+	t.Cleanup(func() { stop(); <-recorded })
+	return d
+}
+
+// serve runs a page until the test ends, and returns its URL.
+func serve(t testing.TB, o inspect.Options) string {
+	t.Helper()
+	page, err := inspect.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	ready, served := make(chan string, 1), make(chan error, 1)
+	go func() { served <- page.Run(ctx, "127.0.0.1:0", func(url string) { ready <- url }) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	})
+	select {
+	case url := <-ready:
+		return url
+	case err := <-served:
+		served <- err
+		t.Fatal(err)
+	}
+	return ""
+}
+
+// play plays a scenario, fast, and returns the call.
+func (d *desk) play(name string, faults ...simulate.Fault) string {
+	d.t.Helper()
+	d.seed++
+	s, err := simulate.Load(name)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	r, err := simulate.Run(d.t.Context(), simulate.Options{URL: d.backend, Fast: !*screenshots || len(faults) > 0, Speed: 6, CallInURL: true, Faults: faults, Seed: d.seed}, s)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return r.Call
+}
+
+// post sends a body to the backend, sound or not.
+func (d *desk) post(path, body string) int {
+	d.t.Helper()
+	resp, err := http.Post(d.backend+path, "application/json", strings.NewReader(body))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	resp.Body.Close()
+	return resp.StatusCode
+}
+
+// status is an event of a call.
+func (d *desk) status(call, status string) {
+	d.t.Helper()
+	d.post("/events", `{"message":{"type":"status-update","timestamp":1784044931823,"call":{"id":"`+call+`","status":"`+status+
+		`","userNumber":"+14155550142","metadata":{"practiceId":"prac_204"}},"assistant":{"_id":"a1","name":"Front desk"}}}`)
+}
+
+// said is a conversation of one sentence.
+func (d *desk) said(call, text string) {
+	d.t.Helper()
+	d.post("/events", `{"message":{"type":"conversation-update","call":{"id":"`+call+`","status":"ongoing"},"messages":[{"messageId":"user-1","role":"user","text":"`+text+`","timestamp":1784044931823}]}}`)
+}
+
+// A client is a visitor without a browser, with its cookies.
+type client struct {
+	t    *testing.T
+	root string
+	http.Client
+}
+
+func newClient(t *testing.T, root string) *client {
+	c := &client{t: t, root: root}
+	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	c.Jar = &oneJar{}
+	return c
+}
+
+// oneJar keeps the cookies of the one server that is asked.
+type oneJar struct{ cookies []*http.Cookie }
+
+func (j *oneJar) SetCookies(_ *url.URL, cs []*http.Cookie) { j.cookies = cs }
+func (j *oneJar) Cookies(*url.URL) []*http.Cookie          { return j.cookies }
+
+func (c *client) get(path string, header ...string) (int, string) {
+	c.t.Helper()
+	return c.do("GET", path, nil, header...)
+}
+
+func (c *client) send(path string, form url.Values, header ...string) (int, string) {
+	c.t.Helper()
+	return c.do("POST", path, form, header...)
+}
+
+func (c *client) do(method, path string, form url.Values, header ...string) (int, string) {
+	c.t.Helper()
+	req, err := http.NewRequestWithContext(c.t.Context(), method, c.root+path, strings.NewReader(form.Encode()))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if form != nil {
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	for i := 0; i+1 < len(header); i += 2 {
+		if header[i] == "Host" {
+			req.Host = header[i+1]
+		}
+		req.Header.Set(header[i], header[i+1])
+	}
+	resp, err := c.Do(req)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return resp.StatusCode, string(b)
+}
+
+// until asks until the page has what is wanted.
+func (c *client) until(path, want string) string {
+	c.t.Helper()
+	for end := time.Now().Add(60 * time.Second); ; {
+		_, body := c.get(path)
+		if strings.Contains(body, want) {
+			return body
+		}
+		if time.Now().After(end) {
+			c.t.Fatalf("%s never had %q:\n%s", path, want, body)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
