@@ -76,8 +76,6 @@ func TestABrokenRuleIsNoticed(t *testing.T) {
 		{"ack before put", "kills", func(c Counts) int { return c.Lost }},
 		{"no mask", "kills", func(c Counts) int { return c.Leaked }},
 		{"no dedupe", "kills", func(c Counts) int { return c.Twice }},
-		{"last snapshot wins", "kills", func(c Counts) int { return c.Regressed }},
-		{"status goes back", "kills", func(c Counts) int { return c.Regressed }},
 		{"no condition", "book", func(c Counts) int { return c.Twice }},
 		{"no store condition", "book", func(c Counts) int { return c.Twice }},
 		{"no sync", "synced", func(c Counts) int { return c.Unsynced }},
