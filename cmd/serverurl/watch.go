@@ -13,7 +13,7 @@ import (
 )
 
 type watchCommand struct {
-	Store string        `help:"Where the calls are: a folder or file of SQLite, postgres://…, or dynamodb://TABLE?region=REGION." default:".serverurl" placeholder:"URL"`
+	Store string        `help:"Where the calls are: a folder or file of SQLite, postgres://…, dynamodb://TABLE?region=REGION, or firestore://PROJECT/DATABASE." default:".serverurl" placeholder:"URL"`
 	Plain bool          `help:"A line for each thing that happens, without a screen. Always so where the output is no terminal."`
 	Poll  time.Duration `help:"How often the store is looked at. Default: 500ms, of a cloud's 3s." placeholder:"TIME"`
 }
