@@ -179,6 +179,9 @@ func (p *Processor) answerKnown(ctx context.Context, t *tool, q toolRequest) too
 // platform's, and what the request's deadline leaves.
 func (p *Processor) budget(ctx context.Context, t *tool) time.Duration {
 	b := t.Budget
+	if mutated("no budget") {
+		return time.Minute
+	}
 	if p.on.Reply > 0 {
 		b = min(b, p.on.Reply-replyMargin)
 	}

@@ -83,6 +83,9 @@ func (p *Processor) merge(ctx context.Context, env Envelope, event Event) (*work
 			p.arrived(env, true)
 			return nil, nil
 		}
+		if mutated("merged is done") {
+			c.effects = nil // handlers run from memory, and not again after a crash
+		}
 		err = p.commit(ctx, &c, pending{Envelope: env.ID, Previous: state.Status}, recs)
 		if err == nil {
 			p.log.Info("event", "type", string(event.Type), "call", p.tag(id), "status", string(c.state.Status),
@@ -169,7 +172,7 @@ func (p *Processor) resume(id CallID, event Event, s callState, w pending) *work
 				continue
 			}
 			for _, raw := range e.New {
-				if m := readSpoken(raw); !contains(before.now, m) && !contains(before.dropped, m) {
+				if !before.told(readSpoken(raw)) {
 					fresh = append(fresh, raw)
 				}
 			}

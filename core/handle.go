@@ -1,6 +1,7 @@
 package core
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -166,6 +167,11 @@ func (p *Processor) accept(ctx context.Context, body []byte, received time.Time)
 		Body:     mask(nil, body, p.on.Sender.secrets()),
 	}
 	failpoint("before put")
+	if mutated("ack before put") {
+		env.Body = bytes.Clone(env.Body)
+		time.AfterFunc(20*time.Millisecond, func() { _ = p.on.Inbox.Put(context.WithoutCancel(ctx), env) })
+		return accepted
+	}
 	if err := p.on.Inbox.Put(ctx, env); err != nil {
 		p.log.Error("event not accepted", "type", string(typ), "reason", err, "bytes", len(body))
 		return unavailable

@@ -60,6 +60,7 @@ func shortDigest(sum []byte) string { return base64.RawURLEncoding.EncodeToStrin
 type view struct {
 	now     []spoken // as it stands
 	dropped []spoken // seen once, and not part of it
+	missed  []spoken // those of them that only an older snapshot had: no handler was told
 }
 
 func (v *view) apply(e entry) {
@@ -69,6 +70,7 @@ func (v *view) apply(e entry) {
 	}
 	if e.Late {
 		v.dropped = append(v.dropped, added...)
+		v.missed = append(v.missed, added...)
 		return
 	}
 	keep := min(e.Keep, len(v.now))
@@ -79,7 +81,14 @@ func (v *view) apply(e entry) {
 	}
 	v.now = append(v.now[:keep:keep], added...)
 	v.dropped = slices.DeleteFunc(v.dropped, func(m spoken) bool { return contains(v.now, m) })
+	v.missed = slices.DeleteFunc(v.missed, func(m spoken) bool { return contains(v.now, m) })
 }
+
+// has reports whether m was seen before.
+func (v *view) has(m spoken) bool { return contains(v.now, m) || contains(v.dropped, m) }
+
+// told reports whether the handlers of messages know m.
+func (v *view) told(m spoken) bool { return v.has(m) && !contains(v.missed, m) }
 
 func contains(ms []spoken, m spoken) bool {
 	for _, o := range ms {

@@ -47,7 +47,7 @@ type change struct {
 	state   callState
 	entry   *entry // nil: the event brings nothing, not even for the log
 	effects []effect
-	fresh   []jsontext.Value // messages that were never seen before
+	fresh   []jsontext.Value // messages that no handler has heard of
 
 	// needsView: the conversation is not a plain addition, so the decision
 	// needs the one that is stored.
@@ -63,7 +63,7 @@ type change struct {
 // it.
 func merge(s callState, a arrival, stored *view) change {
 	countable := a.Type == EventHang || a.Type == EventError
-	if !countable && slices.Contains(s.Seen, a.fingerprint) {
+	if !countable && slices.Contains(s.Seen, a.fingerprint) && !mutated("no dedupe") {
 		return change{state: s}
 	}
 	c := change{state: s}
@@ -117,7 +117,7 @@ func mergeStatus(c *change, a arrival) {
 	if a.Type == EventReport && !status.Terminal() {
 		status = StatusFinished
 	}
-	if status != "" && status.rank() > c.state.Status.rank() {
+	if status != "" && (status.rank() > c.state.Status.rank() || mutated("status goes back") && status != c.state.Status) {
 		c.state.Status = status
 		c.effects = append(c.effects, effectStatus)
 	}
@@ -173,11 +173,17 @@ func mergeMessages(c *change, e *entry, a arrival, stored *view) {
 		return
 	}
 
-	var fresh []spoken
+	var fresh, untold []spoken
 	for _, m := range said {
-		if !contains(stored.now, m) && !contains(stored.dropped, m) {
+		if !stored.has(m) {
 			fresh = append(fresh, m)
 		}
+		if !stored.told(m) {
+			untold = append(untold, m)
+		}
+	}
+	if mutated("last snapshot wins") {
+		s.Messages, s.LastSaid = 0, 0
 	}
 	newer := cmp.Or(cmp.Compare(total, s.Messages), cmp.Compare(last, s.LastSaid), bytes.Compare(chained, s.Digest))
 	if newer < 0 {
@@ -188,7 +194,7 @@ func mergeMessages(c *change, e *entry, a arrival, stored *view) {
 	for keep < min(len(said), len(stored.now)) && said[keep].same(stored.now[keep]) {
 		keep++
 	}
-	take(keep, fresh)
+	take(keep, untold)
 }
 
 // chain returns the digest of the whole conversation that came, of which said

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -456,4 +457,24 @@ func TestListCalls(t *testing.T) {
 		}
 		equal(t, "calls", got, want)
 	})
+}
+
+// A message that only an older snapshot had is told when it counts after all:
+// its handlers must not miss what is in the transcript.
+func TestMessageOfAnOlderSnapshotIsToldWhenItCounts(t *testing.T) {
+	whole, cut := messages(0, 2), []string{message(0, "line 0"), message(1, "line 1 was inter")}
+	for _, first := range [][]string{whole, cut} {
+		var h heard
+		b := newBackend(t, h.listen)
+		b.event(conversation(100, whole...))
+		b.event(conversation(200, cut...))
+		b.deliver()
+		b.event(conversation(300, append(slices.Clone(first), messages(2, 3)...)...))
+		b.deliver()
+		for _, want := range texts(b.read(callID).Transcript) {
+			if n := strings.Count(strings.Join(h.said, "\n")+"\n", want+"\n"); n != 1 {
+				t.Errorf("%q was told %d times: %q", want, n, h.said)
+			}
+		}
+	}
 }

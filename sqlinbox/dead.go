@@ -54,19 +54,28 @@ func (in *Inbox) Waiting(ctx context.Context, limit int) ([]core.Envelope, error
 	if limit <= 0 {
 		return nil, nil
 	}
-	found, err := in.jobs.JobList(ctx, river.NewJobListParams().Kinds(event{}.Kind()).
+	const page = 10_000 // what River lists at once
+	params := river.NewJobListParams().Kinds(event{}.Kind()).
 		States(rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRetryable, rivertype.JobStateRunning, rivertype.JobStateScheduled).
-		OrderBy(river.JobListOrderByID, river.SortOrderAsc).First(min(limit, 10_000)))
-	if err != nil {
-		return nil, wrap("waiting", err)
-	}
+		OrderBy(river.JobListOrderByID, river.SortOrderAsc)
 	var es []core.Envelope
-	for _, job := range found.Jobs {
-		e, err := unpackArgs(job.EncodedArgs)
+	for len(es) < limit {
+		n := min(limit-len(es), page)
+		found, err := in.jobs.JobList(ctx, params.First(n))
 		if err != nil {
-			return nil, err
+			return nil, wrap("waiting", err)
 		}
-		es = append(es, e)
+		for _, job := range found.Jobs {
+			e, err := unpackArgs(job.EncodedArgs)
+			if err != nil {
+				return nil, err
+			}
+			es = append(es, e)
+		}
+		if len(found.Jobs) < n {
+			break
+		}
+		params = params.After(found.LastCursor)
 	}
 	return es, nil
 }

@@ -76,6 +76,7 @@ var _ core.Inbox = (*Inbox)(nil)
 // every driver.
 type jobs interface {
 	Start(ctx context.Context) error
+	Stop(ctx context.Context) error
 	Stopped() <-chan struct{}
 	InsertManyFast(ctx context.Context, params []river.InsertManyParams) (int, error)
 	JobList(ctx context.Context, params *river.JobListParams) (*river.JobListResult, error)
@@ -202,22 +203,59 @@ func priority(t core.EventType) int {
 
 // Run delivers and sweeps until ctx ends. Then it commits the Puts that still
 // wait, lets running deliveries end for the time of Options.Stop, and
-// returns nil. It returns an error when the database cannot be reached at the
-// start, or cannot be trusted any more: then the process should end, so that
-// the next start looks for damage.
+// returns nil. It returns an error when the database cannot be reached for a
+// minute at the start, or cannot be trusted any more: then the process should
+// end, so that the next start looks for damage.
 func (in *Inbox) Run(ctx context.Context) error {
 	working, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	if err := in.jobs.Start(working); err != nil {
-		return wrap("start the inbox", err)
+	batching, stopBatching := context.WithCancel(ctx)
+	defer stopBatching()
+	batched := make(chan error, 1)
+	go func() { batched <- in.batcher.run(batching) }() // events are taken, also while nothing can be delivered yet
+	started, err := in.start(ctx, working)
+	if !started {
+		stopBatching()
+		return errors.Join(err, <-batched)
 	}
-	err := in.batcher.run(ctx)
+	err = <-batched
 	stop()
 	select {
 	case <-in.jobs.Stopped():
 		return err
 	case <-time.After(in.o.Stop + hardStop):
 		return errors.Join(err, errors.New("sqlinbox: a delivery ignores its context and was left behind"))
+	}
+}
+
+// start starts the deliveries. A database that another program has locked, or
+// that is just being restarted, is waited for: this process takes requests
+// already.
+func (in *Inbox) start(ctx, working context.Context) (started bool, err error) {
+	for begin := time.Now(); ; {
+		err := wrap("start the inbox", in.jobs.Start(working))
+		if err == nil {
+			return true, nil
+		}
+		if kindOf(err) != errorOfAvailability || time.Since(begin) > startPatience {
+			return false, err
+		}
+		in.o.Logger.LogAttrs(ctx, slog.LevelWarn, "inbox not started yet", slog.String("reason", errDatabase.Error()))
+		if err := in.jobs.Stop(working); err != nil { // so that it can be started again
+			return false, wrap("start the inbox", err)
+		}
+		if pause(ctx, rand.N(500*time.Millisecond)) != nil {
+			return false, nil
+		}
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
 	}
 }
 

@@ -3,6 +3,7 @@ package sqlinbox
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -18,6 +19,7 @@ import (
 	"github.com/serverurl/serverurl/core"
 	"github.com/serverurl/serverurl/core/coretest"
 	"github.com/serverurl/serverurl/internal/pgtest"
+	"github.com/serverurl/serverurl/sqlstore"
 )
 
 func TestMain(m *testing.M) {
@@ -366,5 +368,68 @@ func TestPauses(t *testing.T) {
 func TestLanes(t *testing.T) {
 	if r, s, c := priority(core.EventReport), priority(core.EventStatusUpdate), priority(core.EventConversationUpdate); r >= s || s >= c || r < 1 || c > 4 {
 		t.Errorf("report %d, status %d, conversation %d", r, s, c)
+	}
+}
+
+// Waiting lists all that waits, also more than River lists at once.
+func TestWaitingListsAll(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, url func(testing.TB) string) {
+		in, _ := startInbox(t, open(t, url(t)), func(ctx context.Context, _ core.Envelope) error {
+			<-ctx.Done()
+			return ctx.Err()
+		}, Options{Stop: time.Millisecond})
+		const n = 10_050
+		for from := 0; from < n; from += 250 {
+			es := make([]core.Envelope, min(250, n-from))
+			for i := range es {
+				es[i] = envelope(fmt.Sprint(from+i), `{}`)
+			}
+			if err := in.Put(t.Context(), es...); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, limit := range []int{0, 7, 10_000, 10_001, 1 << 20} {
+			es, err := in.Waiting(t.Context(), limit)
+			if err != nil || len(es) != min(limit, n) {
+				t.Fatalf("limit %d: %d events, %v", limit, len(es), err)
+			}
+			seen := map[string]bool{}
+			for _, e := range es {
+				seen[e.ID] = true
+			}
+			if len(seen) != len(es) {
+				t.Errorf("limit %d: %d different events of %d", limit, len(seen), len(es))
+			}
+		}
+	})
+}
+
+// A file that another program has locked when the deliveries start is waited
+// for: a process that takes events must not end for that.
+func TestStartWaitsForALockedFile(t *testing.T) {
+	url := freshSQLite(t)
+	db := open(t, url)
+	other, err := sql.Open("sqlite", sqlstore.SQLiteDSN(strings.TrimPrefix(url, "sqlite://")).Write)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	lock, err := other.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	came := make(chan struct{}, 10)
+	in, _ := startInbox(t, db, func(context.Context, core.Envelope) error { came <- struct{}{}; return nil }, Options{Logger: slog.New(slog.DiscardHandler)})
+	time.Sleep(7 * time.Second) // longer than SQLite itself waits
+	if err := lock.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	if err := in.Put(t.Context(), envelope("1", `{}`)); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-came:
+	case <-time.After(time.Minute):
+		t.Fatal("nothing is delivered")
 	}
 }

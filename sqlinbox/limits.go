@@ -20,6 +20,10 @@ const (
 	// time and not the event; it gives up after about 20 s (docs/events.md).
 	patience = 5 * time.Second
 
+	// startPatience is how long the start of the deliveries is tried again while
+	// the database is away or busy.
+	startPatience = time.Minute
+
 	// commitTime bounds one try. A database that hangs is one that is away.
 	commitTime = 10 * time.Second
 

@@ -221,7 +221,7 @@ func (d *dialect) change(ctx context.Context, db execer, r core.Record) error {
 		return err
 	}
 	n, err := res.RowsAffected()
-	if err == nil && n == 0 {
+	if err == nil && n == 0 && !mutated("no store condition") {
 		err = core.ErrStale
 	}
 	return err

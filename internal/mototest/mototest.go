@@ -36,23 +36,37 @@ var (
 // CI it fails.
 func URL(t testing.TB) string {
 	t.Helper()
+	endpoint, err := launch(func() (string, error) { return need.Program(t, "moto_server"), nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return endpoint
+}
+
+// Launch is URL for a program that is no test. Whoever calls it calls Stop.
+func Launch() (endpoint string, err error) {
+	return launch(func() (string, error) { return exec.LookPath("moto_server") })
+}
+
+func launch(find func() (string, error)) (endpoint string, err error) {
 	mu.Lock()
 	defer mu.Unlock()
 	if running != nil {
-		return front.URL
+		return front.URL, nil
 	}
-	path := need.Program(t, "moto_server")
-	var err error
+	path, err := find()
+	if err != nil {
+		return "", err
+	}
 	for range 5 { // somebody else may take the port in between
 		var root *url.URL
 		if root, err = start(path); err == nil {
 			behind = &http.Transport{}
 			front = httptest.NewServer(oneWriter(root))
-			return front.URL
+			return front.URL, nil
 		}
 	}
-	t.Fatal(err)
-	return ""
+	return "", err
 }
 
 // oneWriter lets DynamoDB's writes through one at a time. The real one checks a

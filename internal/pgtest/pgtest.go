@@ -75,6 +75,18 @@ func New(t testing.TB, o *Options) *Cluster {
 	return c
 }
 
+// Launch starts a server for a program that is no test. Whoever calls it calls
+// Remove. nil is all defaults.
+func Launch(o *Options) (*Cluster, error) { return start(o) }
+
+// Remove ends the server and deletes its data.
+func (c *Cluster) Remove() { c.remove() }
+
+// Create creates a database and returns its connection string.
+func (c *Cluster) Create(name string) (dsn string, err error) {
+	return c.DSN(name), c.exec("CREATE DATABASE " + name)
+}
+
 // Database creates a database for one test and returns its connection string.
 // It is dropped when the test ends, if the server still runs then.
 func (c *Cluster) Database(t testing.TB) (dsn string) {

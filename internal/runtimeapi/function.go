@@ -187,6 +187,18 @@ func (f *Function) Kill() int {
 	return len(warm)
 }
 
+// Crash ends every environment with SIGKILL in the middle of whatever it does,
+// as when a host dies, and says how many those were. Invocations that run fail.
+func (f *Function) Crash() int {
+	f.mu.Lock()
+	all := slices.Collect(maps.Keys(f.all))
+	f.mu.Unlock()
+	for _, e := range all {
+		_ = e.signal(proc.End)
+	}
+	return len(all)
+}
+
 // Close ends all environments and waits for them. Invocations that run fail.
 func (f *Function) Close() error {
 	f.mu.Lock()

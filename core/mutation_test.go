@@ -1,0 +1,54 @@
+//go:build !mutations
+
+package core_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"testing"
+)
+
+// Each rule of once and merge, broken on purpose, is noticed by the schedules,
+// and as what it is. A test that cannot fail proves nothing.
+func TestSchedulesNoticeABrokenRule(t *testing.T) {
+	binary := filepath.Join(t.TempDir(), "core.test")
+	if out, err := exec.Command("go", "test", "-c", "-tags", "mutations", "-o", binary, ".").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	run := func(rule, test string) (string, error) {
+		cmd := exec.Command(binary, "-test.run", "^"+test+"$", "-rapid.checks", "50000", "-rapid.nofailfile", "-rapid.shrinktime", "0s")
+		if rule == "" {
+			cmd.Args = append(cmd.Args, "-rapid.checks", "50")
+		}
+		cmd.Env = append(os.Environ(), "SERVERURL_MUTATION="+rule)
+		out, err := cmd.CombinedOutput()
+		return string(out), err
+	}
+	for _, c := range []struct{ rule, test, notices string }{
+		{"no condition", "TestSchedulesOfOnce", "twice: |unequal: "},
+		{"no fence", "TestSchedulesOfOnce", "twice: |unequal: "},
+		{"runs again", "TestSchedulesOfOnce", "twice: "},
+		{"no budget", "TestSchedulesOfOnce", "late: "},
+		{"no dedupe", "TestSchedulesOfMerge", "twice: "},
+		{"status goes back", "TestSchedulesOfMerge", "regressed: "},
+		{"last snapshot wins", "TestSchedulesOfMerge", "regressed: "},
+		{"merged is done", "TestSchedulesOfMerge", "lost: "},
+	} {
+		t.Run(c.rule, func(t *testing.T) {
+			t.Parallel()
+			if out, err := run(c.rule, c.test); err == nil || !regexp.MustCompile(c.notices).MatchString(out) {
+				t.Errorf("not noticed as %q: %v\n%s", c.notices, err, tail(out))
+			}
+		})
+	}
+	t.Run("unbroken", func(t *testing.T) {
+		t.Parallel()
+		if out, err := run("", "TestSchedulesOf.*"); err != nil {
+			t.Errorf("%v\n%s", err, tail(out))
+		}
+	})
+}
+
+func tail(s string) string { return s[max(0, len(s)-2000):] }

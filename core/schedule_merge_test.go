@@ -1,0 +1,222 @@
+package core_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/serverurl/serverurl/core"
+)
+
+// durable is an inbox that survives its instances. It delivers in any order,
+// more than once, until a delivery succeeds.
+type durable struct {
+	mu   sync.Mutex
+	es   []core.Envelope
+	done map[string]bool
+
+	// calm is whether one delivery of an event runs at a time: two that run at
+	// the same time may both tell the handlers.
+	calm bool
+	busy map[string]bool
+}
+
+func (d *durable) put(es []core.Envelope) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, e := range es {
+		e.Body = slices.Clone(e.Body)
+		d.es = append(d.es, e)
+	}
+}
+
+// next returns one that is to be delivered, or false when none is.
+func (d *durable) next(pick func(int64) int64) (core.Envelope, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var open []core.Envelope
+	for _, e := range d.es {
+		if !d.done[e.ID] && !(d.calm && d.busy[e.ID]) {
+			open = append(open, e)
+		}
+	}
+	if len(open) == 0 {
+		return core.Envelope{}, false
+	}
+	e := open[pick(int64(len(open)))]
+	d.busy[e.ID] = true
+	return e, true
+}
+
+func (d *durable) end(id string, done bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.busy[id] = false
+	d.done[id] = d.done[id] || done
+}
+
+// E1 to E5, E9, E11, E16: whatever order and trouble the events of a call come
+// in, it comes to the same state, knows never less than before, and its
+// handlers hear everything.
+func TestSchedulesOfMerge(t *testing.T) {
+	checkSchedules(t, func(t *rapid.T) {
+		const length = 60 * time.Second
+		// A hang that comes again after half a minute, by any clock, counts as
+		// another: the same bytes may be two silences. So none is sent twice here.
+		d := draw(t, length, rapid.SampledFrom([]time.Duration{0, 5 * time.Minute}).Draw(t, "skew"))
+
+		said := messages(0, rapid.IntRange(1, 6).Draw(t, "messages"))
+		events := []string{status("initiated", 0), status("queued", 10), status("ongoing", 20), hang(0), hang(60_000)}
+		for n := range said {
+			events = append(events, conversation(100+100*n, said[:n+1]...))
+		}
+		want, lines := len(said), []string{}
+		for n := range want + 1 {
+			lines = append(lines, fmt.Sprintf("line %d", n))
+		}
+		if cut := rapid.IntRange(-1, len(said)-1).Draw(t, "cut"); cut >= 0 { // the caller interrupts: a message becomes another
+			said = append(slices.Clone(said[:cut]), message(cut, lines[cut]+" was inter"))
+			lines[cut] += " was inter"
+			said = append(said, messages(cut+1, want)...)
+			events = append(events, conversation(1000, said...))
+		}
+		said = append(said, messages(want, want+1)...)
+		events = append(events, conversation(2000, said...), status("finished", 40), report(0, said...))
+		order := rapid.Permutation(events).Draw(t, "order")
+		twice := rapid.IntRange(0, len(events)).Draw(t, "twice")
+
+		var mu sync.Mutex
+		told := map[string]int{}
+		s := newScene(d, func(p *core.Processor, st *station) { listen(p, st, &mu, told) })
+
+		var wg sync.WaitGroup
+		wg.Go(s.play)
+		again := slices.DeleteFunc(slices.Clone(order[:twice]), isHang)
+		for i, e := range append(slices.Clone(order), again...) {
+			at, who := time.Duration(s.number(int64(length))), i
+			wg.Go(func() {
+				time.Sleep(at)
+				for n := 0; ; n++ { // the sender does not repeat; this is so that all arrive in the end
+					st := s.at(who + n)
+					if r := st.Handle(context.Background(), request("POST", "/events", e)); r.Status == 200 && !st.dead.Load() {
+						return
+					}
+					time.Sleep(time.Second)
+				}
+			})
+		}
+		stop := make(chan struct{})
+		var work sync.WaitGroup
+		for w := range 3 {
+			work.Go(func() {
+				for n := w; ; n++ {
+					e, ok := s.inbox.next(s.number)
+					if !ok {
+						select {
+						case <-stop:
+							return
+						case <-time.After(time.Second):
+						}
+						continue
+					}
+					st := s.at(n)
+					err := st.Deliver(context.Background(), e)
+					s.inbox.end(e.ID, err == nil && !st.dead.Load())
+					time.Sleep(time.Duration(s.number(int64(time.Second))))
+				}
+			})
+		}
+		// What is known never becomes less.
+		rank := map[core.Status]int{"": 0, "initiated": 1, "queued": 2, "ongoing": 3, "finished": 4}
+		highest, most := 0, 0
+		look := func() {
+			calls, _, err := core.ListCalls(context.Background(), s.store, "", 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(calls) == 0 {
+				return
+			}
+			c := calls[0]
+			if rank[c.Status] < highest || c.Messages < most {
+				t.Fatalf("regressed: status %s and %d messages, after %d and %d", c.Status, c.Messages, highest, most)
+			}
+			highest, most = rank[c.Status], c.Messages
+		}
+		for range 60 {
+			time.Sleep(length / 60)
+			look()
+		}
+		wg.Wait()
+		s.healed.Store(true)
+		time.Sleep(5 * time.Minute)
+		close(stop)
+		work.Wait()
+		look()
+
+		c, err := core.ReadCall(context.Background(), s.store, callID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.Status != core.StatusFinished || !c.Ended || c.Report == nil || c.Hangs < 2 || d.withoutFaults && c.Hangs > 2 || c.Pending != 0 {
+			t.Errorf("lost: call %+v, %d hangs, report %v", c.CallSummary, c.Hangs, c.Report != nil)
+		}
+		if got := texts(c.Transcript); !slices.Equal(got, lines) {
+			t.Errorf("lost: transcript %q, want %q", got, lines)
+		}
+		for _, what := range append(slices.Clone(lines), "ended", "report") {
+			if told[what] < 1 {
+				t.Errorf("lost: no handler heard of %q: %v", what, told)
+			}
+			if d.withoutFaults && told[what] > 1 {
+				t.Errorf("twice: handlers heard %d times of %q, and nothing had gone wrong", told[what], what)
+			}
+		}
+		stored := map[string]int{}
+		for e, err := range core.ReadEvents(context.Background(), s.store, callID) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if stored[string(e.Body)]++; isHang(string(e.Body)) {
+				stored[string(e.Body)] = 1
+			}
+		}
+		for _, n := range stored {
+			if n > 1 {
+				t.Errorf("twice: an event is stored %d times", n)
+			}
+		}
+		if len(stored) != len(events) {
+			t.Errorf("lost: %d different events are stored of %d", len(stored), len(events))
+		}
+	})
+}
+
+func isHang(body string) bool { return strings.Contains(body, `"type":"hang"`) }
+
+func listen(p *core.Processor, st *station, mu *sync.Mutex, told map[string]int) {
+	hear := func(whats ...string) error {
+		if st.s.roll(st.s.d.fail) {
+			return errors.New("schedule: a handler failed")
+		}
+		if !st.breathe() {
+			return errDead
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		for _, what := range whats {
+			told[what]++
+		}
+		return nil
+	}
+	p.OnMessages(func(_ context.Context, e core.Messages) error { return hear(texts(e.New)...) })
+	p.OnReport(func(context.Context, core.Report) error { return hear("report") })
+	p.OnCallEnded(func(context.Context, core.CallEnded) error { return hear("ended") })
+}
