@@ -1,23 +1,30 @@
 package aws_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	mathrand "math/rand/v2"
+	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
+	"github.com/aws/aws-lambda-go/lambda"
 	awssdk "github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
+	"github.com/go-json-experiment/json"
 	"pgregory.net/rapid"
 
 	"github.com/serverurl/serverurl/aws"
@@ -68,6 +75,68 @@ func TestLargestCommitOnMoto(t *testing.T) {
 	got, err := s.Range(t.Context(), "large", "", 100)
 	if err != nil || len(got) != core.MaxRecords {
 		t.Fatalf("%d records, %v", len(got), err)
+	}
+}
+
+// lossy loses the answer of each write once.
+type lossy struct {
+	next http.RoundTripper
+	lost sync.Map
+}
+
+func (l *lossy) RoundTrip(r *http.Request) (*http.Response, error) {
+	sent, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	r = r.Clone(r.Context())
+	r.Body = io.NopCloser(bytes.NewReader(sent))
+	resp, err := l.next.RoundTrip(r)
+	if op := r.Header.Get("X-Amz-Target"); err != nil || !strings.HasSuffix(op, ".PutItem") && !strings.HasSuffix(op, ".TransactWriteItems") {
+		return resp, err
+	}
+	if _, again := l.lost.LoadOrStore(string(sent), true); again {
+		return resp, nil
+	}
+	_ = resp.Body.Close()
+	return nil, syscall.ECONNRESET
+}
+
+// A write whose answer was lost is sent again by the SDK, and then meets
+// itself. That is no conflict.
+func TestLostAnswersOnMoto(t *testing.T) {
+	cfg := config(t)
+	table, err := emulate.CreateTable(t.Context(), dynamodb.NewFromConfig(cfg), "t-"+strings.ToLower(rand.Text()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &lossy{next: http.DefaultTransport}
+	cfg.HTTPClient = &http.Client{Transport: l}
+	s := aws.NewStore(dynamodb.NewFromConfig(cfg), table)
+	one, two := core.Record{Key: "d/one", Value: []byte("1")}, core.Record{Key: "d/two", Value: []byte("2")}
+	for n := range 2 {
+		if err := s.Commit(t.Context(), one); err != nil {
+			t.Fatalf("round %d, one: %v", n, err)
+		}
+		rs, err := s.Get(t.Context(), "d/one", "d/two")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Commit(t.Context(), rs[0], core.Record{Key: "d/two", Value: two.Value, Version: rs[1].Version}); err != nil {
+			t.Fatalf("round %d, both: %v", n, err)
+		}
+		if err := s.Commit(t.Context(), rs[0]); !errors.Is(err, core.ErrStale) {
+			t.Fatalf("round %d, an old version: %v", n, err)
+		}
+		if rs, err = s.Get(t.Context(), "d/one"); err != nil {
+			t.Fatal(err)
+		}
+		one = rs[0]
+	}
+	lost := 0
+	l.lost.Range(func(any, any) bool { lost++; return true })
+	if lost < 6 {
+		t.Errorf("%d answers were lost", lost)
 	}
 }
 
@@ -214,26 +283,43 @@ func TestMessagesOnMoto(t *testing.T) {
 	})
 }
 
-// A dead message comes back, and is delivered once its handler works.
-func TestRedriveOnMoto(t *testing.T) {
-	q := newQueue(t, 2, 1)
-	var works atomic.Bool
-	delivered := make(chan string, 10)
+// A message that always fails ends in the dead-letter queue, with a reason in
+// the log and nothing of what was said, whatever the handler's error quotes.
+// Once the handler is mended, redrive delivers it.
+func TestPoisonOnMoto(t *testing.T) {
+	const said = "my daughter Zelda has a toothache"
+	q := newQueue(t, 2, 30)
+	var (
+		log     lockedBuffer
+		works   atomic.Bool
+		handled = make(chan struct{}, 10)
+		logger  = slog.New(slog.NewTextHandler(&log, nil))
+		p       = core.New()
+	)
+	p.OnMessages(func(_ context.Context, e core.Messages) error {
+		if !works.Load() {
+			return fmt.Errorf("cannot store %q of %s", e.New[0].Text, e.Call.ID)
+		}
+		handled <- struct{}{}
+		return nil
+	})
+	store := newStore(t)
+	if err := p.Bind(core.Platform{Name: "aws", Store: store, Inbox: q.inbox, Sender: core.Sender{Anyone: true}, Logger: logger}); err != nil {
+		t.Fatal(err)
+	}
+	h := aws.New(p, q.inbox, &aws.Options{Logger: logger})
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		q.work(ctx, func(_ context.Context, e core.Envelope) error {
-			if !works.Load() {
-				return fmt.Errorf("not yet")
-			}
-			delivered <- e.ID
-			return nil
-		})
+		q.invoke(ctx, t, h)
 	}()
 	defer func() { stop(); <-ended }()
-	if err := q.inbox.Put(t.Context(), core.Envelope{ID: "one", Body: []byte(`{}`)}); err != nil {
-		t.Fatal(err)
+
+	r := p.Handle(t.Context(), core.Request{Method: "POST", Path: "/events", Header: core.Header{"Content-Type": {"application/json"}}, Body: []byte(
+		`{"message":{"type":"conversation-update","call":{"id":"CA1","status":"ongoing"},"messages":[{"messageId":"m1","role":"user","text":"` + said + `"}]}}`)})
+	if r.Status != 200 {
+		t.Fatalf("status %d", r.Status)
 	}
 	var dead []aws.Dead
 	for deadline := time.Now().Add(time.Minute); len(dead) == 0 && time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
@@ -242,21 +328,88 @@ func TestRedriveOnMoto(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if len(dead) != 1 || len(dead[0].Envelopes) != 1 || dead[0].Envelopes[0].ID != "one" {
-		t.Fatalf("dead: %+v", dead)
+	if len(dead) != 1 || len(dead[0].Envelopes) != 1 || dead[0].Envelopes[0].Call != "CA1" {
+		t.Fatalf("%d dead messages", len(dead))
+	}
+	text := log.String()
+	if !strings.Contains(text, "msg=delivery reason=") || strings.Count(text, "msg=delivery") != 2 {
+		t.Errorf("no reason for each failure in the log:\n%s", text)
+	}
+	for _, word := range []string{"Zelda", "toothache", "cannot store", "CA1"} {
+		if strings.Contains(text, word) {
+			t.Errorf("%q is in the log:\n%s", word, text)
+		}
 	}
 	works.Store(true)
 	if err := q.inbox.Redrive(t.Context(), q.dead, dead[0]); err != nil {
 		t.Fatal(err)
 	}
 	select {
-	case id := <-delivered:
-		if id != "one" {
-			t.Errorf("delivered %q", id)
-		}
+	case <-handled:
 	case <-time.After(time.Minute):
 		t.Fatal("it was not delivered")
 	}
+}
+
+// invoke hands the queue's messages to h until ctx ends, as Lambda's event
+// source does.
+func (q *queue) invoke(ctx context.Context, t *testing.T, h lambda.Handler) {
+	type attributes struct {
+		Receives string `json:"ApproximateReceiveCount"`
+	}
+	type record struct {
+		ID         string     `json:"messageId"`
+		Receipt    string     `json:"receiptHandle"`
+		Source     string     `json:"eventSource"`
+		Body       string     `json:"body"`
+		Attributes attributes `json:"attributes"`
+	}
+	for ctx.Err() == nil {
+		out, err := q.client.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{QueueUrl: &q.url, MaxNumberOfMessages: 10, VisibilityTimeout: q.visible,
+			MessageSystemAttributeNames: []types.MessageSystemAttributeName{types.MessageSystemAttributeNameApproximateReceiveCount}})
+		if err != nil || len(out.Messages) == 0 {
+			select {
+			case <-ctx.Done():
+			case <-time.After(10 * time.Millisecond):
+			}
+			continue
+		}
+		var batch struct{ Records []record }
+		for _, m := range out.Messages {
+			batch.Records = append(batch.Records, record{*m.MessageId, *m.ReceiptHandle, "aws:sqs", *m.Body, attributes{m.Attributes["ApproximateReceiveCount"]}})
+		}
+		payload, err := json.Marshal(batch)
+		if err != nil {
+			t.Error(err)
+		}
+		reply, err := h.Invoke(ctx, payload)
+		if err != nil {
+			t.Error(err)
+		}
+		for _, m := range out.Messages {
+			if !strings.Contains(string(reply), *m.MessageId) {
+				_, _ = q.client.DeleteMessage(context.WithoutCancel(ctx), &sqs.DeleteMessageInput{QueueUrl: &q.url, ReceiptHandle: m.ReceiptHandle})
+			}
+		}
+	}
+}
+
+// lockedBuffer is a buffer that several goroutines may write.
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf strings.Builder
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
 }
 
 // 40 racers on one key, on two instances that share the table, 200 rounds: one

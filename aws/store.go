@@ -3,7 +3,6 @@ package aws
 import (
 	"context"
 	"errors"
-
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -217,7 +216,7 @@ func (s *Store) commit(ctx context.Context, rs []core.Record) error {
 	if len(rs) == 1 {
 		return s.commitOne(ctx, rs[0])
 	}
-	in := &dynamodb.TransactWriteItemsInput{}
+	in, token := &dynamodb.TransactWriteItemsInput{}, newVersion()
 	for _, r := range rs {
 		condition, values := s.condition(r)
 		if r.Value == nil {
@@ -227,12 +226,21 @@ func (s *Store) commit(ctx context.Context, rs []core.Record) error {
 			continue
 		}
 		in.TransactItems = append(in.TransactItems, types.TransactWriteItem{Put: &types.Put{
-			TableName: &s.table, Item: s.item(r), ConditionExpression: &condition, ExpressionAttributeValues: values,
+			TableName: &s.table, Item: s.item(r, token), ConditionExpression: &condition, ExpressionAttributeValues: values,
+			ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
 		}})
 	}
 	out, err := s.client.TransactWriteItems(ctx, in)
 	if err == nil {
 		s.heard(out.ResultMetadata)
+		return nil
+	}
+	if t, ok := errors.AsType[*types.TransactionCanceledException](err); ok {
+		for _, reason := range t.CancellationReasons {
+			if isOurs(reason.Item, token) {
+				return nil
+			}
+		}
 	}
 	return err
 }
@@ -248,13 +256,27 @@ func (s *Store) commitOne(ctx context.Context, r core.Record) error {
 		}
 		return err
 	}
+	token := newVersion()
 	out, err := s.client.PutItem(ctx, &dynamodb.PutItemInput{
-		TableName: &s.table, Item: s.item(r), ConditionExpression: &condition, ExpressionAttributeValues: values,
+		TableName: &s.table, Item: s.item(r, token), ConditionExpression: &condition, ExpressionAttributeValues: values,
+		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
 	})
 	if err == nil {
 		s.heard(out.ResultMetadata)
+		return nil
+	}
+	if failed, ok := errors.AsType[*types.ConditionalCheckFailedException](err); ok && isOurs(failed.Item, token) {
+		return nil
 	}
 	return err
+}
+
+// isOurs reports whether the item that failed a condition is what we wrote
+// ourselves: the SDK sends a request again when its answer is lost, and then
+// the first one is in its way.
+func isOurs(item map[string]types.AttributeValue, version int64) bool {
+	v, ok := integer(item[attrVersion])
+	return ok && v == version
 }
 
 // condition is that the record is at its version: absent or expired for a new
@@ -267,10 +289,10 @@ func (s *Store) condition(r core.Record) (string, map[string]types.AttributeValu
 	return "r = :r AND (attribute_not_exists(e) OR e > :now)", map[string]types.AttributeValue{":r": number(r.Version), ":now": now}
 }
 
-func (s *Store) item(r core.Record) map[string]types.AttributeValue {
+func (s *Store) item(r core.Record, version int64) map[string]types.AttributeValue {
 	item := itemKey(r.Key)
 	item[attrValue] = &types.AttributeValueMemberB{Value: r.Value}
-	item[attrVersion] = number(newVersion(r.Version))
+	item[attrVersion] = number(version)
 	item[attrWritten] = number(s.now().UnixMilli())
 	if !r.Expires.IsZero() {
 		item[attrExpires] = number(r.Expires.Unix())
@@ -278,15 +300,9 @@ func (s *Store) item(r core.Record) map[string]types.AttributeValue {
 	return item
 }
 
-// newVersion never repeats: after an old one it is the next, and a new record
-// begins at chance, so that one that is deleted and made again does not come
-// back to a version that somebody remembers.
-func newVersion(old int64) int64 {
-	if old > 0 {
-		return old + 1
-	}
-	return 1 + rand.Int64N(1<<61)
-}
+// newVersion is drawn by chance, so that it never repeats, also where a record
+// is deleted and made again, and tells who has written it.
+func newVersion() int64 { return 1 + rand.Int64N(1<<62) }
 
 // record reads an item. live is false when it has expired.
 func (s *Store) record(item map[string]types.AttributeValue) (r core.Record, live bool, err error) {

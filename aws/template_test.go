@@ -13,18 +13,9 @@ import (
 	"testing"
 
 	"github.com/go-json-experiment/json"
-)
 
-// need skips a test, aloud, without a tool; where CI promises it, it fails.
-func need(t *testing.T, tool string) {
-	t.Helper()
-	if _, err := exec.LookPath(tool); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("%s should be here", tool)
-		}
-		t.Skipf("NOT RUN: %s is not here", tool)
-	}
-}
+	"github.com/serverurl/serverurl/internal/need"
+)
 
 func readTemplate(t *testing.T) string {
 	t.Helper()
@@ -55,7 +46,7 @@ func lint(t *testing.T, template string) (said string, clean bool) {
 }
 
 func TestTemplateLints(t *testing.T) {
-	need(t, "cfn-lint")
+	need.Program(t, "cfn-lint")
 	template := readTemplate(t)
 	if said, clean := lint(t, template); !clean {
 		t.Errorf("cfn-lint:\n%s", said)
@@ -81,7 +72,7 @@ type resource struct {
 // expand returns the resources that CloudFormation is given.
 func expand(t *testing.T, template string) map[string]resource {
 	t.Helper()
-	need(t, "python3")
+	need.Program(t, "python3")
 	cmd := exec.CommandContext(t.Context(), "python3", "testdata/expand.py")
 	cmd.Stdin = strings.NewReader(template)
 	var stderr bytes.Buffer
@@ -277,7 +268,7 @@ func TestTemplateHasNoAliases(t *testing.T) {
 
 // What `sam build` runs gives a program for the runtime of the template.
 func TestMakefileBuildsEachFunction(t *testing.T) {
-	need(t, "make")
+	need.Program(t, "make")
 	for name := range ofType(expand(t, readTemplate(t)), "AWS::Lambda::Function") {
 		dir := t.TempDir()
 		cmd := exec.CommandContext(t.Context(), "make", "-C", "..", "build-"+name, "ARTIFACTS_DIR="+dir)

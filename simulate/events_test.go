@@ -42,7 +42,7 @@ steps:
 type fact struct {
 	what string // where in the body, and what it is for
 	path string
-	want any // a value, a kind of value, a pattern, or missing
+	want any // a value, a kind of value, a pattern, or errMissing
 }
 
 // A kind is the JSON type of a value.
@@ -215,7 +215,7 @@ func TestStatusUpdates(t *testing.T) {
 	checkFacts(t, ongoing,
 		fact{"ongoing", "message.call.status", "ongoing"},
 		fact{"ongoing", "message.call.phoneCallStatus", "in-progress"},
-		fact{"the short assistant", "message.assistant.assistantServer", missing},
+		fact{"the short assistant", "message.assistant.assistantServer", errMissing},
 		fact{"the short assistant", "message.assistant._id", objectID},
 	)
 	if a, b := text(queued, "message.call.startAt"), text(ongoing, "message.call.startAt"); a >= b {
@@ -229,7 +229,7 @@ func TestStatusUpdates(t *testing.T) {
 		fact{"finished", "message.call.phoneCallStatus", "completed"},
 		fact{"finished", "message.call.phoneCallStatusReason", "Call is completed"},
 		fact{"finished", "message.call.callEndTriggerBy", "bot"},
-		fact{"only the report has it", "message.call.endAt", missing},
+		fact{"only the report has it", "message.call.endAt", errMissing},
 	)
 	if ms := num(finished, "message.call.assistantCallDuration"); ms < 10_000 {
 		t.Errorf("assistantCallDuration %v, want milliseconds", ms)
@@ -293,7 +293,7 @@ func TestConversationUpdatesHaveAllThatWasSaid(t *testing.T) {
 		m := before[i]
 		checkFacts(t, m, fact{"id", "messageId", regexp.MustCompile(want.id)}, fact{"role", "role", want.role}, fact{"text", "text", want.text},
 			fact{"time", "timestamp", aNumber}, fact{"both have", "metrics.timeline.totalElapsedTimeMs", aNumber}, fact{"both have", "metrics.audio", anObject})
-		groups, has := "audio interactlyPlayer llm timeline tts", any(missing)
+		groups, has := "audio interactlyPlayer llm timeline tts", any(errMissing)
 		if want.role == "user" {
 			groups, has = "audio interactlyEOU stt timeline", aList
 		}
@@ -320,11 +320,11 @@ func TestHangAndErrors(t *testing.T) {
 	}
 	llm, stt := v.events("error")[0].json, v.events("error")[1].json
 	checkFacts(t, llm,
-		fact{"not in the call", "message.call.error", missing},
+		fact{"not in the call", "message.call.error", errMissing},
 		fact{"the model", "message.error.type", "llm_error"}, fact{"the model", "message.error.code", "rate_limit_exceeded"},
 		fact{"the model", "message.error.message", "Too many requests"}, fact{"the model", "message.error.provider", "openai"},
 		fact{"the model", "message.error.retryable", true}, fact{"the model", "message.error.details.limit_type", aString},
-		fact{"history so far", "message.messages.5.messageId", "user-3"}, fact{"history so far", "message.messages.6", missing},
+		fact{"history so far", "message.messages.5.messageId", "user-3"}, fact{"history so far", "message.messages.6", errMissing},
 	)
 	checkFacts(t, stt, fact{"the transcriber", "message.error.type", "stt_error"}, fact{"the transcriber", "message.error.details.noise_level", aString})
 }
@@ -355,7 +355,7 @@ func TestReport(t *testing.T) {
 		t.Errorf("callStats has %s, want %s", got, want)
 	}
 	said := list(body, "message.messages")
-	if len(said) != 7 || keys(said[2], "") != "" || at(said[2], "metrics") != missing {
+	if len(said) != 7 || keys(said[2], "") != "" || at(said[2], "metrics") != errMissing {
 		t.Errorf("the report has %d messages, want 7 without metrics", len(said))
 	}
 	sum := 0.0

@@ -1,7 +1,6 @@
 package simulate_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -45,9 +44,6 @@ func (r request) tool() string {
 
 // kind is message.type.
 func (r request) kind() string { s, _ := at(r.json, "message.type").(string); return s }
-
-// call is message.call.id.
-func (r request) call() string { s, _ := at(r.json, "message.call.id").(string); return s }
 
 // A receiver keeps what it is sent, and answers with answer.
 type receiver struct {
@@ -109,11 +105,6 @@ func (v *receiver) events(kind ...string) []request {
 	return slices.DeleteFunc(v.requests(), func(r request) bool {
 		return r.path != "/events" || len(kind) > 0 && r.kind() != kind[0]
 	})
-}
-
-// tools are the requests to URLs of tools.
-func (v *receiver) tools() []request {
-	return slices.DeleteFunc(v.requests(), func(r request) bool { return r.tool() == "" })
 }
 
 // inProcess hands requests to a handler without a network, so that they may
@@ -182,44 +173,32 @@ func playAll(t *testing.T, o func(*simulate.Options), text string) *receiver {
 	return v
 }
 
-// at is the value at a path of names and numbers, or missing.
+// at is the value at a path of names and numbers, or errMissing.
 func at(v any, path string) any {
 	for name := range strings.SplitSeq(path, ".") {
 		switch in := v.(type) {
 		case map[string]any:
 			of, ok := in[name]
 			if !ok {
-				return missing
+				return errMissing
 			}
 			v = of
 		case []any:
 			i, err := strconv.Atoi(name)
 			if err != nil || i >= len(in) {
-				return missing
+				return errMissing
 			}
 			v = in[i]
 		default:
-			return missing
+			return errMissing
 		}
 	}
 	return v
 }
 
-var missing = errors.New("missing")
+var errMissing = errors.New("missing")
 
 func list(v any, path string) []any  { l, _ := at(v, path).([]any); return l }
 func text(v any, path string) string { s, _ := at(v, path).(string); return s }
 func num(v any, path string) float64 { n, _ := at(v, path).(float64); return n }
 func same(a, b any) bool             { return reflect.DeepEqual(a, b) }
-func contains(l []string, s string) bool {
-	return slices.ContainsFunc(l, func(of string) bool { return strings.Contains(of, s) })
-}
-
-// bodies are the bodies of requests, as text.
-func bodies(rs []request) []string {
-	var all []string
-	for _, r := range rs {
-		all = append(all, r.method+" "+r.path+"?"+r.query.Encode()+" "+string(bytes.TrimSpace(r.body)))
-	}
-	return all
-}

@@ -1,13 +1,18 @@
 package simulate
 
+import (
+	"maps"
+	"slices"
+)
+
 // cost is call.cost; callDuration is in seconds, where the call has
 // milliseconds (docs/events.md#end-of-call-report).
 func (c *call) cost() object {
 	seconds := float64(c.elapsed()) / 1000
 	parts := object{"interactlyCost": 0.000166 * seconds, "phoneCost": 0.0165, "ttsVendorCost": 0.01629, "sttVendorCost": 0.006756, "llmVendorCost": 0.004572}
 	total := 0.0
-	for _, v := range parts {
-		total += v.(float64)
+	for _, name := range slices.Sorted(maps.Keys(parts)) { // floats added in another order are another sum
+		total += parts[name].(float64)
 	}
 	parts["totalCost"], parts["callDuration"] = total, seconds
 	parts["analysis"] = object{"total": 0}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/serverurl/serverurl/core"
 	"github.com/serverurl/serverurl/core/coretest"
+	"github.com/serverurl/serverurl/internal/need"
 	"github.com/serverurl/serverurl/internal/pgtest"
 )
 
@@ -20,12 +21,7 @@ import (
 // front of a database, and returns the URL through it.
 func startPooler(t *testing.T) string {
 	t.Helper()
-	program, err := exec.LookPath("pgbouncer")
-	if err != nil {
-		if program = "/usr/sbin/pgbouncer"; !isFile(program) {
-			t.Skip("NOT TESTED through a pooler: pgbouncer is not installed")
-		}
-	}
+	program := need.Program(t, "pgbouncer", "/usr/sbin/pgbouncer")
 	u, err := url.Parse(pgtest.New(t, &pgtest.Options{TCP: true, NoSync: true}).Database(t))
 	if err != nil {
 		t.Fatal(err)
@@ -77,12 +73,6 @@ ignore_startup_parameters = extra_float_digits
 	}
 	return fmt.Sprintf("postgres://postgres@%s?host=%s&port=6432&sslmode=disable", u.Path, dir)
 }
-
-func isFile(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && info.Mode().IsRegular()
-}
-
 func exists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil

@@ -2,6 +2,7 @@ package coretest_test
 
 import (
 	"context"
+	"log/slog"
 	"net/http/httptest"
 	"testing"
 
@@ -22,7 +23,7 @@ func (discard) Put(context.Context, ...core.Envelope) error { return nil }
 func TestAdapter(t *testing.T) {
 	p := app.New()
 	err := p.Bind(core.Platform{
-		Name: "test", Store: coretest.NewStore(), Inbox: discard{},
+		Name: "test", Store: coretest.NewStore(), Inbox: discard{}, Logger: slog.New(slog.DiscardHandler),
 		Sender: core.Sender{Secrets: []core.Secret{core.NewSecret(secret)}},
 	})
 	if err != nil {

@@ -3,10 +3,10 @@ package coretest
 import (
 	"context"
 	"errors"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/serverurl/serverurl/core"
 )
@@ -79,7 +79,7 @@ func TestStoreFindsFaults(t *testing.T) {
 					if err := s.Commit(ctx, r); err != nil {
 						return err
 					}
-					runtime.Gosched()
+					time.Sleep(time.Millisecond) // long enough for others to look in between, once in a hundred rounds
 				}
 				return nil
 			}}},

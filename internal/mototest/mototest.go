@@ -13,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/serverurl/serverurl/internal/need"
 )
 
 var (
@@ -31,13 +33,8 @@ func URL(t testing.TB) string {
 	if running != nil {
 		return url
 	}
-	path, err := exec.LookPath("moto_server")
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("moto_server should be here")
-		}
-		t.Skip("NOT RUN: moto_server is not here")
-	}
+	path := need.Program(t, "moto_server")
+	var err error
 	for range 5 { // somebody else may take the port in between
 		if url, err = start(path); err == nil {
 			return url

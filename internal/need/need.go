@@ -1,0 +1,25 @@
+// Package need finds the programs that tests use.
+package need
+
+import (
+	"os"
+	"os/exec"
+	"testing"
+)
+
+// Program returns the path of the first of names that is on this machine, by
+// name or by path. Without one the test is skipped aloud; where CI is "true",
+// .ci/run has to have installed it, and the test fails.
+func Program(t testing.TB, names ...string) string {
+	t.Helper()
+	for _, name := range names {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	if os.Getenv("CI") == "true" {
+		t.Fatalf("%s should be here", names[0])
+	}
+	t.Skipf("NOT RUN: %s is not here", names[0])
+	return ""
+}
