@@ -25,7 +25,7 @@ func Main(p *core.Processor) {
 	defer stop()
 	if os.Getenv("GOGC") == "" {
 		// Bodies of megabytes are rare, and small machines are not.
-		debug.SetGCPercent(50)
+		debug.SetGCPercent(30)
 	}
 	os.Exit(run(ctx, p, os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
 }

@@ -201,7 +201,7 @@ func (b *batcher) store(ctx context.Context, batch []*put) error {
 			return nil
 		}
 		err = wrap("put", err)
-		if kindOf(err) != errorOfAvailability || time.Since(start) > patience {
+		if kindOf(err) != errorOfAvailability || ctx.Err() != nil || time.Since(start) > patience {
 			return err
 		}
 		time.Sleep(rand.N(pause))

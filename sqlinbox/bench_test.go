@@ -127,3 +127,68 @@ func benchmarkPut(b *testing.B, url string, busy bool, callers int, bodies []str
 		b.ReportMetric(float64(delivered.Load())/b.Elapsed().Seconds(), "delivered/s")
 	}
 }
+
+// BenchmarkDeliver is how fast what was accepted is delivered, while nothing
+// more comes: fetched, two commits of one record, and struck off.
+func BenchmarkDeliver(b *testing.B) {
+	for _, engine := range []struct {
+		name string
+		url  func(testing.TB) string
+	}{
+		{"SQLite", freshSQLite},
+		{"Postgres", func(b testing.TB) string { return pgtest.New(b, nil).Database(b) }},
+	} {
+		b.Run(engine.name, func(b *testing.B) { benchmarkDeliver(b, engine.url(b)) })
+	}
+}
+
+func benchmarkDeliver(b *testing.B, url string) {
+	db := open(b, url)
+	all := make(chan struct{})
+	var delivered atomic.Int64
+	deliver := func(ctx context.Context, e core.Envelope) error {
+		for _, what := range []string{"merged/", "done/"} {
+			if err := db.Store().Commit(ctx, core.Record{Key: what + e.ID, Value: []byte("{}")}); err != nil {
+				return err
+			}
+		}
+		if delivered.Add(1) == int64(b.N) {
+			close(all)
+		}
+		return nil
+	}
+	in, err := New(db, deliver, Options{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		b.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- in.batcher.run(ctx) }()
+	body := tenKB(1)
+	for n := 0; n < b.N; n += 100 {
+		var es []core.Envelope
+		for i := n; i < min(n+100, b.N); i++ {
+			es = append(es, envelope(fmt.Sprintf("%d-%d", b.N, i), body))
+		}
+		if err := in.Put(ctx, es...); err != nil {
+			b.Fatal(err)
+		}
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		b.Fatal(err)
+	}
+	if in, err = New(db, deliver, Options{Logger: slog.New(slog.DiscardHandler)}); err != nil {
+		b.Fatal(err)
+	}
+	ctx, cancel = context.WithCancel(context.Background())
+	b.ResetTimer()
+	go func() { ended <- in.Run(ctx) }()
+	<-all
+	b.StopTimer()
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "delivered/s")
+	cancel()
+	if err := <-ended; err != nil {
+		b.Error(err)
+	}
+}

@@ -29,11 +29,11 @@ import (
 // one SQLite file, or one Postgres database that several instances share.
 type Database struct {
 	store *sqlstore.Store
+	kept  core.Store // what rooms see of it
 
 	// SQLite. One connection writes: whoever wants to waits in a fair queue in
 	// this process and not in the file's lock, which is a lottery.
 	write, read *sql.DB
-	gate        chan struct{}
 
 	// Postgres. One pool for the store and the inbox.
 	pool     *pgxpool.Pool
@@ -70,12 +70,7 @@ func Open(ctx context.Context, url string) (*Database, error) {
 }
 
 // Store returns the records of the database.
-func (db *Database) Store() core.Store {
-	if db.pool == nil {
-		return gated{db.store, db.gate}
-	}
-	return db.store
-}
+func (db *Database) Store() core.Store { return db.kept }
 
 // Warnings returns settings of the database that break a promise, a line each.
 func (db *Database) Warnings() []string { return db.warnings }
@@ -104,7 +99,7 @@ func openSQLite(ctx context.Context, path string) (_ *Database, err error) {
 		return nil, err
 	}
 	dsn := sqlstore.SQLiteDSN(path)
-	db := &Database{gate: make(chan struct{}, storeCommits)}
+	db := new(Database)
 	if db.write, err = sql.Open("sqlite", dsn.Write); err != nil {
 		return nil, wrap("open", err)
 	}
@@ -115,6 +110,7 @@ func openSQLite(ctx context.Context, path string) (_ *Database, err error) {
 	db.read.SetMaxOpenConns(readers)
 	db.read.SetMaxIdleConns(readers)
 	db.store = sqlstore.New(db.write, db.read, sqlstore.SQLite)
+	db.kept = newShared(db.store)
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, db.Close())
@@ -227,6 +223,7 @@ func openPostgres(ctx context.Context, url string) (_ *Database, err error) {
 	}
 	db.write = stdlib.OpenDBFromPool(db.pool)
 	db.store = sqlstore.New(db.write, nil, sqlstore.Postgres)
+	db.kept = db.store
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, db.Close())
@@ -275,16 +272,33 @@ func (db *Database) migrateRiverPostgres(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// The lock ends with its transaction, so it holds through a pooler too. The
-	// migrations run beside it, because one that adds to an enum must be committed
-	// before the next.
-	return pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock($1::bigint)", riverLock); err != nil {
+	for {
+		migrated, err := db.migrateRiverAlone(ctx, m)
+		if migrated || err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(50*time.Millisecond + rand.N(100*time.Millisecond)):
+		}
+	}
+}
+
+// migrateRiverAlone migrates unless somebody else is at it. The lock ends with
+// its transaction, so it holds through a pooler too. The migrations run beside it,
+// because one that adds to an enum must be committed before the next. So
+// nobody waits for the lock inside a transaction: many who did would have all
+// connections of a pooler, and who has the lock would get no second one.
+func (db *Database) migrateRiverAlone(ctx context.Context, m *rivermigrate.Migrator[pgx.Tx]) (migrated bool, err error) {
+	err = pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
+		if err := tx.QueryRow(ctx, "SELECT pg_try_advisory_xact_lock($1::bigint)", riverLock).Scan(&migrated); err != nil || !migrated {
 			return err
 		}
 		_, err := m.Migrate(ctx, rivermigrate.DirectionUp, nil)
 		return err
 	})
+	return migrated && err == nil, err
 }
 
 // deaf reports whether notifications do not arrive, by sending one.

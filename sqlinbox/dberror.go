@@ -9,6 +9,8 @@ import (
 	"net"
 	"strings"
 	"syscall"
+
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // A databaseError is a failure of the database without the driver's words,
@@ -72,9 +74,11 @@ func sqliteCode(err error) (int, bool) {
 	return 0, false
 }
 
+// lost reports whether the connection is, or was before it was used: pgx says of
+// the latter that it is safe to try again.
 func lost(err error) bool {
 	_, network := errors.AsType[*net.OpError](err)
-	return network || errors.Is(err, driver.ErrBadConn) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+	return network || pgconn.SafeToRetry(err) || errors.Is(err, driver.ErrBadConn) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
 // An errorKind says what to do about an error of the database.

@@ -3,6 +3,7 @@ package sqlinbox
 import (
 	"cmp"
 	"context"
+	crand "crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"github.com/riverqueue/river/riverdriver/riversqlite"
 	"github.com/riverqueue/river/rivertype"
@@ -33,13 +35,17 @@ type Options struct {
 	// Default: 2 s, 8 s, 32 s … up to an hour, each somewhere in its upper half.
 	Pause func(attempt int) time.Duration
 
-	// Workers is how many deliveries run at a time. Default 16.
+	// Workers is how many deliveries run at a time. Default 32.
 	Workers int
 
 	// Stop is how long running deliveries may take to end when Run is to end.
 	// Default 10 s; then their contexts are cancelled, and they are delivered
 	// again by whoever runs next.
 	Stop time.Duration
+
+	// Inline is for an instance that never calls Run: each Put commits by
+	// itself, and events are delivered by Drain.
+	Inline bool
 
 	// Logger gets warnings, with numbers but no texts in them. Default:
 	// slog.Default().
@@ -57,6 +63,8 @@ type Options struct {
 type Inbox struct {
 	db      *Database
 	jobs    jobs
+	exec    riverdriver.Executor
+	client  string // names this instance in what it takes
 	batcher *batcher
 	deliver func(context.Context, core.Envelope) error
 	o       Options
@@ -95,7 +103,7 @@ func New(db *Database, deliver func(context.Context, core.Envelope) error, o Opt
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	in := &Inbox{db: db, deliver: deliver, o: o}
+	in := &Inbox{db: db, deliver: deliver, o: o, client: "inline-" + crand.Text()}
 	config, err := in.config()
 	if err != nil {
 		return nil, err
@@ -103,10 +111,14 @@ func New(db *Database, deliver func(context.Context, core.Envelope) error, o Opt
 	committers := 1
 	if db.pool != nil {
 		committers = postgresCommitters
-		in.jobs, err = river.NewClient(riverpgxv5.New(db.pool), config)
+		driver := riverpgxv5.New(db.pool)
+		in.exec = driver.GetExecutor()
+		in.jobs, err = river.NewClient(driver, config)
 	} else {
 		config.ReindexerIndexNames = []string{} // a reindex would lock the file
-		in.jobs, err = river.NewClient(riversqlite.New(db.write), config)
+		driver := riversqlite.New(db.write)
+		in.exec = driver.GetExecutor()
+		in.jobs, err = river.NewClient(driver, config)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("sqlinbox: inbox: %w", err)
@@ -168,6 +180,9 @@ func (in *Inbox) Put(ctx context.Context, es ...core.Envelope) error {
 		}
 		size += len(packed.Packed)
 		jobs[i] = river.InsertManyParams{Args: packed, InsertOpts: &river.InsertOpts{Queue: eventQueue, Priority: priority(e.Type)}}
+	}
+	if in.o.Inline {
+		return in.putInline(ctx, jobs, size)
 	}
 	return in.batcher.put(ctx, jobs, size)
 }

@@ -36,7 +36,7 @@ const (
 
 	// workers is how many deliveries run at a time on one instance. They wait
 	// for handlers more than they compute.
-	workers = 16
+	workers = 32
 
 	// attempts, and pauses from 2 s to an hour that grow fourfold: a handler
 	// whose far side is down is tried for about three hours and a half.
@@ -57,10 +57,9 @@ const (
 	// one writer.
 	postgresCommitters = 2
 
-	// storeCommits is how many commits of the store queue for SQLite's writer at a
-	// time. With 64 callers putting 10 kB and 16 deliveries committing, all of
-	// them in the queue made a Put wait 66 ms (p99), two of them make it 27 ms.
-	storeCommits = 2
+	// maxShared is how many commits of the store share a transaction of SQLite's
+	// writer: all that the deliveries and a rush of tool calls have, in general.
+	maxShared = 64
 
 	// fetchPause is the shortest time between two looks into the inbox. A Put
 	// wakes it, but River keeps quiet about a Put that comes within the client's

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"errors"
 	"slices"
 	"time"
 
@@ -132,6 +133,66 @@ func (s *Store) Commit(ctx context.Context, rs ...core.Record) error {
 		}
 		return tx.Commit()
 	})
+}
+
+// CommitEach does several Commits in one transaction, so that they share one
+// wait for the disk, and returns the error of each. Each is seen whole or not
+// at all for itself: a stale one is left out and has ErrStale, the others
+// happen. When the database fails, all have its error.
+func (s *Store) CommitEach(ctx context.Context, commits ...[]core.Record) []error {
+	errs := make([]error, len(commits))
+	var todo []int
+	for i, rs := range commits {
+		if errs[i] = core.CheckCommit(rs); errs[i] == nil && len(rs) > 0 {
+			todo = append(todo, i)
+		}
+	}
+	if len(todo) == 1 {
+		errs[todo[0]] = s.Commit(ctx, commits[todo[0]]...)
+		return errs
+	}
+	failed := retry(ctx, "commit", func() error {
+		tx, err := s.write.BeginTx(ctx, s.d.begin)
+		if err != nil {
+			return err
+		}
+		defer tx.Rollback()
+		for _, i := range todo {
+			if errs[i], err = s.d.changeAll(ctx, tx, commits[i]); err != nil {
+				return err
+			}
+		}
+		return tx.Commit()
+	})
+	if failed != nil {
+		for _, i := range todo {
+			errs[i] = failed
+		}
+	}
+	return errs
+}
+
+// changeAll does one Commit within a transaction of several, and takes it back
+// when it is stale.
+func (d *dialect) changeAll(ctx context.Context, tx *sql.Tx, rs []core.Record) (stale, err error) {
+	if _, err := tx.ExecContext(ctx, "SAVEPOINT one"); err != nil {
+		return nil, err
+	}
+	for _, r := range slices.SortedFunc(slices.Values(rs), func(a, b core.Record) int { return cmp.Compare(a.Key, b.Key) }) {
+		err = d.change(ctx, tx, r)
+		if errors.Is(err, core.ErrStale) {
+			stale = err
+			if _, err := tx.ExecContext(ctx, "ROLLBACK TO SAVEPOINT one"); err != nil {
+				return nil, err
+			}
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	_, err = tx.ExecContext(ctx, "RELEASE SAVEPOINT one")
+	return stale, err
 }
 
 // An execer is a *sql.DB, *sql.Conn or *sql.Tx.

@@ -146,3 +146,51 @@ func TestVersionsOutliveTheTable(t *testing.T) {
 		}
 	})
 }
+
+// Commits that share a transaction share nothing else.
+func TestCommitEach(t *testing.T) {
+	eachEngine(t, func(t *testing.T, where string) {
+		s := openStore(t, where)
+		put := func(key, value string) core.Record { return core.Record{Key: key, Value: []byte(value)} }
+		if err := s.Commit(t.Context(), put("d/there", "old")); err != nil {
+			t.Fatal(cause(err))
+		}
+		errs := s.CommitEach(t.Context(),
+			[]core.Record{put("d/a", "1"), put("d/b", "1")},
+			[]core.Record{put("d/c", "2"), put("d/there", "2")}, // there is one
+			[]core.Record{put("no key", "3")},
+			nil,
+			[]core.Record{put("d/a", "5")}, // the first was before
+			[]core.Record{put("d/e", "6")},
+		)
+		for i, want := range []bool{true, false, false, true, false, true} {
+			if (errs[i] == nil) != want {
+				t.Errorf("commit %d: %v", i, cause(errs[i]))
+			}
+		}
+		for _, i := range []int{1, 4} {
+			if !errors.Is(errs[i], core.ErrStale) {
+				t.Errorf("commit %d: %v, want ErrStale", i, errs[i])
+			}
+		}
+		rs, err := s.Range(t.Context(), "d", "", 100)
+		if err != nil {
+			t.Fatal(cause(err))
+		}
+		got := ""
+		for _, r := range rs {
+			got += r.Key + "=" + string(r.Value) + " "
+		}
+		if want := "d/a=1 d/b=1 d/e=6 d/there=old "; got != want {
+			t.Errorf("stored %q, want %q", got, want)
+		}
+
+		ended, cancel := context.WithCancel(t.Context())
+		cancel()
+		for i, err := range s.CommitEach(ended, []core.Record{put("d/x", "")}, []core.Record{put("d/y", "")}) {
+			if !errors.Is(err, context.Canceled) {
+				t.Errorf("commit %d after the end of its context: %v", i, err)
+			}
+		}
+	})
+}

@@ -20,7 +20,7 @@
 // read-only file system, the exact bytes of a front's own error pages.
 package emulate
 
-import "errors"
+import "github.com/serverurl/serverurl/internal/runtimeapi"
 
 // The fronts that Lambda is called through.
 type Shape string
@@ -36,24 +36,28 @@ const (
 // Shapes are all fronts, for a command line.
 var Shapes = []Shape{FunctionURL, HTTPAPI, RESTAPI, ALB, ALBMulti}
 
-// MaxPayload is the most bytes of an event and of a reply: Lambda's 6 MB, in
-// the words of its own error message 6291556 bytes (docs/aws.md#limits).
-const MaxPayload = 6_291_556
-
 // maxALB is a load balancer's cap of a body to and a reply from Lambda: 1 MB.
 const maxALB = 1_000_000
 
-// Errors of an invocation that never reached the function.
-var (
-	ErrThrottled = errors.New("emulate: all execution environments are busy")
-	ErrTooLarge  = errors.New("emulate: event is over 6 MB")
-	ErrClosed    = errors.New("emulate: function is closed")
+// A Function is one Lambda function, in as many execution environments as are
+// needed at a time. [Front] calls it as the world does.
+type (
+	Function        = runtimeapi.Function
+	FunctionOptions = runtimeapi.FunctionOptions
+	FunctionError   = runtimeapi.FunctionError
+	Report          = runtimeapi.Report
 )
 
-// A FunctionError says how a function failed, in Lambda's words.
-type FunctionError struct {
-	Type    string // "Sandbox.Timedout", "Runtime.ExitError", or what the function reported
-	Message string
-}
+// MaxPayload is the most bytes of an event and of a reply (docs/aws.md#limits).
+const MaxPayload = runtimeapi.MaxPayload
 
-func (e *FunctionError) Error() string { return "emulate: " + e.Type + ": " + e.Message }
+// Errors of an invocation that never reached the function.
+var (
+	ErrThrottled = runtimeapi.ErrThrottled
+	ErrTooLarge  = runtimeapi.ErrTooLarge
+	ErrClosed    = runtimeapi.ErrClosed
+)
+
+// NewFunction returns a function. Nothing runs until it is invoked; Close ends
+// what runs.
+func NewFunction(o FunctionOptions) *Function { return runtimeapi.NewFunction(o) }

@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+
+	"github.com/serverurl/serverurl/internal/proc"
 )
 
 // Options say what Run runs. Zero fields mean their defaults.
@@ -209,7 +211,7 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Log == nil {
 		o.Log = io.Discard
 	}
-	o.Log = &lockedWriter{w: o.Log}
+	o.Log = proc.Shared(o.Log)
 	host, _, err := net.SplitHostPort(o.Addr)
 	if ip := net.ParseIP(host); err != nil || host != "localhost" && (ip == nil || !ip.IsLoopback()) {
 		return o, fmt.Errorf("emulate: %q is not HOST:PORT on loopback: an emulator is for this machine only", o.Addr)

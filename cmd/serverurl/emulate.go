@@ -3,13 +3,20 @@ package main
 import (
 	"context"
 	"io"
+	"os"
+	"strings"
 
 	aws "github.com/serverurl/serverurl/aws/emulate"
+	gcp "github.com/serverurl/serverurl/gcp/emulate"
+	vercel "github.com/serverurl/serverurl/vercel/emulate"
 )
 
 // emulateCommand runs the backend as a cloud would, on this machine.
 type emulateCommand struct {
 	AWS emulateAWS `cmd:"" help:"As AWS Lambda: the deployed program under a Lambda Runtime API of our own."`
+	GCP emulateGCP `cmd:"" help:"As Google Cloud Functions: what is uploaded, under the functions framework."`
+
+	Vercel emulateVercel `cmd:"" help:"As Vercel's Go runtime: what vercel build makes, on a Postgres."`
 }
 
 // emulateFlags are what all platforms have.
@@ -46,4 +53,57 @@ Examples:
 
 func (c *emulateAWS) Run(ctx context.Context, t *terminal) error {
 	return aws.Run(ctx, aws.Options{Addr: c.Addr, As: aws.Shape(c.As), Environments: c.Environments, Freeze: c.Freeze, Data: c.Data, Stdout: t.out, Log: c.log(t)})
+}
+
+type emulateGCP struct {
+	emulateFlags
+	Instances   int  `help:"How many instances each function has." default:"1" placeholder:"N"`
+	Concurrency int  `help:"The most requests at a time in one instance." default:"80" placeholder:"N"`
+	Embedded    bool `help:"Use stand-ins in memory for Firestore and Pub/Sub, even where Google's emulators are here."`
+}
+
+func (*emulateGCP) Help() string {
+	return `Prints what it uses, and "listening on http://HOST:PORT" when it takes requests.
+It starts Google's emulators of Firestore and Pub/Sub where they are on this
+machine, or uses those at FIRESTORE_EMULATOR_HOST and PUBSUB_EMULATOR_HOST.
+SERVERURL_SECRET is the sender's secret. Run it in the module's folder.
+
+Examples:
+  SERVERURL_SECRET="$(openssl rand -hex 32)" serverurl emulate gcp
+  serverurl emulate gcp --embedded --freeze --addr 127.0.0.1:0`
+}
+
+func (c *emulateGCP) Run(ctx context.Context, t *terminal) error {
+	return gcp.Run(ctx, gcp.Options{Addr: c.Addr, Instances: c.Instances, Concurrency: c.Concurrency, Freeze: c.Freeze, Embedded: c.Embedded, Stdout: t.out, Log: c.log(t)})
+}
+
+type emulateVercel struct {
+	emulateFlags
+	Mode        string `help:"How the program runs: ${enum}." enum:"standalone,function" default:"standalone"`
+	Instances   int    `help:"How many instances run at the same time. Default: 2, and 16 in mode function." placeholder:"N"`
+	DatabaseURL string `help:"The Postgres, pooled or not." env:"SERVERURL_DATABASE_URL,DATABASE_URL,POSTGRES_URL" required:"" placeholder:"URL"`
+	Plain       bool   `help:"Build ./cmd/api with Go alone, without Vercel's CLI."`
+}
+
+func (*emulateVercel) Help() string {
+	return `Prints what it uses, and "listening on http://HOST:PORT" when it takes requests.
+The program is built by Vercel's own CLI, which npm installs into the user's cache
+folder at the first time (350 MB); without npm, by Go alone. SERVERURL_SECRET is
+what the sender proves itself with. Run it in the module's folder.
+
+Examples:
+  export SERVERURL_SECRET="$(openssl rand -hex 32)" SERVERURL_DATABASE_URL=postgres://postgres@127.0.0.1:5432/calls
+  serverurl emulate vercel
+  serverurl emulate vercel --mode function --freeze --addr 127.0.0.1:0`
+}
+
+func (c *emulateVercel) Run(ctx context.Context, t *terminal) error {
+	var env []string
+	for _, kv := range os.Environ() {
+		if name, _, _ := strings.Cut(kv, "="); vercel.Forwarded(name) {
+			env = append(env, kv)
+		}
+	}
+	return vercel.Run(ctx, vercel.Options{Addr: c.Addr, Mode: vercel.Mode(c.Mode), Instances: c.Instances, Freeze: c.Freeze, Plain: c.Plain,
+		Env: append(env, "SERVERURL_DATABASE_URL="+c.DatabaseURL), Stdout: t.out, Log: c.log(t)})
 }

@@ -6,7 +6,7 @@
 //	serverurl send hang --to URL       post one event
 //	serverurl calls                    the calls, and all that is known of one
 //	serverurl replay ID --to URL       send recorded events again
-//	serverurl emulate aws              the backend as a cloud runs it
+//	serverurl emulate aws              the backend as a cloud runs it: aws, vercel
 //	serverurl tools                    the tools, as Interactly's API takes them
 //
 // It exits 0, or 1 when something failed, or 2 when it was not understood.

@@ -38,6 +38,7 @@ func TestMain(m *testing.M) {
 // scripts have these commands:
 //
 //	backend ARG...         start serverurl dev on a free port and set $URL
+//	emulated ARG...        the same with serverurl emulate, in the module's folder
 //	terminate              stop it with SIGTERM: it must exit 0; writes backend.out and backend.err
 //	stub STATUS BODY       answer everything so, and set $STUB; requests go to the file stub.log
 //	exits N CMD ARG...     run a command that must exit with N
@@ -67,7 +68,7 @@ func params(dir string, env map[string]string) testscript.Params {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"backend": startBackend, "terminate": stopBackend, "stub": startStub, "exits": exits,
+			"backend": startBackend, "emulated": startEmulated, "terminate": stopBackend, "stub": startStub, "exits": exits,
 			"until": until, "json": checkJSON, "keys": checkKeys, "keep": keep, "lines": checkLines,
 		},
 	}
@@ -158,7 +159,30 @@ func startBackend(ts *testscript.TestScript, neg bool, args []string) {
 	if _, running := backends.Load(ts); running {
 		ts.Fatalf("a backend runs already: terminate it first")
 	}
-	cmd := command(ts, append([]string{"serverurl", "dev", "--addr", "127.0.0.1:0"}, args...))
+	startServer(ts, command(ts, append([]string{"serverurl", "dev", "--addr", "127.0.0.1:0"}, args...)))
+}
+
+func startEmulated(ts *testscript.TestScript, neg bool, args []string) {
+	if _, running := backends.Load(ts); running || neg {
+		ts.Fatalf("one backend at a time")
+	}
+	cmd := command(ts, append(append([]string{"serverurl", "emulate"}, args...), "--addr", "127.0.0.1:0"))
+	root, err := filepath.Abs("../..")
+	ts.Check(err)
+	cmd.Dir = root
+	for _, name := range []string{"GOCACHE", "GOMODCACHE", "GOPATH", "GOFLAGS"} { // a script has a home of its own
+		value, err := exec.Command("go", "env", name).Output()
+		ts.Check(err)
+		cmd.Env = append(cmd.Env, name+"="+strings.TrimSpace(string(value)))
+	}
+	if cache, err := os.UserCacheDir(); err == nil {
+		cmd.Env = append(cmd.Env, "XDG_CACHE_HOME="+cache)
+	}
+	startServer(ts, cmd)
+}
+
+// startServer starts a program that says where it listens.
+func startServer(ts *testscript.TestScript, cmd *exec.Cmd) {
 	p, err := start(cmd)
 	ts.Check(err)
 	backends.Store(ts, p)

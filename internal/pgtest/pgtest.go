@@ -53,7 +53,8 @@ func Open(t testing.TB) (dsn string) {
 }
 
 // Main runs the tests, stops the server that [Open] started, and exits.
-func Main(m *testing.M) {
+// m is a *testing.M, or something around one.
+func Main(m interface{ Run() int }) {
 	code := m.Run()
 	if c := shared.cluster; c != nil {
 		c.remove()

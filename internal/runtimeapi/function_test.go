@@ -1,4 +1,4 @@
-package emulate
+package runtimeapi
 
 import (
 	"bytes"
@@ -15,21 +15,18 @@ import (
 
 	"github.com/aws/aws-lambda-go/lambda"
 	"go.uber.org/goleak"
-
-	"github.com/serverurl/serverurl/internal/mototest"
 )
 
 // The test's own binary is the bootstrap of its functions.
 func TestMain(m *testing.M) {
 	switch os.Getenv("TEST_BOOTSTRAP") {
 	case "":
-		temp, err := os.MkdirTemp("", "serverurl-emulate-test-")
+		temp, err := os.MkdirTemp("", "serverurl-runtimeapi-test-")
 		if err != nil {
 			panic(err)
 		}
 		os.Setenv("TMPDIR", temp) // what the tests build goes with them
 		goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
-			mototest.Stop()
 			_ = os.RemoveAll(temp)
 			os.Exit(code)
 		}))
@@ -316,26 +313,5 @@ func TestManyInvocations(t *testing.T) {
 	all.Wait()
 	if cold == 0 || cold > 16 {
 		t.Errorf("%d cold starts for 16 callers", cold)
-	}
-}
-
-func TestBatchReplies(t *testing.T) {
-	batch := []message{{ID: "a"}, {ID: "b"}}
-	for _, c := range []struct {
-		why, reply string
-		done       int
-		bad        bool
-	}{
-		{"nothing is success", ``, 2, false},
-		{"null is success", `null`, 2, false},
-		{"no failures", `{"batchItemFailures":[]}`, 2, false},
-		{"one failed", `{"batchItemFailures":[{"itemIdentifier":"a"}]}`, 1, false},
-		{"an empty id fails the batch", `{"batchItemFailures":[{"itemIdentifier":""}]}`, 0, true},
-		{"an unknown id fails the batch", `{"batchItemFailures":[{"itemIdentifier":"c"}]}`, 0, true},
-		{"no JSON fails the batch", `oops`, 0, true},
-	} {
-		if done, err := succeeded(batch, []byte(c.reply)); len(done) != c.done || (err != nil) != c.bad {
-			t.Errorf("%s: %d done, %v", c.why, len(done), err)
-		}
 	}
 }

@@ -1,4 +1,4 @@
-package emulate
+package runtimeapi
 
 import (
 	"cmp"
@@ -10,6 +10,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/serverurl/serverurl/internal/proc"
 )
 
 // FunctionOptions describe a function. Zero fields mean their defaults.
@@ -78,7 +80,7 @@ func NewFunction(o FunctionOptions) *Function {
 	if o.Log == nil {
 		o.Log = io.Discard
 	}
-	o.Log = &lockedWriter{w: o.Log}
+	o.Log = proc.Shared(o.Log)
 	if path, err := filepath.Abs(o.Bootstrap); err == nil {
 		o.Bootstrap = path
 	}
@@ -197,16 +199,4 @@ func (f *Function) Close() error {
 	}
 	f.work.Wait()
 	return errors.Join(errs...)
-}
-
-// lockedWriter is written to by several processes.
-type lockedWriter struct {
-	mu sync.Mutex
-	w  io.Writer
-}
-
-func (l *lockedWriter) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.w.Write(b)
 }

@@ -1,4 +1,4 @@
-package emulate
+package runtimeapi
 
 import (
 	"context"
@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+
+	"github.com/serverurl/serverurl/internal/proc"
 )
 
 // An environment is one process and the Runtime API that it asks for work. It
@@ -89,7 +91,7 @@ func (e *environment) start() error {
 	e.ready, e.work = make(chan struct{}, 1), make(chan *invocation)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return fmt.Errorf("emulate: %w", err)
+		return fmt.Errorf("runtimeapi: %w", err)
 	}
 	e.mu.Lock()
 	if e.closed {
@@ -103,7 +105,7 @@ func (e *environment) start() error {
 	cmd.Dir = filepath.Dir(e.o.Bootstrap)
 	cmd.Env = e.env(listener.Addr().String())
 	cmd.Stdout, cmd.Stderr = e.o.Log, e.o.Log
-	cmd.SysProcAttr = attributes()
+	cmd.SysProcAttr = proc.Attributes()
 	if err := cmd.Start(); err != nil {
 		close(e.exited)
 		e.mu.Unlock()
@@ -132,7 +134,7 @@ func (e *environment) run(inv *invocation) ([]byte, error) {
 	e.mu.Lock()
 	e.current = inv
 	e.mu.Unlock()
-	if err := e.signal(wake); err != nil {
+	if err := e.signal(proc.Wake); err != nil {
 		return nil, errGone
 	}
 	deadline := time.NewTimer(time.Until(inv.deadline))
@@ -203,7 +205,7 @@ func (e *environment) response(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if e.o.Freeze {
-		_ = e.signal(freeze) // nothing of it runs from here on
+		_ = e.signal(proc.Freeze) // nothing of it runs from here on
 	}
 	e.end(r.PathValue("id"), res)
 	w.WriteHeader(http.StatusAccepted)
@@ -248,17 +250,17 @@ func (e *environment) usable() bool {
 }
 
 func (e *environment) kill() {
-	_ = e.signal(end)
+	_ = e.signal(proc.End)
 	<-e.exited
 }
 
-func (e *environment) signal(s action) error {
+func (e *environment) signal(a proc.Action) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.cmd == nil || e.cmd.Process == nil {
 		return nil
 	}
-	return send(e.cmd.Process, s)
+	return proc.Send(e.cmd.Process, a)
 }
 
 // close ends the process and its Runtime API.
@@ -270,7 +272,7 @@ func (e *environment) close() error {
 	if exited == nil {
 		return nil
 	}
-	_ = e.signal(end)
+	_ = e.signal(proc.End)
 	<-exited
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()

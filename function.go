@@ -1,0 +1,29 @@
+// Package serverurl is what Google Cloud Functions builds: it takes the
+// package at the root of what is uploaded, and the function in it that
+// --entry-point names. It joins the backend of package app to package gcp;
+// replace app with your own package.
+//
+// Nobody imports it. docs/gcp.md says how it is deployed, and why no package
+// main, no external test package and no go.work may be beside it.
+package serverurl
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/cloudevents/sdk-go/v2/event"
+
+	"github.com/serverurl/serverurl/app"
+	"github.com/serverurl/serverurl/gcp"
+)
+
+var functions = gcp.Start(app.New())
+
+// Receive answers events and tool calls.
+func Receive(w http.ResponseWriter, r *http.Request) { functions.Receive(w, r) }
+
+// Deliver takes one message of the topic of accepted events.
+func Deliver(ctx context.Context, e event.Event) error { return functions.Deliver(ctx, e) }
+
+// Sweep ends the calls that are over without a report. A schedule calls it.
+func Sweep(w http.ResponseWriter, r *http.Request) { functions.Sweep(w, r) }

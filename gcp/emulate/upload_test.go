@@ -1,0 +1,130 @@
+package emulate_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/serverurl/serverurl/gcp/emulate"
+	"github.com/serverurl/serverurl/internal/need"
+)
+
+const root = "../.."
+
+// What lies at the root decides whether Google's builder can build it.
+func TestRoot(t *testing.T) {
+	if err := emulate.CheckRoot(root); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestRootRefuses(t *testing.T) {
+	for name, c := range map[string]struct{ file, text, want string }{
+		"a package main":                      {"other.go", "package main", "package main"},
+		"an external test package":            {"function_test.go", "package serverurl_test", "one package"},
+		"another package for another system":  {"other_windows.go", "package other", "one package"},
+		"a workspace":                         {"go.work", "go 1.26.0", "go.work"},
+		"a file that is no Go":                {"other.go", "func", "cannot be parsed"},
+		"vendored modules that may be behind": {"vendor", "", "vendor"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			for file, text := range map[string]string{"function.go": "package serverurl", c.file: c.text} {
+				if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := emulate.CheckRoot(dir); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%v, want %q", err, c.want)
+			}
+		})
+	}
+	if err := emulate.CheckRoot(t.TempDir()); err == nil {
+		t.Error("a root without Go files was taken")
+	}
+}
+
+// What is uploaded is what the functions are built from, and nothing that is
+// only for people.
+func TestUploadIsSmall(t *testing.T) {
+	files, err := emulate.Upload(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"go.mod", "go.sum", "function.go", "app/app.go", "core/handle.go", "gcp/store.go", "cmd/server/main.go"} {
+		if !slices.Contains(files, want) {
+			t.Errorf("%s is not uploaded", want)
+		}
+	}
+	var size int64
+	for _, f := range files {
+		info, err := os.Stat(filepath.Join(root, f))
+		if err != nil {
+			t.Fatal(err)
+		}
+		size += info.Size()
+		if strings.HasSuffix(f, "_test.go") || strings.HasPrefix(f, "cmd/") && f != "cmd/server/main.go" || strings.HasPrefix(f, ".") {
+			t.Errorf("%s is uploaded", f)
+		}
+	}
+	if size > 1<<20 {
+		t.Errorf("%d bytes in %d files are uploaded: something large is among them", size, len(files))
+	}
+}
+
+// gcloud itself reads .gcloudignore as we do.
+func TestUploadAsGcloudListsIt(t *testing.T) {
+	gcloud := need.Program(t, "gcloud")
+	cmd := exec.CommandContext(t.Context(), gcloud, "meta", "list-files-for-upload", root)
+	cmd.Env = append(os.Environ(), "CLOUDSDK_CONFIG="+t.TempDir(), "CLOUDSDK_CORE_DISABLE_PROMPTS=1")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs := strings.Fields(string(out))
+	ours, err := emulate.Upload(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(theirs)
+	slices.Sort(ours)
+	for _, f := range theirs {
+		if !slices.Contains(ours, f) {
+			t.Errorf("gcloud uploads %s, and we do not see it", f)
+		}
+	}
+	for _, f := range ours {
+		if !slices.Contains(theirs, f) {
+			t.Errorf("gcloud does not upload %s", f)
+		}
+	}
+}
+
+// Cloud Run builds the plain server from the same upload.
+func TestUploadHoldsTheServer(t *testing.T) {
+	dir := t.TempDir()
+	if err := emulate.Copy(root, dir); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", os.DevNull, "./cmd/server")
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "GOWORK=off", "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+func TestUploadRefusesRulesItDoesNotKnow(t *testing.T) {
+	for _, rule := range []string{"!keep", "#!include:.gitignore", "a/b", "/a*", `\#`} {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, ".gcloudignore"), []byte("# fine\n\n*.md\n/docs/\n"+rule+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := emulate.Upload(dir); err == nil {
+			t.Errorf("%q was taken", rule)
+		}
+	}
+}

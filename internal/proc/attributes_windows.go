@@ -1,0 +1,6 @@
+package proc
+
+import "syscall"
+
+// Attributes are those that Windows gives by itself.
+func Attributes() *syscall.SysProcAttr { return nil }

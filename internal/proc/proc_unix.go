@@ -1,0 +1,27 @@
+//go:build unix
+
+package proc
+
+import (
+	"errors"
+	"os"
+	"syscall"
+)
+
+// An Action is what is done to a process.
+type Action syscall.Signal
+
+const (
+	End    = Action(syscall.SIGKILL)
+	Freeze = Action(syscall.SIGSTOP)
+	Wake   = Action(syscall.SIGCONT)
+)
+
+// Send does it to a process and to those that it has started.
+func Send(p *os.Process, a Action) error {
+	err := syscall.Kill(-p.Pid, syscall.Signal(a))
+	if errors.Is(err, syscall.ESRCH) {
+		return os.ErrProcessDone
+	}
+	return err
+}

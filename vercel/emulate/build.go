@@ -1,0 +1,197 @@
+package emulate
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+)
+
+//go:embed cli/package.json
+var cliPackage []byte
+
+// CLI returns the path of the pinned Vercel CLI, which it installs with npm
+// into the user's cache folder where it is not there yet: 350 MB. It fails with
+// [ErrNoCLI] where there is no npm, or no Node.js 20.
+func CLI(ctx context.Context, log io.Writer) (string, error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("emulate: %w", err)
+	}
+	sum := sha256.Sum256(cliPackage)
+	dir := filepath.Join(cache, "serverurl", "vercel-cli-"+hex.EncodeToString(sum[:6]))
+	program := filepath.Join(dir, "node_modules", ".bin", "vercel")
+	if _, err := os.Stat(program); err == nil && nodeIsNew(ctx) {
+		return program, nil
+	}
+	npm, err := exec.LookPath("npm")
+	if err != nil || !nodeIsNew(ctx) {
+		return "", ErrNoCLI
+	}
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		return "", fmt.Errorf("emulate: %w", err)
+	}
+	// Beside it first, so that what stands there is always whole.
+	temp, err := os.MkdirTemp(filepath.Dir(dir), "installing-")
+	if err != nil {
+		return "", fmt.Errorf("emulate: %w", err)
+	}
+	defer os.RemoveAll(temp)
+	if err := os.WriteFile(filepath.Join(temp, "package.json"), cliPackage, 0o644); err != nil {
+		return "", fmt.Errorf("emulate: %w", err)
+	}
+	fmt.Fprintln(log, "installing Vercel's CLI into", dir)
+	cmd := exec.CommandContext(ctx, npm, "install", "--ignore-scripts", "--no-audit", "--no-fund")
+	cmd.Dir = temp
+	if said, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("emulate: npm install of Vercel's CLI: %w\n%s", err, tail(said))
+	}
+	if err := os.Rename(temp, dir); err != nil {
+		if _, there := os.Stat(program); there != nil { // else another process was quicker
+			return "", fmt.Errorf("emulate: %w", err)
+		}
+	}
+	return program, nil
+}
+
+// nodeIsNew reports whether the CLI runs here: it wants Node.js 20.
+func nodeIsNew(ctx context.Context) bool {
+	said, err := exec.CommandContext(ctx, "node", "--version").Output()
+	major, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimSpace(string(said)), "v"), ".")
+	n, bad := strconv.Atoi(major)
+	return err == nil && bad == nil && n >= 20
+}
+
+// A Build is what is built, and how.
+type Build struct {
+	CLI     string // of [CLI]
+	Dir     string // the root of the backend's module
+	Project string // the folder with vercel.json in it, below Dir
+	Env     []string
+
+	// Wrap stands before the CLI's command line, such as "unshare -n".
+	Wrap []string
+}
+
+// Run builds a copy of the sources with `vercel build --standalone` into the
+// folder to, and returns the folder of the output. No login and no network is
+// needed but for modules. What a deployment would not upload
+// (.vercelignore) is not there; neither are the environment's secrets.
+func (b Build) Run(ctx context.Context, to string) (output string, err error) {
+	if err := copySources(b.Dir, to); err != nil {
+		return "", fmt.Errorf("emulate: %w", err)
+	}
+	linked := filepath.Join(to, ".vercel")
+	if err := os.MkdirAll(linked, 0o755); err != nil {
+		return "", fmt.Errorf("emulate: %w", err)
+	}
+	settings := map[string]any{"framework": nil, "outputDirectory": nil, "nodeVersion": "22.x", "rootDirectory": nil}
+	if b.Project != "" && b.Project != "." {
+		settings["rootDirectory"] = filepath.ToSlash(b.Project)
+	}
+	project, err := json.Marshal(map[string]any{"projectId": "prj_local", "orgId": "team_local", "settings": settings})
+	if err != nil {
+		return "", fmt.Errorf("emulate: %w", err)
+	}
+	if err := os.WriteFile(filepath.Join(linked, "project.json"), project, 0o644); err != nil {
+		return "", fmt.Errorf("emulate: %w", err)
+	}
+	output = filepath.Join(linked, "output")
+	args := append(slices.Clone(b.Wrap), b.CLI, "build", "--standalone", "--yes", "--output", output, "--global-config", filepath.Join(linked, "config"))
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	cmd.Dir = to
+	cmd.Env = append(buildEnv(), b.Env...)
+	if said, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("emulate: vercel build: %w\n%s", err, tail(said))
+	}
+	return output, nil
+}
+
+// buildEnv is the environment without what a build must not see. Paths are left
+// out of the program, so that Go's cache serves another copy of the sources.
+func buildEnv() []string {
+	env := slices.DeleteFunc(os.Environ(), func(kv string) bool {
+		name, _, _ := strings.Cut(kv, "=")
+		return Forwarded(name) || strings.HasPrefix(name, "VERCEL_")
+	})
+	return append(env, "GOFLAGS="+strings.TrimSpace(os.Getenv("GOFLAGS")+" -trimpath"), "CI=1", "VERCEL_TELEMETRY_DISABLED=1", "NO_UPDATE_NOTIFIER=1", "CGO_ENABLED=0")
+}
+
+// copySources copies what a deployment uploads: the tree without what
+// .vercelignore names, without dot folders and node_modules.
+func copySources(from, to string) error {
+	if err := os.MkdirAll(to, 0o755); err != nil {
+		return err
+	}
+	ignore, err := readIgnore(filepath.Join(from, ".vercelignore"))
+	if err != nil {
+		return err
+	}
+	return filepath.WalkDir(from, func(file string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(from, file)
+		if err != nil || rel == "." {
+			return err
+		}
+		name := d.Name()
+		skip := strings.HasPrefix(name, ".") && name != ".vercelignore" || name == "node_modules" || ignored(ignore, name)
+		switch {
+		case d.IsDir() && skip:
+			return filepath.SkipDir
+		case d.IsDir():
+			return os.MkdirAll(filepath.Join(to, rel), 0o755)
+		case skip || !d.Type().IsRegular():
+			return nil
+		}
+		b, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(filepath.Join(to, rel), b, 0o644)
+	})
+}
+
+// readIgnore reads the patterns of a .vercelignore. Those of ours are names and
+// globs of names, wherever they stand.
+func readIgnore(file string) (patterns []string, err error) {
+	b, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	for line := range bytes.Lines(b) {
+		p := strings.TrimSpace(string(line))
+		if p == "" || p[0] == '#' {
+			continue
+		}
+		if strings.ContainsAny(p, "/!") {
+			return nil, fmt.Errorf("%s: %q: only names and globs of names are understood here", file, p)
+		}
+		patterns = append(patterns, p)
+	}
+	return patterns, err
+}
+
+func ignored(patterns []string, name string) bool {
+	return slices.ContainsFunc(patterns, func(p string) bool {
+		ok, err := path.Match(p, name)
+		return ok && err == nil
+	})
+}
+
+func tail(b []byte) []byte { return b[max(0, len(b)-3000):] }
