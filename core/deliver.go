@@ -38,6 +38,7 @@ func (p *Processor) Deliver(ctx context.Context, env Envelope) error {
 		// an older version, is kept where it can be looked at.
 		return p.quarantine(ctx, env.Body, env.Received, "undecodable")
 	}
+	event.Repaired = env.Repaired
 	work, err := p.merge(ctx, env, event)
 	failpoint("after merge")
 	if err != nil || work == nil {

@@ -21,6 +21,10 @@ type Envelope struct {
 	// Call is the call's id as sent, empty where the body names none.
 	Call CallID `json:"call,omitempty"`
 
+	// Repaired is set where the event was never sent: it says what Interactly's
+	// API answered when it was asked.
+	Repaired bool `json:"repaired,omitempty"`
+
 	// Body is the masked body, valid JSON.
 	Body []byte `json:"body"`
 }

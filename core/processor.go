@@ -74,6 +74,9 @@ type Platform struct {
 	// ReportWait and CallLimit are for Sweep; see their defaults.
 	ReportWait, CallLimit time.Duration
 
+	// Repair is how Sweep asks for what was never sent.
+	Repair Repair
+
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
 
@@ -97,6 +100,7 @@ func (p *Processor) Bind(on Platform) error {
 	on.Limits = on.Limits.withDefaults()
 	on.ReportWait = cmp.Or(on.ReportWait, DefaultReportWait)
 	on.CallLimit = cmp.Or(on.CallLimit, DefaultCallLimit)
+	on.Repair = on.Repair.withDefaults()
 	if on.Now == nil {
 		on.Now = time.Now
 	}

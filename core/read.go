@@ -65,8 +65,9 @@ type Recorded struct {
 	ID       string         `json:"id"`
 	Type     EventType      `json:"type"`
 	Received time.Time      `json:"received"`
-	Late     bool           `json:"late,omitempty"` // an older snapshot than what was known
-	Body     jsontext.Value `json:"body,omitempty"` // masked, with the whole conversation
+	Late     bool           `json:"late,omitempty"`     // an older snapshot than what was known
+	Repaired bool           `json:"repaired,omitempty"` // never sent: the API was asked
+	Body     jsontext.Value `json:"body,omitempty"`     // masked, with the whole conversation
 }
 
 // ListCalls returns up to limit calls, newest first, that come after the
@@ -146,7 +147,7 @@ func ReadCall(ctx context.Context, s Store, id CallID) (Call, error) {
 }
 
 func (e *entry) recorded() Recorded {
-	return Recorded{ID: e.ID, Type: e.Type, Received: e.Received, Late: e.Late}
+	return Recorded{ID: e.ID, Type: e.Type, Received: e.Received, Late: e.Late, Repaired: e.Repaired}
 }
 
 // ReadEvents yields the events of a call in order of arrival, each as it was

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"time"
 )
 
@@ -78,4 +79,17 @@ func kindOf(status int) error {
 		return ErrUnavailable
 	}
 	return errBadRequest
+}
+
+// ErrorCode is what a log may hold of the error.
+func (e *Error) ErrorCode() string {
+	if e.Status != 0 {
+		return "api-" + strconv.Itoa(e.Status)
+	}
+	for err, code := range map[error]string{ErrUnreachable: "api-unreachable", ErrBadAnswer: "api-bad-answer", ErrTooLarge: "api-too-large"} {
+		if e.kind == err {
+			return code
+		}
+	}
+	return "api"
 }
