@@ -30,6 +30,9 @@ type Event struct {
 	// API answered when it was asked (docs/repair.md).
 	Repaired bool
 
+	// Replayed is how often the event came back from the dead letters.
+	Replayed int
+
 	// Raw is the event as it was accepted: secrets are masked, nothing else is
 	// changed.
 	Raw jsontext.Value

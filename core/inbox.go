@@ -25,6 +25,9 @@ type Envelope struct {
 	// API answered when it was asked.
 	Repaired bool `json:"repaired,omitempty"`
 
+	// Replayed is how often it was put back from the dead letters.
+	Replayed int `json:"replayed,omitempty"`
+
 	// Body is the masked body, valid JSON.
 	Body []byte `json:"body"`
 }

@@ -77,7 +77,7 @@ func merge(s callState, a arrival, stored *view) change {
 	if a.Received.After(n.Last) {
 		n.Last, n.Wanted = a.Received, time.Time{}
 	}
-	e := &entry{V: 1, ID: a.id, Type: a.Type, Received: a.Received, Repaired: a.Repaired}
+	e := &entry{V: 1, ID: a.id, Type: a.Type, Received: a.Received, Repaired: a.Repaired, Replayed: a.Replayed}
 
 	mergeStatus(&c, a)
 	if mergeMessages(&c, e, a, stored); c.needsView {

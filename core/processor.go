@@ -77,6 +77,9 @@ type Platform struct {
 	// Repair is how Sweep asks for what was never sent.
 	Repair Repair
 
+	// Retention is how long things are kept: Sweep deletes what is older.
+	Retention Retention
+
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
 

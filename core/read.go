@@ -67,6 +67,7 @@ type Recorded struct {
 	Received time.Time      `json:"received"`
 	Late     bool           `json:"late,omitempty"`     // an older snapshot than what was known
 	Repaired bool           `json:"repaired,omitempty"` // never sent: the API was asked
+	Replayed int            `json:"replayed,omitempty"` // how often it came back from the dead letters
 	Body     jsontext.Value `json:"body,omitempty"`     // masked, with the whole conversation
 }
 
@@ -96,6 +97,9 @@ func ListCalls(ctx context.Context, s Store, after string, limit int) (calls []C
 			if err != nil {
 				return nil, "", err
 			}
+			if r.Version == 0 || state.Gone { // deleted meanwhile
+				continue
+			}
 			calls = append(calls, state.summary())
 		}
 	}
@@ -118,6 +122,9 @@ func ReadCall(ctx context.Context, s Store, id CallID) (Call, error) {
 	state, err := decodeState(recs[0])
 	if err != nil {
 		return Call{}, err
+	}
+	if state.Gone {
+		return Call{}, ErrNoCall
 	}
 	entries, err := readLog(ctx, s, id)
 	if err != nil {
@@ -147,7 +154,7 @@ func ReadCall(ctx context.Context, s Store, id CallID) (Call, error) {
 }
 
 func (e *entry) recorded() Recorded {
-	return Recorded{ID: e.ID, Type: e.Type, Received: e.Received, Late: e.Late, Repaired: e.Repaired}
+	return Recorded{ID: e.ID, Type: e.Type, Received: e.Received, Late: e.Late, Repaired: e.Repaired, Replayed: e.Replayed}
 }
 
 // ReadEvents yields the events of a call in order of arrival, each as it was

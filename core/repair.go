@@ -238,14 +238,14 @@ func (r *round) list(ctx context.Context, from, to time.Time) error {
 			if err != nil {
 				return err
 			}
-			have[some[i].id] = callState{Report: s.Report, Ended: s.Ended, Last: s.Last}
+			have[some[i].id] = callState{Report: s.Report, Ended: s.Ended, Last: s.Last, Gone: s.Gone}
 		}
 	}
 	had := func(id CallID) bool { _, ok := have[id]; return ok }
 	wanted := r.p.on.Repair.ours(listed, had)
 	for _, k := range listed {
 		// By a sweep, one that is open is asked for when it is overdue.
-		if s, ok := have[k.id]; ok && s.Report == nil && (s.Ended != nil || r.byHand && s.Last.Before(quiet)) {
+		if s, ok := have[k.id]; ok && s.Report == nil && !s.Gone && (s.Ended != nil || r.byHand && s.Last.Before(quiet)) {
 			wanted = append(wanted, k)
 		}
 	}
@@ -283,7 +283,7 @@ func (r *round) listed(ctx context.Context, id CallID, had bool) error {
 		}
 		s, err := decodeState(recs[0])
 		now := r.p.on.Now()
-		if err != nil || s.Report != nil || !s.mayAsk(now) {
+		if err != nil || s.Report != nil || s.Gone || !s.mayAsk(now) {
 			return err
 		}
 		if ok, err := r.claim(ctx, s, recs[0], now, true); !ok {

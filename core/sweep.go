@@ -12,7 +12,7 @@ const sweepEnvelope = "sweep"
 // Sweep finds calls that are over without a report, ends them, and runs the
 // handlers of their end. Where the platform has a [Repair], such a call is first
 // asked for, and once in a while the list of the last day's calls is compared
-// with ours. A platform calls it about once a minute, on one instance or on
+// with ours. At last it deletes what the platform's [Retention] keeps no longer. A platform calls it about once a minute, on one instance or on
 // several. One call's trouble does not stop the others; the
 // errors come back joined.
 func (p *Processor) Sweep(ctx context.Context) error {
@@ -23,6 +23,9 @@ func (p *Processor) Sweep(ctx context.Context) error {
 	defer r.say()
 	errs := p.sweepOpen(ctx, r)
 	if err := r.listDue(ctx); err != nil {
+		errs = append(errs, err)
+	}
+	if err := p.retain(ctx); err != nil {
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
