@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
@@ -14,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/interactly"
 )
 
 // Main runs p as a Lambda function, whatever it is invoked with: see [New]. It
@@ -23,6 +25,9 @@ import (
 //	QUEUE_URL         the SQS queue of accepted events
 //	SECRET_ARN        the secret in Secrets Manager that the sender proves itself with, or
 //	SERVERURL_SECRET  that secret itself; in both, several with commas between them
+//	INTERACTLY_API_KEY_ARN  the secret that holds the key of Interactly's API, or
+//	INTERACTLY_API_KEY      that key itself: the sweep asks for what was never sent
+//	INTERACTLY_API_URL, INTERACTLY_ASSISTANTS  see docs/repair.md
 //	BASE_PATH         what a custom domain's mapping puts before every path; may be empty
 //
 // A mistake in it ends the process at its start, with a line that says what is
@@ -64,9 +69,13 @@ func open(ctx context.Context, p *core.Processor, getenv func(string) string, lo
 	if err != nil {
 		return nil, err
 	}
+	repair, err := readRepair(ctx, cfg, getenv)
+	if err != nil {
+		return nil, err
+	}
 	store, inbox := services(cfg, getenv("TABLE_NAME"), getenv("QUEUE_URL"))
 	err = p.Bind(core.Platform{
-		Name: "aws", Store: store, Inbox: inbox, Sender: core.Sender{Secrets: secrets}, Reply: replyLimit, Logger: log,
+		Name: "aws", Store: store, Inbox: inbox, Sender: core.Sender{Secrets: secrets}, Reply: replyLimit, Repair: repair, Logger: log,
 	})
 	if err != nil {
 		return nil, err
@@ -77,6 +86,30 @@ func open(ctx context.Context, p *core.Processor, getenv func(string) string, lo
 // secretTime bounds the read of the secret: Lambda gives init 10 s.
 const secretTime = 8 * time.Second
 
+// readRepair returns how the sweep asks for what was never sent. The receiver
+// and the worker do not sweep, and have no key.
+func readRepair(ctx context.Context, cfg awssdk.Config, getenv func(string) string) (core.Repair, error) {
+	env := getenv
+	if arn := getenv("INTERACTLY_API_KEY_ARN"); arn != "" && getenv("INTERACTLY_API_KEY") == "" {
+		key, err := readSecret(ctx, cfg, arn)
+		if err != nil {
+			return core.Repair{}, err
+		}
+		env = func(name string) string {
+			if name == "INTERACTLY_API_KEY" {
+				return key
+			}
+			return getenv(name)
+		}
+	}
+	calls, assistants, err := interactly.FromEnv(env)
+	r := core.Repair{Assistants: assistants}
+	if calls != nil {
+		r.Calls = calls
+	}
+	return r, err
+}
+
 // readSecrets returns what the sender may prove itself with.
 func readSecrets(ctx context.Context, cfg awssdk.Config, getenv func(string) string) ([]core.Secret, error) {
 	if s := getenv("SERVERURL_SECRET"); s != "" {
@@ -86,14 +119,22 @@ func readSecrets(ctx context.Context, cfg awssdk.Config, getenv func(string) str
 	if arn == "" {
 		return nil, fmt.Errorf("aws: neither SECRET_ARN nor SERVERURL_SECRET is set: %w", core.ErrNoSecret)
 	}
+	text, err := readSecret(ctx, cfg, arn)
+	if err != nil {
+		return nil, err
+	}
+	return core.ParseSecrets(text), nil
+}
+
+func readSecret(ctx context.Context, cfg awssdk.Config, arn string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, secretTime)
 	defer cancel()
 	out, err := secretsmanager.NewFromConfig(cfg).GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &arn})
 	if err != nil {
-		return nil, fmt.Errorf("aws: secret cannot be read: %w", err)
+		return "", fmt.Errorf("aws: secret cannot be read: %w", err)
 	}
 	if out.SecretString == nil {
-		return nil, errors.New("aws: secret is binary; it is text, several with commas between them")
+		return "", errors.New("aws: secret is binary; it is text, several with commas between them")
 	}
-	return core.ParseSecrets(*out.SecretString), nil
+	return strings.TrimSpace(*out.SecretString), nil
 }

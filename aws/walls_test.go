@@ -8,7 +8,7 @@ import (
 
 func TestWalls(t *testing.T) {
 	walls.CheckOnly(t, "a platform's room knows the core and its own cloud",
-		walls.Module+"/core", "github.com/go-json-experiment/json/...", "github.com/google/jsonschema-go/...",
+		walls.Module+"/core", walls.Module+"/interactly", "github.com/cenkalti/backoff/v5/...", "github.com/go-json-experiment/json/...", "github.com/google/jsonschema-go/...",
 		"github.com/aws/aws-lambda-go/...", "github.com/aws/aws-sdk-go-v2/...", "github.com/aws/smithy-go/...")
 	walls.Check(t, map[string]string{
 		"github.com/aws/aws-lambda-go/events/...":    "its structs decode a body twice",

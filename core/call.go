@@ -79,6 +79,11 @@ type callState struct {
 	Hangs   occurrences  `json:"hangs,omitzero"`
 	Errors  occurrences  `json:"errors,omitzero"`
 	Ended   *endState    `json:"ended,omitempty"`
+	Gone    bool         `json:"gone,omitempty"`    // it was deleted: nothing brings it back
+	Emptied bool         `json:"emptied,omitempty"` // retention took what was said and sent
+	Asked   int          `json:"asked,omitempty"`   // how often the API was asked for it
+	AskedAt time.Time    `json:"askedAt,omitzero"`
+	Wanted  time.Time    `json:"wanted,omitzero"`   // since when it is asked for
 	Seen    []string     `json:"seen,omitempty"`    // fingerprints of the last events
 	Pending []pending    `json:"pending,omitempty"` // merged, handlers not done
 }

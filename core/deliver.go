@@ -38,6 +38,7 @@ func (p *Processor) Deliver(ctx context.Context, env Envelope) error {
 		// an older version, is kept where it can be looked at.
 		return p.quarantine(ctx, env.Body, env.Received, "undecodable")
 	}
+	event.Repaired, event.Replayed = env.Repaired, env.Replayed
 	work, err := p.merge(ctx, env, event)
 	failpoint("after merge")
 	if err != nil || work == nil {
@@ -68,6 +69,10 @@ func (p *Processor) merge(ctx context.Context, env Envelope, event Event) (*work
 		state, err := decodeState(recs[0])
 		if err != nil {
 			return nil, err
+		}
+		if state.Gone {
+			p.log.Info("event of a deleted call", "type", string(event.Type), "call", p.tag(id))
+			return nil, nil
 		}
 		if i := slices.IndexFunc(state.Pending, func(w pending) bool { return w.Envelope == env.ID }); i >= 0 {
 			return p.resume(id, event, state, state.Pending[i]), nil

@@ -26,6 +26,13 @@ type Event struct {
 	Analysis  Analysis
 	Error     *Failure // never nil in an error, seldom set in others
 
+	// Repaired is set where the event was never sent: it says what Interactly's
+	// API answered when it was asked (docs/repair.md).
+	Repaired bool
+
+	// Replayed is how often the event came back from the dead letters.
+	Replayed int
+
 	// Raw is the event as it was accepted: secrets are masked, nothing else is
 	// changed.
 	Raw jsontext.Value

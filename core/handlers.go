@@ -46,6 +46,7 @@ const (
 	EndReported EndReason = "reported"  // the report came
 	EndNoReport EndReason = "no report" // it finished, and the report did not come in time
 	EndSilent   EndReason = "silent"    // nothing was heard of it for too long
+	EndRepaired EndReason = "repaired"  // the report never came; the API told the rest
 )
 
 // CallEnded tells once that a call is over, with all that is known of it.

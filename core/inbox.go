@@ -21,6 +21,13 @@ type Envelope struct {
 	// Call is the call's id as sent, empty where the body names none.
 	Call CallID `json:"call,omitempty"`
 
+	// Repaired is set where the event was never sent: it says what Interactly's
+	// API answered when it was asked.
+	Repaired bool `json:"repaired,omitempty"`
+
+	// Replayed is how often it was put back from the dead letters.
+	Replayed int `json:"replayed,omitempty"`
+
 	// Body is the masked body, valid JSON.
 	Body []byte `json:"body"`
 }

@@ -38,6 +38,9 @@ type entry struct {
 	Late bool             `json:"late,omitempty"`
 
 	Sweep EndReason `json:"sweep,omitempty"` // no event: the sweep ended the call
+
+	Repaired bool `json:"repaired,omitempty"` // never sent: the API was asked
+	Replayed int  `json:"replayed,omitempty"` // how often it came back from the dead letters
 }
 
 // A spoken is a message of a conversation, as far as the merge looks at it.

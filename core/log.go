@@ -50,6 +50,7 @@ var loggedFields = map[string]func(string) string{
 
 	"bytes": nil, "took": nil, "age": nil, "attempt": nil, "count": nil, "messages": nil, "entries": nil, "pending": nil,
 	"late": nil, "replayed": nil, "fence": nil, "revision": nil, "calls": nil, "limit": nil,
+	"asked": nil, "failed": nil, "unknown": nil,
 }
 
 // oneOf lets known words through and turns others, which a sender may have
@@ -144,7 +145,7 @@ func stringOf(v slog.Value) (string, bool) {
 
 // knownErrors are the errors whose text is constant.
 var knownErrors = []error{
-	ErrStale, ErrHandler, ErrNoCall, ErrNotBound, errBadRecord, ErrNoSecret, ErrWeakSecret, errUnauthenticated, errStaleTimestamp, errHeaderSize,
+	ErrStale, ErrHandler, errBadAnswer, errNotAll, ErrNoCall, ErrNotBound, errBadRecord, ErrNoSecret, ErrWeakSecret, errUnauthenticated, errStaleTimestamp, errHeaderSize,
 	context.Canceled, context.DeadlineExceeded,
 }
 

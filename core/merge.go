@@ -66,15 +66,18 @@ func merge(s callState, a arrival, stored *view) change {
 	if !countable && slices.Contains(s.Seen, a.fingerprint) && !mutated("no dedupe") {
 		return change{state: s}
 	}
+	if a.Repaired && a.Type == EventReport && s.Report != nil {
+		return change{state: s} // what was sent says more
+	}
 	c := change{state: s}
 	n := &c.state
 	if n.V == 0 {
 		n.V, n.ID, n.First = stateVersion, a.Call.ID, a.Received
 	}
 	if a.Received.After(n.Last) {
-		n.Last = a.Received
+		n.Last, n.Wanted = a.Received, time.Time{}
 	}
-	e := &entry{V: 1, ID: a.id, Type: a.Type, Received: a.Received}
+	e := &entry{V: 1, ID: a.id, Type: a.Type, Received: a.Received, Repaired: a.Repaired, Replayed: a.Replayed}
 
 	n.About.add(a.Event)
 	mergeStatus(&c, a)
@@ -241,7 +244,11 @@ func mergeReport(c *change, a arrival) {
 	}
 	s.Report = &r
 	c.effects = append(c.effects, effectReport)
-	endCall(c, a.Received, EndReported)
+	why := EndReported
+	if a.Repaired {
+		why = EndRepaired
+	}
+	endCall(c, a.Received, why)
 }
 
 // endCall ends the call once.

@@ -72,7 +72,9 @@ type Recorded struct {
 	ID       string    `json:"id"`
 	Type     EventType `json:"type"`
 	Received time.Time `json:"received"`
-	Late     bool      `json:"late,omitempty"` // an older snapshot than what was known
+	Late     bool      `json:"late,omitempty"`     // an older snapshot than what was known
+	Repaired bool      `json:"repaired,omitempty"` // never sent: the API was asked
+	Replayed int       `json:"replayed,omitempty"` // how often it came back from the dead letters
 
 	// The conversation became its first Keep messages and New more.
 	Keep int            `json:"-"`
@@ -130,7 +132,7 @@ func ReadSummaries(ctx context.Context, s Store, ids ...CallID) ([]CallSummary, 
 			if err != nil {
 				return nil, err
 			}
-			if r.Version != 0 {
+			if r.Version != 0 && !state.Gone { // nor deleted meanwhile
 				calls = append(calls, state.summary())
 			}
 		}
@@ -169,6 +171,9 @@ func ReadCall(ctx context.Context, s Store, id CallID) (Call, error) {
 	if err != nil {
 		return Call{}, err
 	}
+	if state.Gone {
+		return Call{}, ErrNoCall
+	}
 	entries, err := readLog(ctx, s, id)
 	if err != nil {
 		return Call{}, err
@@ -191,7 +196,7 @@ func ReadCall(ctx context.Context, s Store, id CallID) (Call, error) {
 }
 
 func (e *entry) recorded() Recorded {
-	r := Recorded{ID: e.ID, Type: e.Type, Received: e.Received, Late: e.Late, Keep: e.Keep, New: len(e.New)}
+	r := Recorded{ID: e.ID, Type: e.Type, Received: e.Received, Late: e.Late, Repaired: e.Repaired, Replayed: e.Replayed, Keep: e.Keep, New: len(e.New)}
 	if e.Late { // it changed nothing of the conversation as it stands
 		r.New = 0
 	}

@@ -10,32 +10,47 @@ import (
 const sweepEnvelope = "sweep"
 
 // Sweep finds calls that are over without a report, ends them, and runs the
-// handlers of their end. A platform calls it about once a minute, on
-// one instance or on several. One call's trouble does not stop the others; the
+// handlers of their end. Where the platform has a [Repair], such a call is first
+// asked for, and once in a while the list of the last day's calls is compared
+// with ours. At last it deletes what the platform's [Retention] keeps no longer. A platform calls it about once a minute, on one instance or on
+// several. One call's trouble does not stop the others; the
 // errors come back joined.
 func (p *Processor) Sweep(ctx context.Context) error {
 	if !p.bound {
 		return ErrNotBound
 	}
-	var errs []error
+	r := p.newRound()
+	defer r.say()
+	errs := p.sweepOpen(ctx, r)
+	if err := r.listDue(ctx); err != nil {
+		errs = append(errs, err)
+	}
+	if err := p.retain(ctx); err != nil {
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// sweepOpen looks at every call that is not done with.
+func (p *Processor) sweepOpen(ctx context.Context, round *round) (errs []error) {
 	for after := ""; ; {
 		recs, err := p.on.Store.Range(ctx, openDir, after, 100)
 		if err != nil {
-			return errors.Join(append(errs, err)...)
+			return append(errs, err)
 		}
 		for _, r := range recs {
 			_, after, _ = SplitKey(r.Key)
-			if err := p.sweepCall(ctx, CallID(r.Value)); err != nil {
+			if err := p.sweepCall(ctx, CallID(r.Value), round); err != nil {
 				errs = append(errs, err)
 			}
 		}
 		if len(recs) < 100 {
-			return errors.Join(errs...)
+			return errs
 		}
 	}
 }
 
-func (p *Processor) sweepCall(ctx context.Context, id CallID) error {
+func (p *Processor) sweepCall(ctx context.Context, id CallID, round *round) error {
 	recs, err := p.on.Store.Get(ctx, callKey(id), openKey(id))
 	if err != nil {
 		return err
@@ -45,7 +60,14 @@ func (p *Processor) sweepCall(ctx context.Context, id CallID) error {
 		return err
 	}
 	now := p.on.Now()
-	if why := s.overdue(now, p.on.ReportWait, p.on.CallLimit); why != "" {
+	why := s.overdue(now, p.on.ReportWait, p.on.CallLimit)
+	var waits bool
+	if why != "" {
+		if waits, err = round.overdue(ctx, &s, recs, now); err != nil {
+			p.log.Warn("repair", "call", p.tag(id), "reason", err)
+		}
+	}
+	if why != "" && !waits {
 		c := change{state: s, entry: &entry{V: 1, ID: sweepEnvelope, Received: now.UTC(), Keep: s.Messages, Sweep: why}}
 		c.state.Entries++
 		endCall(&c, now.UTC(), why)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/interactly"
 )
 
 // Start returns the functions of p as the environment configures them, as
@@ -76,12 +77,24 @@ func (f *Functions) open(getenv func(string) string) error {
 	if !strings.Contains(topic, "/") {
 		topic = project + "/topics/" + topic
 	}
+	calls, assistants, err := interactly.FromEnv(getenv)
+	if err != nil {
+		return err
+	}
+	repair := core.Repair{Assistants: assistants, Time: repairTime}
+	if calls != nil {
+		repair.Calls = calls
+	}
 	store, inbox := services(project+"/databases/"+cmp.Or(getenv("SERVERURL_DATABASE"), "(default)"), topic)
 	f.in = inbox
 	return f.p.Bind(core.Platform{
-		Name: "gcp", Store: store, Inbox: inbox, Sender: core.Sender{Secrets: core.ParseSecrets(secret)}, Reply: f.timeout, Logger: f.log,
+		Name: "gcp", Store: store, Inbox: inbox, Sender: core.Sender{Secrets: core.ParseSecrets(secret)}, Reply: f.timeout, Repair: repair, Logger: f.log,
 	})
 }
+
+// repairTime is how long a sweep may ask Interactly's API: half of the shortest
+// time that deploy.sh gives a function.
+const repairTime = 20 * time.Second
 
 // logger writes lines as Cloud Logging reads them.
 func logger(w io.Writer) *slog.Logger {

@@ -15,6 +15,7 @@ import (
 	"syscall"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/interactly"
 )
 
 // Main runs p as a program: it reads flags and environment, serves until it is
@@ -62,6 +63,10 @@ Flags go before the environment, the environment before defaults:
   SERVERURL_SIGNING_SECRET           also accept X-Interactly-Signature made with it
   SERVERURL_STANDARD_WEBHOOKS_SECRET also accept Standard Webhooks signatures (whsec_...)
 
+  INTERACTLY_API_KEY  ask Interactly's API for what was never sent
+  INTERACTLY_API_URL     its root, where it is another
+  INTERACTLY_ASSISTANTS  the assistants whose calls are ours, by id with commas between, or *
+
 Example:
 
   SERVERURL_SECRET="$(openssl rand -hex 32)" server -addr 127.0.0.1:8080
@@ -93,5 +98,12 @@ func ParseConfig(args []string, getenv func(string) string, stderr io.Writer) (C
 	c.Sender.Secrets = core.ParseSecrets(getenv("SERVERURL_SECRET"))
 	c.Sender.Signing = core.ParseSecrets(getenv("SERVERURL_SIGNING_SECRET"))
 	c.Sender.StandardWebhooks = core.ParseSecrets(getenv("SERVERURL_STANDARD_WEBHOOKS_SECRET"))
+	calls, assistants, err := interactly.FromEnv(getenv)
+	if err != nil {
+		return c, err
+	}
+	if c.Repair.Assistants = assistants; calls != nil {
+		c.Repair.Calls = calls
+	}
 	return c, nil
 }

@@ -49,6 +49,14 @@ type Config struct {
 	// Default: 1 minute.
 	Sweep time.Duration
 
+	// ReportWait and CallLimit are how long a finished call waits for its
+	// report, and any call for its next event. Default: see [core.Platform].
+	ReportWait, CallLimit time.Duration
+
+	// Repair is how the sweep asks for what was never sent. Default: it does not
+	// ask.
+	Repair core.Repair
+
 	// Ready is called with the server's URL when it takes requests.
 	Ready func(url string)
 
@@ -94,6 +102,7 @@ func Run(ctx context.Context, p *core.Processor, c Config) (err error) {
 	}
 	err = p.Bind(core.Platform{
 		Name: "server", Store: db.Store(), Inbox: inbox, Sender: c.Sender, Linger: linger, Logger: c.Logger, Observe: c.Observe,
+		Repair: c.Repair, ReportWait: c.ReportWait, CallLimit: c.CallLimit,
 	})
 	if err != nil {
 		return err

@@ -17,12 +17,15 @@ type heldEvent struct {
 
 // event sends an event, or does to it what the faults say.
 func (p *player) event(ctx context.Context, line int, kind string, e object) {
+	p.c.know(p.o.API, e)
 	h := heldEvent{line: line, kind: kind, messages: said(e)}
 	if p.o.has(WrongSecret) {
 		h.stranger = encode(p.shape(forged(e)))
 	}
 	h.body = encode(p.shape(e))
 	switch {
+	case p.o.has(Silent) || p.o.has(NoReport) && kind == "end-of-call-report":
+		p.tell(Happening{Line: line, Kind: "note", Text: kind + " is never sent"})
 	case p.o.has(Drop) && !last(kind, p.c.status) && p.rand.IntN(3) == 0:
 		p.tell(Happening{Line: line, Kind: "note", Text: kind + " is lost on the way"})
 	case p.o.has(Late) && p.rand.IntN(5) == 0:

@@ -49,6 +49,10 @@ type Options struct {
 	// checked, and the Result says so. Called for several calls at a time.
 	State func(ctx context.Context, call string) (State, bool, error)
 
+	// API, if set, learns of each call what Interactly knows of it, also what a
+	// fault keeps from the backend.
+	API *API
+
 	// Settle is how long the final state may take to be what is expected.
 	// Default 15 s.
 	Settle time.Duration
@@ -76,10 +80,16 @@ const (
 	WrongSecret Fault = "wrong-secret" // a stranger sends the same, and must be refused
 	Legacy      Fault = "legacy"       // events have the older shapes
 	Vapi        Fault = "vapi"         // tools are called in the other dialect
+	NoReport    Fault = "no-report"    // the report never arrives: only the API knows it
+	Silent      Fault = "silent"       // no event ever arrives
 )
 
-// Faults are all there are.
+// Faults are those under which what a scenario expects must hold all the same.
 var Faults = []Fault{Duplicate, Reorder, Drop, Late, WrongSecret, Legacy, Vapi}
+
+// Losses are the other faults: what is lost, only the API can tell, and the
+// backend only later.
+var Losses = []Fault{NoReport, Silent}
 
 // ParseFaults reads a list with commas between.
 func ParseFaults(list string) ([]Fault, error) {
@@ -88,8 +98,8 @@ func ParseFaults(list string) ([]Fault, error) {
 		if name = strings.TrimSpace(name); name == "" {
 			continue
 		}
-		if !slices.Contains(Faults, Fault(name)) {
-			return nil, fmt.Errorf("simulate: no fault %q; there are %v", name, Faults)
+		if all := slices.Concat(Faults, Losses); !slices.Contains(all, Fault(name)) {
+			return nil, fmt.Errorf("simulate: no fault %q; there are %v", name, all)
 		}
 		fs = append(fs, Fault(name))
 	}

@@ -23,6 +23,10 @@ func (p *player) checkState(ctx context.Context) {
 		p.result.Unchecked = append(p.result.Unchecked, "the final state, because nothing tells it")
 		return
 	}
+	if p.o.has(NoReport) || p.o.has(Silent) {
+		p.result.Unchecked = append(p.result.Unchecked, "the final state, because the backend can only ask for it later")
+		return
+	}
 	for deadline := time.Now().Add(p.o.Settle); ; sleep(ctx, statePoll) {
 		got, known, err := p.o.State(ctx, p.c.id)
 		if ctx.Err() != nil {

@@ -29,6 +29,8 @@ type header struct {
 	Received time.Time      `json:"received"`
 	Type     core.EventType `json:"type"`
 	Call     core.CallID    `json:"call,omitempty"`
+	Repaired bool           `json:"repaired,omitempty"`
+	Replayed int            `json:"replayed,omitempty"`
 }
 
 // Forms of a packed envelope, its first byte. What follows is the length of
@@ -57,7 +59,7 @@ var deflaters = sync.Pool{New: func() any {
 }}
 
 func pack(e core.Envelope) (event, error) {
-	head, err := json.Marshal(header{ID: e.ID, Received: e.Received.UTC(), Type: e.Type, Call: e.Call})
+	head, err := json.Marshal(header{ID: e.ID, Received: e.Received.UTC(), Type: e.Type, Call: e.Call, Repaired: e.Repaired, Replayed: e.Replayed})
 	if err != nil {
 		return event{}, errors.New("sqlinbox: the envelope's header cannot be encoded")
 	}
@@ -114,7 +116,7 @@ func unpack(ev event) (core.Envelope, error) {
 	if err := json.Unmarshal(b[used:used+int(n)], &h); err != nil {
 		return core.Envelope{}, errUnpackable
 	}
-	return core.Envelope{ID: h.ID, Received: h.Received.UTC(), Type: h.Type, Call: h.Call, Body: b[used+int(n):]}, nil
+	return core.Envelope{ID: h.ID, Received: h.Received.UTC(), Type: h.Type, Call: h.Call, Repaired: h.Repaired, Replayed: h.Replayed, Body: b[used+int(n):]}, nil
 }
 
 // unpackArgs reads an envelope from a job's row.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/interactly"
 	"github.com/serverurl/serverurl/sqlinbox"
 )
 
@@ -123,15 +124,27 @@ func open(p *core.Processor, getenv func(string) string, log *slog.Logger) (*bac
 // minCronSecret is what Vercel recommends.
 const minCronSecret = 16
 
+// repairTime is how long a sweep may ask Interactly's API: the cron drains the
+// inbox in the same request.
+const repairTime = 10 * time.Second
+
 func bind(p *core.Processor, db *sqlinbox.Lazy, getenv func(string) string, cron string, log *slog.Logger) (*backend, error) {
 	jobs, err := sqlinbox.New(db.Database(), p.Deliver, sqlinbox.Options{Inline: true, Logger: log})
 	if err != nil {
 		return nil, err
 	}
+	calls, assistants, err := interactly.FromEnv(getenv)
+	if err != nil {
+		return nil, err
+	}
+	repair := core.Repair{Assistants: assistants, Time: repairTime}
+	if calls != nil {
+		repair.Calls = calls
+	}
 	in := &inbox{Inbox: jobs, prepare: db.Prepare, sweep: db.Sweep}
 	err = p.Bind(core.Platform{
 		Name: "vercel", Store: db.Database().Store(), Inbox: in, Logger: log,
-		Limits: core.Limits{Body: MaxBody}, Reply: Duration - margin,
+		Limits: core.Limits{Body: MaxBody}, Reply: Duration - margin, Repair: repair,
 		Sender: core.Sender{
 			Secrets:          core.ParseSecrets(getenv("SERVERURL_SECRET")),
 			Signing:          core.ParseSecrets(getenv("SERVERURL_SIGNING_SECRET")),

@@ -19,7 +19,7 @@ type callCommand struct {
 	Parallel    int     `help:"How many calls at the same time." default:"1" placeholder:"N"`
 	Fast        bool    `help:"Without the pauses of a real call."`
 	Speed       float64 `help:"Faster than a real call by this factor." default:"1" placeholder:"X"`
-	Fault       string  `help:"What goes wrong on the way: duplicate,reorder,drop,late,wrong-secret,legacy,vapi." placeholder:"LIST"`
+	Fault       string  `help:"What goes wrong on the way: duplicate,reorder,drop,late,wrong-secret,legacy,vapi; or never arrives: no-report,silent." placeholder:"LIST"`
 	Seed        uint64  `help:"Play the same made-up callers and faults again." placeholder:"N"`
 	WithCallID  bool    `help:"Add ?call=ID to the URLs of tools."`
 	Data        string  `help:"The backend's data folder, to check what it knows in the end." placeholder:"DIR" type:"path"`

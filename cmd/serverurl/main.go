@@ -6,6 +6,7 @@
 //	serverurl send hang --to URL       post one event
 //	serverurl calls                    the calls, and all that is known of one
 //	serverurl replay ID --to URL       send recorded events again
+//	serverurl repair --since 24h       ask Interactly's API for what was never sent
 //	serverurl emulate aws              the backend as a cloud runs it: aws, vercel
 //	serverurl inspect --store URL      the page of calls, on another store
 //	serverurl watch                    calls and tools in the terminal, as they come
@@ -42,6 +43,7 @@ type commands struct {
 	Send    sendCommand    `cmd:"" help:"Post one event, and show the reply."`
 	Replay  replayCommand  `cmd:"" help:"Send recorded events again, and show what changed in the replies."`
 	Calls   callsCommand   `cmd:"" help:"List the calls, or show all that is known of one."`
+	Repair  repairCommand  `cmd:"" help:"Ask Interactly's API for what was never sent."`
 	Emulate emulateCommand `cmd:"" help:"Run the backend as a cloud would, on this machine."`
 	Inspect inspectCommand `cmd:"" help:"Open the page of calls on another backend's store, read-only."`
 	Watch   watchCommand   `cmd:"" help:"Show calls and tools in the terminal as they come."`

@@ -25,6 +25,7 @@ import (
 
 	"github.com/serverurl/serverurl/internal/mototest"
 	"github.com/serverurl/serverurl/internal/pgtest"
+	"github.com/serverurl/serverurl/simulate"
 )
 
 // raceOptions keep programs under the race detector from sleeping for a second
@@ -43,6 +44,7 @@ func TestMain(m *testing.M) {
 //	emulated ARG...        the same with serverurl emulate, in the module's folder
 //	terminate              stop it with SIGTERM: it must exit 0; writes backend.out and backend.err
 //	stub STATUS BODY       answer everything so, and set $STUB; requests go to the file stub.log
+//	api FILE               serve the calls in the file as Interactly's API does, with the key "key", and set $API
 //	exits N CMD ARG...     run a command that must exit with N
 //	until RE CMD ARG...    run a command until its stdout matches
 //	json PATH VALUE        stdout is JSON with this value, as JSON
@@ -70,7 +72,7 @@ func params(dir string, env map[string]string) testscript.Params {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"backend": startBackend, "page": startPage, "emulated": startEmulated, "terminate": stopBackend, "stub": startStub, "exits": exits,
+			"backend": startBackend, "page": startPage, "emulated": startEmulated, "terminate": stopBackend, "stub": startStub, "api": startAPI, "exits": exits,
 			"until": until, "json": checkJSON, "keys": checkKeys, "keep": keep, "lines": checkLines,
 		},
 	}
@@ -375,4 +377,20 @@ func TestThereAreScripts(t *testing.T) {
 			t.Errorf("no scripts in testdata/%s", dir)
 		}
 	}
+}
+
+// startAPI serves the calls in a file as Interactly's API does.
+func startAPI(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 1 {
+		ts.Fatalf("usage: api FILE")
+	}
+	var calls []map[string]any
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &calls))
+	api := simulate.NewAPI("key")
+	for _, c := range calls {
+		api.Know(c)
+	}
+	srv := httptest.NewServer(api)
+	ts.Defer(srv.Close)
+	ts.Setenv("API", srv.URL)
 }
