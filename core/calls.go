@@ -24,6 +24,20 @@ type Calls interface {
 	Objects(ctx context.Context, from, to time.Time) iter.Seq2[[]byte, error]
 }
 
+// An Asker is a [Repair], or nil where a platform asks nobody. It is an interface
+// so that the linker leaves repair out of programs that have none, such as a
+// Worker, which starts the faster the smaller it is.
+type Asker interface {
+	round(p *Processor) rounds
+}
+
+// rounds is what a sweep asks for: see round.
+type rounds interface {
+	overdue(ctx context.Context, s *callState, recs []Record, now time.Time) (wait bool, err error)
+	listDue(ctx context.Context) error
+	say()
+}
+
 // A Repair says how [Processor.Sweep] asks for what was never sent. The zero
 // value of each field means its default, and without Calls nothing is asked.
 type Repair struct {

@@ -74,8 +74,8 @@ type Platform struct {
 	// ReportWait and CallLimit are for Sweep; see their defaults.
 	ReportWait, CallLimit time.Duration
 
-	// Repair is how Sweep asks for what was never sent.
-	Repair Repair
+	// Repair is how Sweep asks for what was never sent. Default: nobody is asked.
+	Repair Asker
 
 	// Retention is how long things are kept: Sweep deletes what is older.
 	Retention Retention
@@ -109,7 +109,6 @@ func (p *Processor) Bind(on Platform) error {
 	on.Limits = on.Limits.withDefaults()
 	on.ReportWait = cmp.Or(on.ReportWait, DefaultReportWait)
 	on.CallLimit = cmp.Or(on.CallLimit, DefaultCallLimit)
-	on.Repair = on.Repair.withDefaults()
 	if on.Now == nil {
 		on.Now = time.Now
 	}

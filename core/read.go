@@ -321,7 +321,7 @@ func readTools(ctx context.Context, s Store, id CallID) ([]ToolRun, error) {
 				Result: t.Result, Started: t.Started, Finished: t.Finished})
 		}
 		if len(recs) < 100 {
-			slices.SortFunc(runs, func(a, b ToolRun) int { return a.Started.Compare(b.Started) })
+			slices.SortStableFunc(runs, func(a, b ToolRun) int { return a.Started.Compare(b.Started) })
 			return runs, nil
 		}
 	}

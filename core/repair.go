@@ -84,6 +84,7 @@ func (s *callState) mayAsk(now time.Time) bool {
 // A round is what one sweep, or one repair by hand, may ask and has asked.
 type round struct {
 	Repaired
+	Repair
 	p        *Processor
 	byHand   bool
 	until    time.Time // zero: no end of its own
@@ -91,8 +92,10 @@ type round struct {
 	failures int       // one after the other
 }
 
-func (p *Processor) newRound() *round {
-	return &round{p: p, until: time.Now().Add(p.on.Repair.Time), requests: p.on.Repair.Requests}
+// round begins the round of a sweep.
+func (r Repair) round(p *Processor) rounds {
+	r = r.withDefaults()
+	return &round{Repair: r, p: p, until: time.Now().Add(r.Time), requests: r.Requests}
 }
 
 // spent reports whether no more may be asked.
@@ -111,7 +114,7 @@ func (r *round) within(ctx context.Context) (context.Context, context.CancelFunc
 // overdue asks for a call of which we have been told too little, and reports
 // whether it is to go on waiting.
 func (r *round) overdue(ctx context.Context, s *callState, recs []Record, now time.Time) (wait bool, err error) {
-	switch r.p.on.Repair.next(s, now) {
+	switch r.Repair.next(s, now) {
 	case repairEnd:
 		return false, nil
 	case repairWait:
@@ -155,7 +158,7 @@ func (r *round) ask(ctx context.Context, id CallID, goingToo bool) error {
 	r.requests--
 	asking, cancel := r.within(ctx)
 	defer cancel()
-	raw, err := r.p.on.Repair.Calls.Object(asking, string(id))
+	raw, err := r.Repair.Calls.Object(asking, string(id))
 	if err == nil && raw == nil {
 		r.Unknown++
 		r.failures = 0
@@ -206,7 +209,7 @@ func (r *round) list(ctx context.Context, from, to time.Time) error {
 	defer cancel()
 	quiet := r.p.on.Now().Add(-r.p.on.ReportWait)
 	var listed []knownCall
-	for raw, err := range r.p.on.Repair.Calls.Objects(listing, from, to) {
+	for raw, err := range r.Repair.Calls.Objects(listing, from, to) {
 		if err != nil {
 			r.Failed++
 			r.failures++
@@ -242,7 +245,7 @@ func (r *round) list(ctx context.Context, from, to time.Time) error {
 		}
 	}
 	had := func(id CallID) bool { _, ok := have[id]; return ok }
-	wanted := r.p.on.Repair.ours(listed, had)
+	wanted := r.Repair.ours(listed, had)
 	for _, k := range listed {
 		// By a sweep, one that is open is asked for when it is overdue.
 		if s, ok := have[k.id]; ok && s.Report == nil && !s.Gone && (s.Ended != nil || r.byHand && s.Last.Before(quiet)) {
@@ -307,7 +310,7 @@ type listState struct {
 
 // listDue compares the list where that is due, on one instance.
 func (r *round) listDue(ctx context.Context) error {
-	if r.p.on.Repair.Calls == nil || r.spent() {
+	if r.Repair.Calls == nil || r.spent() {
 		return nil
 	}
 	recs, err := r.p.on.Store.Get(ctx, listKey)
@@ -351,7 +354,7 @@ func (r *round) listDue(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := mark(recs[0].Version, listState{Next: now.Add(r.p.on.Repair.Every), To: now}); !errors.Is(err, ErrStale) {
+	if err := mark(recs[0].Version, listState{Next: now.Add(r.Repair.Every), To: now}); !errors.Is(err, ErrStale) {
 		return err
 	}
 	return nil
@@ -369,10 +372,11 @@ func (p *Processor) Repair(ctx context.Context, from, to time.Time) (Repaired, e
 	if !p.bound {
 		return Repaired{}, ErrNotBound
 	}
-	if p.on.Repair.Calls == nil {
+	by, ok := p.on.Repair.(Repair)
+	if !ok || by.Calls == nil {
 		return Repaired{}, ErrNoCalls
 	}
-	r := &round{p: p, byHand: true, requests: -1}
+	r := &round{Repair: by.withDefaults(), p: p, byHand: true, requests: -1}
 	err := r.list(ctx, from, to)
 	return r.Repaired, err
 }

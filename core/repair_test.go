@@ -64,10 +64,11 @@ func object(id, status string) string {
 
 func repairing(a *askedCalls, change ...func(*core.Repair)) func(*core.Platform) {
 	return func(on *core.Platform) {
-		on.Repair = core.Repair{Calls: a, Every: 1000 * time.Hour}
+		r := core.Repair{Calls: a, Every: 1000 * time.Hour}
 		for _, c := range change {
-			c(&on.Repair)
+			c(&r)
 		}
+		on.Repair = r
 	}
 }
 

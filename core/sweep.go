@@ -19,11 +19,16 @@ func (p *Processor) Sweep(ctx context.Context) error {
 	if !p.bound {
 		return ErrNotBound
 	}
-	r := p.newRound()
-	defer r.say()
-	errs := p.sweepOpen(ctx, r)
-	if err := r.listDue(ctx); err != nil {
-		errs = append(errs, err)
+	var asks rounds
+	if p.on.Repair != nil {
+		asks = p.on.Repair.round(p)
+		defer asks.say()
+	}
+	errs := p.sweepOpen(ctx, asks)
+	if asks != nil {
+		if err := asks.listDue(ctx); err != nil {
+			errs = append(errs, err)
+		}
 	}
 	if err := p.retain(ctx); err != nil {
 		errs = append(errs, err)
@@ -32,7 +37,7 @@ func (p *Processor) Sweep(ctx context.Context) error {
 }
 
 // sweepOpen looks at every call that is not done with.
-func (p *Processor) sweepOpen(ctx context.Context, round *round) (errs []error) {
+func (p *Processor) sweepOpen(ctx context.Context, asks rounds) (errs []error) {
 	for after := ""; ; {
 		recs, err := p.on.Store.Range(ctx, openDir, after, 100)
 		if err != nil {
@@ -40,7 +45,7 @@ func (p *Processor) sweepOpen(ctx context.Context, round *round) (errs []error) 
 		}
 		for _, r := range recs {
 			_, after, _ = SplitKey(r.Key)
-			if err := p.sweepCall(ctx, CallID(r.Value), round); err != nil {
+			if err := p.sweepCall(ctx, CallID(r.Value), asks); err != nil {
 				errs = append(errs, err)
 			}
 		}
@@ -50,7 +55,7 @@ func (p *Processor) sweepOpen(ctx context.Context, round *round) (errs []error) 
 	}
 }
 
-func (p *Processor) sweepCall(ctx context.Context, id CallID, round *round) error {
+func (p *Processor) sweepCall(ctx context.Context, id CallID, asks rounds) error {
 	recs, err := p.on.Store.Get(ctx, callKey(id), openKey(id))
 	if err != nil {
 		return err
@@ -62,8 +67,8 @@ func (p *Processor) sweepCall(ctx context.Context, id CallID, round *round) erro
 	now := p.on.Now()
 	why := s.overdue(now, p.on.ReportWait, p.on.CallLimit)
 	var waits bool
-	if why != "" {
-		if waits, err = round.overdue(ctx, &s, recs, now); err != nil {
+	if why != "" && asks != nil {
+		if waits, err = asks.overdue(ctx, &s, recs, now); err != nil {
 			p.log.Warn("repair", "call", p.tag(id), "reason", err)
 		}
 	}
