@@ -293,8 +293,9 @@ func TestRunSaysWhatIsWrong(t *testing.T) {
 	}
 }
 
-// The memory of workerd does not grow with the requests it has answered. 500 of
-// 200 kB and 5,000 of 2 kB where SERVERURL_SOAK is set, a tenth otherwise.
+// The memory of workerd does not grow with the requests it has answered: an
+// instance that was not let go would be 11 MB for each. 500 of 200 kB and 5,000
+// of 2 kB where SERVERURL_SOAK is set, a tenth otherwise.
 func TestSoak(t *testing.T) {
 	if _, err := os.Stat("/proc/self/status"); err != nil {
 		t.Skip("NOT RUN: the memory of a process is read from /proc")
@@ -335,8 +336,9 @@ func TestSoak(t *testing.T) {
 	play(5000/scale, small)
 	after := memory(t, url)
 	t.Logf("workerd: %d MB before, %d MB after", before>>10, after>>10)
-	// D1 and the queue are in memory as well, with what was sent.
-	if sent := 500 / scale * 200; after > before+sent*3+60<<10 {
+	// D1 and the queue are in memory as well, with what was sent; eight instances
+	// may have come since, of 16 MB, and V8 collects when it likes.
+	if sent := 500 / scale * 200; after > before+sent*3+300<<10 {
 		t.Errorf("workerd grew from %d to %d kB", before, after)
 	}
 }
