@@ -57,7 +57,9 @@ type Options struct {
 // processes too.
 //
 // Reports are delivered before other events, and those before conversation
-// updates, which may wait in a rush. An event whose delivery fails is
+// updates, which may wait in a rush. So it is with what waits for the database
+// when more does than one commit holds; then of a call's conversation updates that
+// wait only the newest is stored, and all are answered when it is. An event whose delivery fails is
 // delivered again after pauses that grow. After the last attempt it is dead:
 // kept, listed by Dead, and delivered again by Redrive.
 type Inbox struct {
@@ -81,6 +83,7 @@ type jobs interface {
 	InsertManyFast(ctx context.Context, params []river.InsertManyParams) (int, error)
 	JobList(ctx context.Context, params *river.JobListParams) (*river.JobListResult, error)
 	JobGet(ctx context.Context, id int64) (*rivertype.JobRow, error)
+	JobDelete(ctx context.Context, id int64) (*rivertype.JobRow, error)
 	JobRetry(ctx context.Context, id int64) (*rivertype.JobRow, error)
 }
 
@@ -173,20 +176,27 @@ func (in *Inbox) Put(ctx context.Context, es ...core.Envelope) error {
 	if len(es) == 0 {
 		return nil
 	}
-	jobs, size := make([]river.InsertManyParams, len(es)), 0
+	p := &put{jobs: make([]river.InsertManyParams, len(es)), lane: updateLane}
 	for i, e := range es {
 		packed, err := pack(e)
 		if err != nil {
 			return err
 		}
-		size += len(packed.Packed)
-		jobs[i] = river.InsertManyParams{Args: packed, InsertOpts: &river.InsertOpts{Queue: eventQueue, Priority: priority(e.Type)}}
+		p.size += len(packed.Packed) + len(e.Body) // who waits holds its body too
+		p.jobs[i] = river.InsertManyParams{Args: packed, InsertOpts: &river.InsertOpts{Queue: eventQueue, Priority: priority(e.Type)}}
+		p.lane = min(p.lane, priority(e.Type))
+	}
+	if e := es[0]; len(es) == 1 && e.Type == core.EventConversationUpdate && e.Call != "" && e.Replayed == 0 {
+		p.update = &update{call: e.Call, received: e.Received, bytes: len(e.Body)}
 	}
 	if in.o.Inline {
-		return in.putInline(ctx, jobs, size)
+		return in.putInline(ctx, p.jobs, p.size)
 	}
-	return in.batcher.put(ctx, jobs, size)
+	return in.batcher.putIn(ctx, p)
 }
+
+// updateLane is the last lane.
+const updateLane = 4
 
 // priority is the lane of an event, 1 first.
 func priority(t core.EventType) int {
@@ -196,7 +206,7 @@ func priority(t core.EventType) int {
 	case core.EventStatusUpdate, core.EventHang, core.EventError:
 		return 2
 	case core.EventConversationUpdate:
-		return 4
+		return updateLane
 	}
 	return 3
 }
