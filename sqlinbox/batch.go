@@ -121,6 +121,13 @@ func (b *batcher) enqueue(p *put) error {
 	return nil
 }
 
+// busy reports whether anybody waits for a commit.
+func (b *batcher) busy() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.bytes > 0
+}
+
 // share is how many bytes may wait when one of the lane comes, so that a flood
 // of what matters less leaves room for what matters more.
 func share(lane int) int {

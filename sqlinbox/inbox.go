@@ -68,6 +68,7 @@ type Inbox struct {
 	exec    riverdriver.Executor
 	client  string // names this instance in what it takes
 	batcher *batcher
+	rush    chan struct{} // see enter
 	deliver func(context.Context, core.Envelope) error
 	o       Options
 }
@@ -107,7 +108,7 @@ func New(db *Database, deliver func(context.Context, core.Envelope) error, o Opt
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	in := &Inbox{db: db, deliver: deliver, o: o, client: "inline-" + crand.Text()}
+	in := &Inbox{db: db, deliver: deliver, o: o, client: "inline-" + crand.Text(), rush: make(chan struct{}, rushSQLite)}
 	config, err := in.config()
 	if err != nil {
 		return nil, err
@@ -115,6 +116,7 @@ func New(db *Database, deliver func(context.Context, core.Envelope) error, o Opt
 	committers := 1
 	if db.pool != nil {
 		committers = postgresCommitters
+		in.rush = make(chan struct{}, rushPostgres)
 		driver := riverpgxv5.New(db.pool)
 		in.exec = driver.GetExecutor()
 		in.jobs, err = river.NewClient(driver, config)
@@ -292,7 +294,12 @@ func (d *deliverer) Work(ctx context.Context, job *river.Job[event]) error {
 	if err != nil {
 		return errUnpackable
 	}
+	leave, err := d.in.enter(ctx)
+	if err != nil {
+		return err
+	}
 	err = safely(func() error { return d.in.deliver(ctx, e) })
+	leave()
 	switch {
 	case err == nil:
 		return nil
@@ -303,6 +310,24 @@ func (d *deliverer) Work(ctx context.Context, job *river.Job[event]) error {
 	d.in.o.Logger.LogAttrs(ctx, slog.LevelWarn, "delivery failed", slog.String("reason", reason.Error()),
 		slog.Int("attempt", job.Attempt), slog.Bool("dead", job.Attempt >= job.MaxAttempts))
 	return reason
+}
+
+// enter keeps a delivery waiting for a little while events are being accepted and
+// as many as may then begin are running: whoever sends waits for an answer, and
+// has one try.
+func (in *Inbox) enter(ctx context.Context) (leave func(), err error) {
+	look := time.NewTicker(rushLook)
+	defer look.Stop()
+	for until := time.Now().Add(rushWait); in.batcher.busy() && time.Now().Before(until); {
+		select {
+		case in.rush <- struct{}{}:
+			return func() { <-in.rush }, nil
+		case <-look.C:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	return func() {}, nil
 }
 
 func safely(f func() error) (err error) {

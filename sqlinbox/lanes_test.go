@@ -155,3 +155,50 @@ func TestPutLanesShareTheRoom(t *testing.T) {
 		<-ran
 	})
 }
+
+// While events are being accepted few deliveries begin, so that a sender does not
+// wait for them.
+func TestRush(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		in := &Inbox{batcher: newBatcher(1, nil), rush: make(chan struct{}, 2)}
+		accepting := func(bytes int) {
+			in.batcher.mu.Lock()
+			defer in.batcher.mu.Unlock()
+			in.batcher.bytes = bytes
+		}
+		began := make(chan func(), 10)
+		begin := func(ctx context.Context) {
+			if leave, err := in.enter(ctx); err == nil {
+				began <- leave
+			}
+		}
+		accepting(1)
+		ctx, cancel := context.WithCancel(t.Context())
+		for range 5 {
+			go begin(ctx)
+		}
+		synctest.Wait()
+		if len(began) != 2 {
+			t.Errorf("%d deliveries began in a rush, want 2", len(began))
+		}
+		(<-began)()
+		synctest.Wait()
+		if len(began) != 2 {
+			t.Errorf("%d run after one ended, want 2", len(began))
+		}
+		time.Sleep(rushWait)
+		synctest.Wait()
+		if len(began) != 4 {
+			t.Errorf("%d run after the longest wait, want all that are left", len(began))
+		}
+		cancel()
+		accepting(0)
+		for range 5 {
+			go begin(t.Context())
+		}
+		synctest.Wait()
+		if len(began) != 9 {
+			t.Errorf("%d run when nothing is accepted, want all", len(began))
+		}
+	})
+}
