@@ -10,16 +10,19 @@ import (
 
 	"github.com/serverurl/serverurl/aws"
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/gcp"
 	"github.com/serverurl/serverurl/sqlinbox"
 )
 
 // placeFlags say where a backend keeps its calls and its events: in a database
-// of its own, or on AWS.
+// of its own, on AWS, or on Google Cloud.
 type placeFlags struct {
 	databaseFlags
 	Table     string `help:"On AWS: the DynamoDB table." env:"TABLE_NAME" placeholder:"NAME"`
 	Queue     string `help:"On AWS: the URL of the queue." env:"QUEUE_URL" placeholder:"URL"`
 	DeadQueue string `help:"On AWS: the URL of the dead-letter queue." env:"DEAD_QUEUE_URL" placeholder:"URL"`
+	Project   string `help:"On Google Cloud: the project." placeholder:"PROJECT"`
+	Name      string `help:"On Google Cloud: the --name that gcp/deploy.sh was given." default:"serverurl" placeholder:"NAME"`
 }
 
 // A place is where a backend keeps its calls and its events.
@@ -41,6 +44,13 @@ func (f placeFlags) open(ctx context.Context) (*place, error) {
 			p.dead = inbox.DeadLetters(f.DeadQueue)
 		}
 		return p, nil
+	}
+	if f.Project != "" {
+		store, inbox, dead, err := gcp.Open(ctx, f.Project, f.Name, f.Name+"-events")
+		if err != nil {
+			return nil, err
+		}
+		return &place{store: store, inbox: inbox, dead: dead, close: func() error { return nil }}, nil
 	}
 	db, err := f.databaseFlags.open(ctx)
 	if err != nil {
