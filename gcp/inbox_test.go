@@ -178,12 +178,34 @@ func TestInboxOnPstest(t *testing.T) {
 	coretest.Inbox(t, traits, openInbox(newPstest(t), topics))
 }
 
-// Dead letters are listed, replayed and dropped.
+// Dead letters are listed, replayed and dropped. The test itself moves what
+// fails: the fake leaves what it has moved where it was, and moves it again.
 func TestDeadLettersOnPstest(t *testing.T) {
 	coretest.DeadLetters(t, func(t *testing.T, deliver coretest.Deliver) (core.Inbox, core.DeadLetters, core.Store) {
-		store, topics := coretest.NewStore(), map[core.Inbox]*topic{}
-		in := openInbox(newPstest(t), topics)(t, deliver)
-		return in, topics[in].dead(), store
+		store := coretest.NewStore()
+		q := newTopic(t, newPstest(t), store, 100)
+		ctx, stop := context.WithCancel(context.Background())
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			for ctx.Err() == nil {
+				ms, _ := q.pull(ctx, q.sub)
+				for _, m := range ms {
+					es, err := q.inbox.Receive(ctx, m.Message.Data)
+					if err == nil {
+						err = deliver(ctx, es[0])
+					}
+					if err != nil {
+						_, err = q.topics.Publish(ctx, &pubsubpb.PublishRequest{Topic: q.project + "/topics/dead", Messages: []*pubsubpb.PubsubMessage{m.Message}})
+					}
+					if err == nil {
+						_ = q.subs.Acknowledge(ctx, &pubsubpb.AcknowledgeRequest{Subscription: q.sub, AckIds: []string{m.AckId}})
+					}
+				}
+			}
+		}()
+		t.Cleanup(func() { stop(); <-ended })
+		return q.inbox, q.dead(), store
 	})
 }
 
