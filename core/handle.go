@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"strings"
 	"time"
@@ -45,6 +46,7 @@ const toolMethods = "GET, POST, PUT, PATCH, DELETE"
 // tool call is answered inside its budget, which is below the deadline of ctx.
 func (p *Processor) Handle(ctx context.Context, r Request) (resp Response) {
 	if !p.bound {
+		slog.Default().Error("request refused", "reason", "the Processor is bound to no platform", "status", 503)
 		return unavailable
 	}
 	received := p.on.Now()
