@@ -15,6 +15,7 @@ import (
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"github.com/riverqueue/river/riverdriver/riversqlite"
 	"github.com/riverqueue/river/rivertype"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/serverurl/serverurl/core"
 )
@@ -68,7 +69,8 @@ type Inbox struct {
 	exec    riverdriver.Executor
 	client  string // names this instance in what it takes
 	batcher *batcher
-	rush    chan struct{} // see enter
+	rush    chan struct{}       // see enter
+	room    *semaphore.Weighted // bytes of the envelopes that are being delivered
 	deliver func(context.Context, core.Envelope) error
 	o       Options
 }
@@ -108,7 +110,7 @@ func New(db *Database, deliver func(context.Context, core.Envelope) error, o Opt
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	in := &Inbox{db: db, deliver: deliver, o: o, client: "inline-" + crand.Text(), rush: make(chan struct{}, rushSQLite)}
+	in := &Inbox{db: db, deliver: deliver, o: o, client: "inline-" + crand.Text(), rush: make(chan struct{}, rushSQLite), room: semaphore.NewWeighted(deliverBytes)}
 	config, err := in.config()
 	if err != nil {
 		return nil, err
@@ -290,16 +292,27 @@ type deliverer struct {
 
 // Work implements river.Worker.
 func (d *deliverer) Work(ctx context.Context, job *river.Job[event]) error {
-	e, err := unpack(job.Args)
-	if err != nil {
-		return errUnpackable
-	}
 	leave, err := d.in.enter(ctx)
 	if err != nil {
 		return err
 	}
+	defer leave()
+	size := min(unpackedSize(job.Args), deliverBytes)
+	waiting, cancel := context.WithTimeout(ctx, roomWait)
+	err = d.in.room.Acquire(waiting, size)
+	cancel()
+	if err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return river.JobSnooze(time.Second) // which is no attempt
+	}
+	defer d.in.room.Release(size)
+	e, err := unpack(job.Args)
+	if err != nil {
+		return errUnpackable
+	}
 	err = safely(func() error { return d.in.deliver(ctx, e) })
-	leave()
 	switch {
 	case err == nil:
 		return nil

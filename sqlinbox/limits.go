@@ -54,6 +54,12 @@ const (
 	rushWait = 3 * time.Second
 	rushLook = 50 * time.Millisecond
 
+	// deliverBytes is the most bytes of envelopes that are being delivered at a
+	// time; each is in memory about twice. What finds no room in roomWait comes
+	// again a second later.
+	deliverBytes = 24 << 20
+	roomWait     = 5 * time.Second
+
 	// attempts, and pauses from 2 s to an hour that grow fourfold: a handler
 	// whose far side is down is tried for about three hours and a half.
 	attempts   = 10
