@@ -20,7 +20,7 @@ func DeadLetters(t *testing.T, open func(t *testing.T, deliver Deliver) (core.In
 		b := <-broken
 		broken <- b
 		if b {
-			return errors.New("Sam Rivera is not well")
+			return errors.New("sam rivera is not well")
 		}
 		came <- e
 		return nil
@@ -52,7 +52,7 @@ func DeadLetters(t *testing.T, open func(t *testing.T, deliver Deliver) (core.In
 		if len(d.Envelopes) != 1 {
 			t.Fatalf("a letter holds %d envelopes", len(d.Envelopes))
 		}
-		if d.Reason == "Sam Rivera is not well" {
+		if d.Reason == "sam rivera is not well" {
 			t.Error("the reason holds a handler's words")
 		}
 		byID[d.Envelopes[0].ID] = d
