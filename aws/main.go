@@ -28,6 +28,7 @@ import (
 //	INTERACTLY_API_KEY_ARN  the secret that holds the key of Interactly's API, or
 //	INTERACTLY_API_KEY      that key itself: the sweep asks for what was never sent
 //	INTERACTLY_API_URL, INTERACTLY_ASSISTANTS  see docs/repair.md
+//	SERVERURL_KEEP          how long the sweep keeps things, see docs/operating.md#retention
 //	BASE_PATH         what a custom domain's mapping puts before every path; may be empty
 //
 // A mistake in it ends the process at its start, with a line that says what is
@@ -73,9 +74,13 @@ func open(ctx context.Context, p *core.Processor, getenv func(string) string, lo
 	if err != nil {
 		return nil, err
 	}
+	keep, err := core.ParseRetention(getenv("SERVERURL_KEEP"))
+	if err != nil {
+		return nil, err
+	}
 	store, inbox := services(cfg, getenv("TABLE_NAME"), getenv("QUEUE_URL"))
 	err = p.Bind(core.Platform{
-		Name: "aws", Store: store, Inbox: inbox, Sender: core.Sender{Secrets: secrets}, Reply: replyLimit, Repair: repair, Logger: log,
+		Name: "aws", Store: store, Inbox: inbox, Sender: core.Sender{Secrets: secrets}, Reply: replyLimit, Repair: repair, Retention: keep, Logger: log,
 	})
 	if err != nil {
 		return nil, err

@@ -486,3 +486,14 @@ func BenchmarkStoreOnMoto(b *testing.B) {
 		}
 	})
 }
+
+func TestDeadLettersOnMoto(t *testing.T) {
+	coretest.DeadLetters(t, func(t *testing.T, deliver coretest.Deliver) (core.Inbox, core.DeadLetters, core.Store) {
+		q := newQueue(t, 2, 1)
+		ctx, stop := context.WithCancel(context.Background())
+		ended := make(chan struct{})
+		go func() { defer close(ended); q.work(ctx, deliver) }()
+		t.Cleanup(func() { stop(); <-ended })
+		return q.inbox, q.inbox.DeadLetters(q.dead), newStore(t)
+	})
+}

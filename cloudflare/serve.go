@@ -21,6 +21,7 @@ import (
 //	BODIES            the R2 bucket of bodies that are too large for a message
 //	SERVERURL_SECRET  what the sender proves itself with, set by `wrangler secret`;
 //	                  several with commas between them (docs/cloudflare.md#rotation)
+//	SERVERURL_KEEP    how long things are kept (docs/operating.md#retention)
 //
 // All variables and secrets of the Worker are in os.Getenv. A mistake in them
 // is logged in a line that says what is wrong, and each request is answered 503.
@@ -30,17 +31,21 @@ func Serve(p *core.Processor) {
 		log := slog.New(slog.NewJSONHandler(os.Stderr, nil))
 		store := NewStore(h)
 		inbox := NewInbox(h, store)
-		if err := bind(p, store, inbox, log, os.Getenv("SERVERURL_SECRET")); h != nil && err != nil {
+		if err := bind(p, store, inbox, log, os.Getenv); h != nil && err != nil {
 			fmt.Fprintln(os.Stderr, err) // requests find p not bound
 		}
 		return worker{p: p, inbox: inbox, store: store, log: log}
 	})
 }
 
-func bind(p *core.Processor, store core.Store, inbox core.Inbox, log *slog.Logger, secret string) error {
-	secrets := core.ParseSecrets(secret)
-	err := p.Bind(core.Platform{
-		Name: "cloudflare", Store: store, Inbox: inbox, Linger: linger, Logger: log,
+func bind(p *core.Processor, store core.Store, inbox core.Inbox, log *slog.Logger, getenv func(string) string) error {
+	keep, err := core.ParseRetention(getenv("SERVERURL_KEEP"))
+	if err != nil {
+		return err
+	}
+	secrets := core.ParseSecrets(getenv("SERVERURL_SECRET"))
+	err = p.Bind(core.Platform{
+		Name: "cloudflare", Store: store, Inbox: inbox, Linger: linger, Logger: log, Retention: keep,
 		Sender: core.Sender{Secrets: secrets, Anyone: anyone && len(secrets) == 0},
 	})
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"strings"
 	"time"
@@ -45,6 +46,7 @@ const toolMethods = "GET, POST, PUT, PATCH, DELETE"
 // tool call is answered inside its budget, which is below the deadline of ctx.
 func (p *Processor) Handle(ctx context.Context, r Request) (resp Response) {
 	if !p.bound {
+		slog.Default().Error("request refused", "reason", "the Processor is bound to no platform", "status", 503)
 		return unavailable
 	}
 	received := p.on.Now()
@@ -61,6 +63,10 @@ func (p *Processor) Handle(ctx context.Context, r Request) (resp Response) {
 	tool, isTool, resp = route(r)
 	if resp.Status != 0 {
 		return resp
+	}
+	if err := p.on.Sender.verifyHead(r.Header); err != nil {
+		p.log.Warn("request refused", "reason", err, "status", 401)
+		return unauthorized
 	}
 	if len(r.Body) > p.on.Limits.Body {
 		p.log.Warn("request refused", "reason", "too large", "status", 413)
@@ -95,6 +101,15 @@ func (p *Processor) Handle(ctx context.Context, r Request) (resp Response) {
 		return p.answerURL(ctx, tool, &r)
 	}
 	return p.accept(ctx, r.Body, received)
+}
+
+// WantsBody reports whether the body of a request is worth reading: not when
+// its path, its method or its sender will be refused whatever the body is. An
+// adapter that reads bodies itself asks it first, and hands those requests to
+// Handle without one.
+func (p *Processor) WantsBody(r Request) bool {
+	_, _, resp := route(r)
+	return p.bound && resp.Status == 0 && p.on.Sender.verifyHead(r.Header) == nil
 }
 
 // route tells where a request goes: to a tool, or to the events. A Response

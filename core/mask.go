@@ -230,7 +230,7 @@ func classify(raw []byte) class {
 		if n == len(buf) { // keep the end, which tells
 			n = copy(buf[:], buf[len(buf)/2:])
 		}
-		buf[n] = byte(c)
+		buf[n] = byte(c) // #nosec G602 -- copy has just made n less than len(buf)
 		n++
 	}
 	name := buf[:n]

@@ -162,6 +162,24 @@ func (s *Sender) verify(r *Request, now time.Time) (matched string, err error) {
 	return "", errUnauthenticated
 }
 
+// verifyHead refuses who cannot be a sender whatever the body is: so no body of
+// a stranger's has to be read, unless a signature over it is to be checked.
+func (s *Sender) verifyHead(h Header) error {
+	switch {
+	case tooMuchHeader(h):
+		return errHeaderSize
+	case s.Anyone && !s.configured(),
+		len(s.Signing) > 0 && len(h.Values(signatureHeader)) > 0,
+		len(s.StandardWebhooks) > 0 && len(h.Values(standardSignature)) > 0:
+		return nil
+	}
+	matched, err := s.verifySecret(&Request{Header: h}, time.Time{})
+	if err == nil && matched == "" {
+		err = errUnauthenticated
+	}
+	return err
+}
+
 func tooMuchHeader(h Header) bool {
 	fields, size := 0, 0
 	for name, values := range h {

@@ -10,11 +10,11 @@ import (
 const sweepEnvelope = "sweep"
 
 // Sweep finds calls that are over without a report, ends them, and runs the
-// handlers of their end. Where the platform has a [Repair], such a call is first
+// handlers of their end. Where the platform has an [Asker], such a call is first
 // asked for, and once in a while the list of the last day's calls is compared
-// with ours. At last it deletes what the platform's [Retention] keeps no longer. A platform calls it about once a minute, on one instance or on
-// several. One call's trouble does not stop the others; the
-// errors come back joined.
+// with ours. At last it deletes what the platform's [Retention] keeps no longer.
+// A platform calls it about once a minute, on one instance or on several. One
+// call's trouble does not stop the others; the errors come back joined.
 func (p *Processor) Sweep(ctx context.Context) error {
 	if !p.bound {
 		return ErrNotBound

@@ -10,15 +10,16 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-project= region=us-central1 name=serverurl runtime=go127 max=20 print=
+project= region=us-central1 name=serverurl runtime=go127 max=20 keep= key= assistants= print=
 usage() {
-  echo "usage: gcp/deploy.sh --project PROJECT [--region REGION] [--name NAME] [--runtime RUNTIME] [--max-instances N] [--print]" >&2
+  echo "usage: gcp/deploy.sh --project PROJECT [--region REGION] [--name NAME] [--runtime RUNTIME] [--max-instances N]" >&2
+  echo "         [--keep content=90d,...] [--api-key-secret SECRET [--assistants ID,...]] [--print]" >&2
   exit 2
 }
 while [ $# -gt 0 ]; do
   case $1 in
     --print) print=1; shift; continue ;;
-    --project | --region | --name | --runtime | --max-instances) [ $# -gt 1 ] || usage ;;
+    --project | --region | --name | --runtime | --max-instances | --keep | --api-key-secret | --assistants) [ $# -gt 1 ] || usage ;;
     *) usage ;;
   esac
   case $1 in
@@ -27,6 +28,9 @@ while [ $# -gt 0 ]; do
     --name) name=$2 ;;
     --runtime) runtime=$2 ;;
     --max-instances) max=$2 ;;
+    --keep) keep=$2 ;;
+    --api-key-secret) key=$2 ;;
+    --assistants) assistants=$2 ;;
   esac
   shift 2
 done
@@ -109,14 +113,22 @@ done
 run "${gcloud[@]}" pubsub topics add-iam-policy-binding "$topic" --member="serviceAccount:$(account receive)" --role=roles/pubsub.publisher
 run "${gcloud[@]}" projects add-iam-policy-binding "$project" --member="serviceAccount:$(account call)" --role=roles/eventarc.eventReceiver --condition=None
 
+if [ -n "$key" ]; then
+  step "The key of Interactly's API, with which the sweep asks for what was never sent."
+  run "${gcloud[@]}" secrets add-iam-policy-binding "$key" --member="serviceAccount:$(account sweep)" --role=roles/secretmanager.secretAccessor
+fi
+
 # deploy deploys one function of this checkout, and tells it how many seconds it
 # may take.
 deploy() {
-  local function=$1 entry=$2 timeout=$3; shift 3
+  local function=$1 entry=$2 timeout=$3 more= secrets=; shift 3
+  if [ "$function" = sweep ]; then
+    more=";SERVERURL_KEEP=$keep;INTERACTLY_ASSISTANTS=$assistants" secrets=${key:+,INTERACTLY_API_KEY=$key:latest}
+  fi
   run "${gcloud[@]}" functions deploy "$name-$function" --gen2 --runtime="$runtime" --region="$region" --source=. --entry-point="$entry" \
     --service-account="$(account "$function")" --memory=512Mi --cpu=1 --concurrency=80 --timeout="${timeout}s" \
-    --set-env-vars="GOOGLE_CLOUD_PROJECT=$project,SERVERURL_TOPIC=$topic,SERVERURL_DATABASE=$database,CLOUD_RUN_TIMEOUT_SECONDS=$timeout" \
-    --set-secrets="SERVERURL_SECRET=$secret:latest" "$@"
+    --set-env-vars="^;^GOOGLE_CLOUD_PROJECT=$project;SERVERURL_TOPIC=$topic;SERVERURL_DATABASE=$database;CLOUD_RUN_TIMEOUT_SECONDS=$timeout$more" \
+    --set-secrets="SERVERURL_SECRET=$secret:latest$secrets" "$@"
 }
 step "The three functions. The first is open to everybody, because Interactly cannot sign for Google: the secret guards it."
 deploy receive Receive 15 --trigger-http --allow-unauthenticated --max-instances="$max"

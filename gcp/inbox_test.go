@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	mathrand "math/rand/v2"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -78,6 +77,9 @@ func (q *topic) subscribe(t testing.TB, topic string, change func(*pubsubpb.Subs
 	}
 	return s
 }
+
+// dead returns the place of the topic's dead letters.
+func (q *topic) dead() core.DeadLetters { return q.inbox.DeadLetters(q.subs, q.grave) }
 
 // pullTime is how long a pull may wait: the fake looks only once, after half a
 // second.
@@ -163,68 +165,48 @@ func newPstest(t testing.TB) string {
 
 // The inbox, on the fake of the client's own module, dead letters too.
 func TestInboxOnPstest(t *testing.T) {
-	topics, seen := map[core.Inbox]*topic{}, map[core.Inbox][]string{}
-	traits := coretest.InboxTraits{Events: 200, MaxBody: 1 << 20, Dead: func(ctx context.Context, in core.Inbox) ([]string, error) {
-		q := topics[in]
-		ctx, cancel := context.WithTimeout(ctx, pullTime)
-		defer cancel()
-		dead, err := q.inbox.Dead(ctx, q.subs, q.grave)
-		if ctx.Err() != nil { // there are none for now
-			err = nil
-		}
-		for _, d := range dead { // each is seen once, and then out of sight
+	topics := map[core.Inbox]*topic{}
+	traits := coretest.InboxTraits{Events: 200, MaxBody: 1 << 20, Dead: func(ctx context.Context, in core.Inbox) (ids []string, err error) {
+		dead, err := topics[in].dead().List(ctx, 100)
+		for _, d := range dead {
 			for _, e := range d.Envelopes {
-				seen[in] = append(seen[in], e.ID)
+				ids = append(ids, e.ID)
 			}
 		}
-		return slices.Clone(seen[in]), err // the suite sorts it
+		return ids, err
 	}}
 	coretest.Inbox(t, traits, openInbox(newPstest(t), topics))
 }
 
-// A dead message is published again, and then it is no longer dead.
-func TestRedriveOnPstest(t *testing.T) {
-	q := newTopic(t, newPstest(t), coretest.NewStore(), 5)
-	e := core.Envelope{ID: "id", Received: time.UnixMilli(1784044931823).UTC(), Type: "hang", Call: "CA1", Body: []byte("{}")}
-	if err := q.inbox.Put(t.Context(), e); err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(t.Context())
-	works, came, ended := make(chan struct{}), make(chan core.Envelope, 10), make(chan struct{})
-	go func() {
-		defer close(ended)
-		q.work(ctx, func(_ context.Context, e core.Envelope) error {
-			select {
-			case <-works:
-				came <- e
-				return nil
-			default:
-				return errors.New("not yet")
+// Dead letters are listed, replayed and dropped. The test itself moves what
+// fails: the fake leaves what it has moved where it was, and moves it again.
+func TestDeadLettersOnPstest(t *testing.T) {
+	coretest.DeadLetters(t, func(t *testing.T, deliver coretest.Deliver) (core.Inbox, core.DeadLetters, core.Store) {
+		store := coretest.NewStore()
+		q := newTopic(t, newPstest(t), store, 100)
+		ctx, stop := context.WithCancel(context.Background())
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			for ctx.Err() == nil {
+				ms, _ := q.pull(ctx, q.sub)
+				for _, m := range ms {
+					es, err := q.inbox.Receive(ctx, m.Message.Data)
+					if err == nil {
+						err = deliver(ctx, es[0])
+					}
+					if err != nil {
+						_, err = q.topics.Publish(ctx, &pubsubpb.PublishRequest{Topic: q.project + "/topics/dead", Messages: []*pubsubpb.PubsubMessage{m.Message}})
+					}
+					if err == nil {
+						_ = q.subs.Acknowledge(ctx, &pubsubpb.AcknowledgeRequest{Subscription: q.sub, AckIds: []string{m.AckId}})
+					}
+				}
 			}
-		})
-	}()
-	defer func() { stop(); <-ended }()
-	var dead []gcp.Dead
-	for deadline := time.Now().Add(time.Minute); len(dead) == 0 && time.Now().Before(deadline); {
-		short, cancel := context.WithTimeout(t.Context(), pullTime)
-		dead, _ = q.inbox.Dead(short, q.subs, q.grave)
-		cancel()
-	}
-	if len(dead) != 1 || len(dead[0].Envelopes) != 1 || dead[0].Envelopes[0].Call != "CA1" {
-		t.Fatalf("%d dead messages", len(dead))
-	}
-	close(works)
-	if err := q.inbox.Redrive(t.Context(), q.subs, q.grave, dead[0]); err != nil {
-		t.Fatal(err)
-	}
-	select {
-	case got := <-came:
-		if got.ID != e.ID || string(got.Body) != "{}" {
-			t.Errorf("%+v came", got)
-		}
-	case <-time.After(time.Minute):
-		t.Fatal("it was not delivered")
-	}
+		}()
+		t.Cleanup(func() { stop(); <-ended })
+		return q.inbox, q.dead(), store
+	})
 }
 
 // A subscription with a filter gets events of one type: the emulator would

@@ -85,10 +85,14 @@ func (f *Functions) open(getenv func(string) string) error {
 	if calls != nil {
 		repair.Calls = calls
 	}
+	keep, err := core.ParseRetention(getenv("SERVERURL_KEEP"))
+	if err != nil {
+		return err
+	}
 	store, inbox := services(project+"/databases/"+cmp.Or(getenv("SERVERURL_DATABASE"), "(default)"), topic)
 	f.in = inbox
 	return f.p.Bind(core.Platform{
-		Name: "gcp", Store: store, Inbox: inbox, Sender: core.Sender{Secrets: core.ParseSecrets(secret)}, Reply: f.timeout, Repair: repair, Logger: f.log,
+		Name: "gcp", Store: store, Inbox: inbox, Sender: core.Sender{Secrets: core.ParseSecrets(secret)}, Reply: f.timeout, Repair: repair, Retention: keep, Logger: f.log,
 	})
 }
 

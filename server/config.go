@@ -12,7 +12,9 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime/debug"
+	"strconv"
 	"syscall"
+	"time"
 
 	"github.com/serverurl/serverurl/core"
 	"github.com/serverurl/serverurl/interactly"
@@ -41,6 +43,10 @@ func run(ctx context.Context, p *core.Processor, args []string, getenv func(stri
 		return 2
 	}
 	c.Logger = slog.New(slog.NewJSONHandler(stderr, nil))
+	if c.Listener, err = passedSocket(getenv); err != nil {
+		fmt.Fprintln(stderr, err)
+		return 1
+	}
 	c.Ready = func(url string) { fmt.Fprintf(stdout, "listening on %s\n", url) }
 	if err := Run(ctx, p, c); err != nil {
 		fmt.Fprintln(stderr, err)
@@ -62,6 +68,13 @@ Flags go before the environment, the environment before defaults:
                       between them, while one takes over from another
   SERVERURL_SIGNING_SECRET           also accept X-Interactly-Signature made with it
   SERVERURL_STANDARD_WEBHOOKS_SECRET also accept Standard Webhooks signatures (whsec_...)
+
+  SERVERURL_SPOOL     a SQLite file, on a disk that outlives the process, for events that
+                      come while the database is away (default: they are refused with 503)
+  SERVERURL_INFLIGHT  MiB of request bodies in memory at a time (default 64)
+  SERVERURL_KEEP      how long things are kept, such as
+                      content=90d,calls=365d,quarantine=30d,dead=30d,audit=6y (default: for ever)
+  SERVERURL_HANDOVER  how long to go on after SIGTERM, until others have taken over (default 0s)
 
   INTERACTLY_API_KEY  ask Interactly's API for what was never sent
   INTERACTLY_API_URL     its root, where it is another
@@ -98,6 +111,23 @@ func ParseConfig(args []string, getenv func(string) string, stderr io.Writer) (C
 	c.Sender.Secrets = core.ParseSecrets(getenv("SERVERURL_SECRET"))
 	c.Sender.Signing = core.ParseSecrets(getenv("SERVERURL_SIGNING_SECRET"))
 	c.Sender.StandardWebhooks = core.ParseSecrets(getenv("SERVERURL_STANDARD_WEBHOOKS_SECRET"))
+	c.Spool = getenv("SERVERURL_SPOOL")
+	var err error
+	if c.Retention, err = core.ParseRetention(getenv("SERVERURL_KEEP")); err != nil {
+		return c, err
+	}
+	if s := getenv("SERVERURL_HANDOVER"); s != "" {
+		if c.Handover, err = time.ParseDuration(s); err != nil || c.Handover < 0 {
+			return c, errors.New("server: SERVERURL_HANDOVER is no duration such as 3s")
+		}
+	}
+	if s := getenv("SERVERURL_INFLIGHT"); s != "" {
+		n, err := strconv.Atoi(s)
+		if err != nil || n < 1 || n > 1<<20 {
+			return c, errors.New("server: SERVERURL_INFLIGHT is no number of MiB")
+		}
+		c.InFlight = int64(n) << 20
+	}
 	calls, assistants, err := interactly.FromEnv(getenv)
 	if err != nil {
 		return c, err

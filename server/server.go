@@ -8,7 +8,9 @@
 // while the process lives, /readyz while it can take events.
 //
 // An accepted event is committed before it is answered; concurrent accepts
-// share a commit. When it stops, the server takes no new requests, answers
+// share a commit. Bodies in memory are bounded: who comes above that waits a
+// little, and is told to come again. While the database is away events go into
+// another file, where Config.Spool names one. When it stops, the server takes no new requests, answers
 // those that it has, and lets running deliveries end. What is left in the
 // inbox is delivered after the next start.
 package server
@@ -22,6 +24,8 @@ import (
 	"net/http"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/serverurl/serverurl/core"
 	"github.com/serverurl/serverurl/core/corehttp"
 	"github.com/serverurl/serverurl/sqlinbox"
@@ -32,6 +36,9 @@ type Config struct {
 	// Addr is the address to listen on, as HOST:PORT. Port 0 takes a free one.
 	// Default: every interface on port 8080.
 	Addr string
+
+	// Listener is a socket that is open already, instead of Addr. Default: none.
+	Listener net.Listener
 
 	// Database is a Postgres URL, or the path of a SQLite file. Required.
 	Database string
@@ -44,6 +51,22 @@ type Config struct {
 	// deliveries have 15 s more. Default: 12 s, so that all is inside the 30 s
 	// that container platforms give.
 	Grace time.Duration
+
+	// Handover is how long the server goes on taking requests when it is to
+	// stop: /readyz says so, and every connection ends with its next answer, so
+	// that whoever sends goes elsewhere before it is refused. Default: not at all.
+	Handover time.Duration
+
+	// Spool is a SQLite file for events that come while the database is away,
+	// on a disk that outlives the process. Default: none, they are refused.
+	Spool string
+
+	// InFlight is the most bytes of request bodies in memory at a time; who comes
+	// above it waits a little and is then told to come again. Default: 64 MiB.
+	InFlight int64
+
+	// Retention is how long things are kept. Default: for ever.
+	Retention core.Retention
 
 	// Sweep is how often calls are looked for that are over without a report.
 	// Default: 1 minute.
@@ -85,6 +108,10 @@ const linger = 20 * time.Second
 // Run serves p until ctx ends, then stops as the package says and returns nil.
 func Run(ctx context.Context, p *core.Processor, c Config) (err error) {
 	c = c.withDefaults()
+	if c.Listener != nil {
+		defer c.Listener.Close()
+		c.Addr = c.Listener.Addr().String()
+	}
 	if c.Sender.Anyone && !isLoopback(c.Addr) {
 		return fmt.Errorf("server: %s can be reached by others, so a secret is needed: %w", c.Addr, core.ErrNoSecret)
 	}
@@ -100,31 +127,41 @@ func Run(ctx context.Context, p *core.Processor, c Config) (err error) {
 	if err != nil {
 		return err
 	}
+	var accepts core.Inbox = inbox
+	var spooled *spool
+	if c.Spool != "" {
+		if spooled, err = openSpool(ctx, c.Spool, inbox, c.Logger); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, spooled.db.Close()) }()
+		accepts = spooled
+	}
 	err = p.Bind(core.Platform{
-		Name: "server", Store: db.Store(), Inbox: inbox, Sender: c.Sender, Linger: linger, Logger: c.Logger, Observe: c.Observe,
-		Repair: c.Repair, ReportWait: c.ReportWait, CallLimit: c.CallLimit,
+		Name: "server", Store: db.Store(), Inbox: accepts, Sender: c.Sender, Linger: linger, Logger: c.Logger, Observe: c.Observe,
+		Retention: c.Retention, Repair: c.Repair, ReportWait: c.ReportWait, CallLimit: c.CallLimit,
 	})
 	if err != nil {
 		return err
 	}
-	listener, err := net.Listen("tcp", c.Addr)
-	if err != nil {
-		return fmt.Errorf("server: cannot listen on %s: %w", c.Addr, err)
+	if c.Listener == nil {
+		if c.Listener, err = net.Listen("tcp", c.Addr); err != nil {
+			return fmt.Errorf("server: cannot listen on %s: %w", c.Addr, err)
+		}
 	}
-	return serve(ctx, p, c, db, inbox, listener)
+	return serve(ctx, p, c, db, inbox, spooled)
 }
 
 // serve runs the inbox and the listener, and stops them in the order in which
 // nothing is lost: first what brings work, then what does it.
-func serve(ctx context.Context, p *core.Processor, c Config, db *sqlinbox.Database, inbox *sqlinbox.Inbox, listener net.Listener) (err error) {
+func serve(ctx context.Context, p *core.Processor, c Config, db *sqlinbox.Database, inbox *sqlinbox.Inbox, spooled *spool) (err error) {
 	working, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWork()
 	worked := make(chan error, 1)
-	go func() { worked <- inbox.Run(working) }()
+	go func() { worked <- deliver(working, inbox, spooled) }()
 
 	stopping := make(chan struct{})
 	srv := &http.Server{
-		Handler:           routes(p, db, stopping),
+		Handler:           routes(db, spooled, newGate(p, c.InFlight).handler(corehttp.Handler(p)), stopping),
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       20 * time.Second,
 		WriteTimeout:      40 * time.Second,
@@ -133,8 +170,8 @@ func serve(ctx context.Context, p *core.Processor, c Config, db *sqlinbox.Databa
 		ErrorLog:          slog.NewLogLogger(c.Logger.Handler(), slog.LevelDebug),
 	}
 	served := make(chan error, 1)
-	go func() { served <- srv.Serve(listener) }()
-	url := "http://" + listener.Addr().String()
+	go func() { served <- srv.Serve(c.Listener) }()
+	url := "http://" + c.Listener.Addr().String()
 	if c.Ready != nil {
 		c.Ready(url)
 	}
@@ -159,6 +196,14 @@ func serve(ctx context.Context, p *core.Processor, c Config, db *sqlinbox.Databa
 		worked <- nil
 	}
 	close(stopping)
+	if failed == nil && c.Handover > 0 {
+		select {
+		case failed = <-served:
+		case failed = <-worked:
+			worked <- nil
+		case <-time.After(c.Handover):
+		}
+	}
 	graceful, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.Grace)
 	defer cancel()
 	if err := srv.Shutdown(graceful); err != nil {
@@ -172,12 +217,25 @@ func serve(ctx context.Context, p *core.Processor, c Config, db *sqlinbox.Databa
 	return errors.Join(failed, <-worked)
 }
 
+// deliver runs the inbox and what is spooled. When one fails, both end.
+func deliver(ctx context.Context, inbox *sqlinbox.Inbox, spooled *spool) error {
+	all, ctx := errgroup.WithContext(ctx)
+	all.Go(func() error { return inbox.Run(ctx) })
+	if spooled != nil {
+		all.Go(func() error { return spooled.file.Run(ctx) })
+	}
+	return all.Wait()
+}
+
 func (c Config) withDefaults() Config {
 	if c.Addr == "" {
 		c.Addr = ":8080"
 	}
 	if c.Grace == 0 {
 		c.Grace = 12 * time.Second
+	}
+	if c.InFlight == 0 {
+		c.InFlight = inFlight
 	}
 	if c.Sweep == 0 {
 		c.Sweep = time.Minute
@@ -188,24 +246,28 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// routes puts the health checks beside the processor. It is no ServeMux,
+// routes puts the health checks beside the events and tools. It is no ServeMux,
 // because that answers an untidy path with a redirect, and an event that is
 // sent once would be lost.
-func routes(p *core.Processor, db *sqlinbox.Database, stopping <-chan struct{}) http.Handler {
-	events := corehttp.Handler(p)
+func routes(db *sqlinbox.Database, spooled *spool, requests http.Handler, stopping <-chan struct{}) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case r.URL.Path == "/healthz" && r.Method == http.MethodGet:
 			fmt.Fprintln(w, "ok")
 		case r.URL.Path == "/readyz" && r.Method == http.MethodGet:
-			ready(w, r, db, stopping)
+			ready(w, r, db, spooled, stopping)
 		default:
-			events.ServeHTTP(w, r)
+			select {
+			case <-stopping: // the sender's next request goes elsewhere
+				w.Header().Set("Connection", "close")
+			default:
+			}
+			requests.ServeHTTP(w, r)
 		}
 	})
 }
 
-func ready(w http.ResponseWriter, r *http.Request, db *sqlinbox.Database, stopping <-chan struct{}) {
+func ready(w http.ResponseWriter, r *http.Request, db *sqlinbox.Database, spooled *spool, stopping <-chan struct{}) {
 	select {
 	case <-stopping:
 		http.Error(w, "stopping", http.StatusServiceUnavailable)
@@ -215,21 +277,12 @@ func ready(w http.ResponseWriter, r *http.Request, db *sqlinbox.Database, stoppi
 	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
 	defer cancel()
 	if _, err := db.Store().Get(ctx, "health/ready"); err != nil {
+		if spooled != nil {
+			fmt.Fprintln(w, "ok, but the database cannot be reached: events are spooled")
+			return
+		}
 		http.Error(w, "database cannot be reached", http.StatusServiceUnavailable)
 		return
 	}
 	fmt.Fprintln(w, "ok")
-}
-
-// isLoopback reports whether only this machine can reach addr.
-func isLoopback(addr string) bool {
-	host, _, err := net.SplitHostPort(addr)
-	if err != nil {
-		return false
-	}
-	if host == "localhost" {
-		return true
-	}
-	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
 }

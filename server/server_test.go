@@ -178,9 +178,16 @@ func startProcess(t *testing.T, database string, env ...string) *process {
 
 func startProgram(t *testing.T, path, database string, env ...string) *process {
 	t.Helper()
+	return startWith(t, path, database, func(*process) {}, env...)
+}
+
+// startWith starts a program that change has changed.
+func startWith(t *testing.T, path, database string, change func(*process), env ...string) *process {
+	t.Helper()
 	p := &process{Cmd: exec.Command(path, "-addr", "127.0.0.1:0", "-database", database), stderr: &bytes.Buffer{}}
 	p.Env = append(append(os.Environ(), "SERVERURL_SECRET="+testSecret), env...)
 	p.Stderr = p.stderr
+	change(p)
 	out, err := p.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -5,8 +5,8 @@
 //
 // In a test of your own backend:
 //
-//	srv := httptest.NewServer(corehttp.Handler(p))
-//	simulate.Test(t, simulate.Options{URL: srv.URL, Secret: secret}, "booking", "barge-in", "testdata/mine.yaml")
+//	url, secret := servertest.Start(t, p)
+//	simulate.Test(t, simulate.Options{URL: url, Secret: secret}, "booking", "barge-in", "testdata/mine.yaml")
 //
 // A call is played from a scenario, a text file that docs/scenarios.md
 // describes; [List] names those that are built in. Faults make the network as

@@ -1,14 +1,18 @@
 package sqlinbox
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/riverqueue/river"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/serverurl/serverurl/core"
 )
 
 // ErrOverloaded reports that more events wait for a commit than memory should
@@ -24,6 +28,36 @@ type put struct {
 	jobs []river.InsertManyParams
 	size int
 	done chan error // has room for the answer
+
+	lane   int     // 1 first; 0 counts as 1
+	update *update // it is one conversation-update
+	stands []*put  // for these, which are not stored
+}
+
+// An update is a conversation-update as far as it matters which is newer.
+type update struct {
+	call     core.CallID
+	received time.Time
+	bytes    int
+}
+
+// covers reports that all that o tells is in u: it repeats the conversation, is
+// later, and not shorter.
+func (u *update) covers(o *update) bool {
+	return u.call == o.call && u.bytes >= o.bytes && u.received.After(o.received)
+}
+
+// awaited reports whether somebody still waits for p.
+func (p *put) awaited() bool {
+	return p.ctx.Err() == nil || slices.ContainsFunc(p.stands, (*put).awaited)
+}
+
+// answer tells everybody who waits for p.
+func (p *put) answer(err error) {
+	p.done <- err
+	for _, o := range p.stands {
+		o.answer(err)
+	}
 }
 
 // A batcher lets concurrent puts share a commit: whatever has come while one
@@ -41,7 +75,7 @@ type batcher struct {
 	fatal   error
 	wake    chan struct{}
 
-	commits, committed int // for tests and benchmarks
+	commits, committed, coalesced int // for tests and benchmarks
 }
 
 func newBatcher(committers int, insert func(context.Context, []river.InsertManyParams) error) *batcher {
@@ -51,10 +85,14 @@ func newBatcher(committers int, insert func(context.Context, []river.InsertManyP
 // put waits until the jobs are committed. When ctx ends before, they may be
 // stored or not.
 func (b *batcher) put(ctx context.Context, jobs []river.InsertManyParams, size int) error {
+	return b.putIn(ctx, &put{jobs: jobs, size: size})
+}
+
+func (b *batcher) putIn(ctx context.Context, p *put) error {
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
-	p := &put{ctx: ctx, jobs: jobs, size: size, done: make(chan error, 1)}
+	p.ctx, p.done = ctx, make(chan error, 1)
 	if err := b.enqueue(p); err != nil {
 		return err
 	}
@@ -74,13 +112,32 @@ func (b *batcher) enqueue(p *put) error {
 		return b.fatal
 	case b.stopped:
 		return ErrStopped
-	case b.bytes > 0 && b.bytes+p.size > maxQueued:
+	case b.bytes > 0 && b.bytes+p.size > share(p.lane):
 		return ErrOverloaded
 	}
 	b.waiting = append(b.waiting, p)
 	b.bytes += p.size
 	b.signal()
 	return nil
+}
+
+// busy reports whether anybody waits for a commit.
+func (b *batcher) busy() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.bytes > 0
+}
+
+// share is how many bytes may wait when one of the lane comes, so that a flood
+// of what matters less leaves room for what matters more.
+func share(lane int) int {
+	switch {
+	case lane <= 1:
+		return maxQueued
+	case lane < updateLane:
+		return maxQueued * 3 / 4
+	}
+	return maxQueued / 2
 }
 
 func (b *batcher) signal() {
@@ -102,7 +159,7 @@ func (b *batcher) run(ctx context.Context) error {
 	defer b.mu.Unlock()
 	b.stopped = true
 	for _, p := range b.waiting { // only after an error; else commitUntil has emptied it
-		p.done <- ErrStopped
+		p.answer(ErrStopped)
 	}
 	b.waiting = nil
 	return err
@@ -133,6 +190,9 @@ func (b *batcher) commitUntil(ctx context.Context) error {
 func (b *batcher) take() []*put {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if len(b.waiting) > maxBatch || b.bytes > maxBatchBytes {
+		b.crowd()
+	}
 	var batch []*put
 	jobs, size, n := 0, 0, 0
 	for _, p := range b.waiting {
@@ -140,7 +200,7 @@ func (b *batcher) take() []*put {
 			break
 		}
 		n++
-		if p.ctx.Err() != nil { // nobody waits for it any more
+		if !p.awaited() { // nobody waits for it any more
 			b.bytes -= p.size
 			continue
 		}
@@ -155,6 +215,35 @@ func (b *batcher) take() []*put {
 		b.signal()
 	}
 	return batch
+}
+
+// crowd orders what waits by lane, and lets the newest update of a call stand
+// for the others.
+func (b *batcher) crowd() {
+	newest := map[core.CallID]*put{}
+	for _, p := range b.waiting {
+		if p.update == nil || !p.awaited() {
+			continue
+		}
+		if n := newest[p.update.call]; n == nil || p.update.covers(n.update) {
+			newest[p.update.call] = p
+		}
+	}
+	b.waiting = slices.DeleteFunc(b.waiting, func(p *put) bool {
+		if p.update == nil {
+			return false
+		}
+		n := newest[p.update.call]
+		if n == nil || n == p || !n.update.covers(p.update) {
+			return false
+		}
+		n.stands = append(n.stands, p)
+		b.bytes -= p.size
+		p.jobs = nil // it is not stored, so it need not be held
+		b.coalesced++
+		return true
+	})
+	slices.SortStableFunc(b.waiting, func(p, q *put) int { return cmp.Compare(max(1, p.lane), max(1, q.lane)) })
 }
 
 // commit stores a batch and answers everybody in it. One that cannot be stored
@@ -180,7 +269,7 @@ func (b *batcher) commit(ctx context.Context, batch []*put) {
 	}
 	b.mu.Unlock()
 	for _, p := range batch {
-		p.done <- err
+		p.answer(err)
 	}
 }
 

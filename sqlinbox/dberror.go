@@ -124,3 +124,7 @@ func kindOf(err error) errorKind {
 	}
 	return errorOther
 }
+
+// Refused reports that an event can never be stored, whatever the database
+// does next. After any other error of Put the same may be stored later.
+func Refused(err error) bool { return kindOf(err) == errorOfData || errors.Is(err, errUnpackable) }

@@ -33,19 +33,24 @@ func (in *Inbox) Dead(ctx context.Context, limit int) ([]Dead, error) {
 	}
 	var dead []Dead
 	for _, job := range found.Jobs {
-		d := Dead{ID: job.ID, Attempts: job.Attempt}
-		if d.Envelope, err = unpackArgs(job.EncodedArgs); err != nil {
-			d.Reason = err.Error()
-		}
-		if n := len(job.Errors); n > 0 && d.Reason == "" {
-			d.Reason = job.Errors[n-1].Error
-		}
-		if job.FinalizedAt != nil {
-			d.Died = job.FinalizedAt.UTC()
-		}
-		dead = append(dead, d)
+		dead = append(dead, readDead(job))
 	}
 	return dead, nil
+}
+
+func readDead(job *rivertype.JobRow) Dead {
+	d := Dead{ID: job.ID, Attempts: job.Attempt}
+	var err error
+	if d.Envelope, err = unpackArgs(job.EncodedArgs); err != nil {
+		d.Reason = err.Error()
+	}
+	if n := len(job.Errors); n > 0 && d.Reason == "" {
+		d.Reason = job.Errors[n-1].Error
+	}
+	if job.FinalizedAt != nil {
+		d.Died = job.FinalizedAt.UTC()
+	}
+	return d
 }
 
 // Waiting returns up to limit accepted events that are not delivered yet, the

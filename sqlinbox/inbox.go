@@ -15,6 +15,7 @@ import (
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"github.com/riverqueue/river/riverdriver/riversqlite"
 	"github.com/riverqueue/river/rivertype"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/serverurl/serverurl/core"
 )
@@ -57,7 +58,9 @@ type Options struct {
 // processes too.
 //
 // Reports are delivered before other events, and those before conversation
-// updates, which may wait in a rush. An event whose delivery fails is
+// updates, which may wait in a rush. So it is with what waits for the database
+// when more does than one commit holds; then of a call's conversation updates that
+// wait only the newest is stored, and all are answered when it is. An event whose delivery fails is
 // delivered again after pauses that grow. After the last attempt it is dead:
 // kept, listed by Dead, and delivered again by Redrive.
 type Inbox struct {
@@ -66,6 +69,8 @@ type Inbox struct {
 	exec    riverdriver.Executor
 	client  string // names this instance in what it takes
 	batcher *batcher
+	rush    chan struct{}       // see enter
+	room    *semaphore.Weighted // bytes of the envelopes that are being delivered
 	deliver func(context.Context, core.Envelope) error
 	o       Options
 }
@@ -81,6 +86,7 @@ type jobs interface {
 	InsertManyFast(ctx context.Context, params []river.InsertManyParams) (int, error)
 	JobList(ctx context.Context, params *river.JobListParams) (*river.JobListResult, error)
 	JobGet(ctx context.Context, id int64) (*rivertype.JobRow, error)
+	JobDelete(ctx context.Context, id int64) (*rivertype.JobRow, error)
 	JobRetry(ctx context.Context, id int64) (*rivertype.JobRow, error)
 }
 
@@ -104,7 +110,7 @@ func New(db *Database, deliver func(context.Context, core.Envelope) error, o Opt
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	in := &Inbox{db: db, deliver: deliver, o: o, client: "inline-" + crand.Text()}
+	in := &Inbox{db: db, deliver: deliver, o: o, client: "inline-" + crand.Text(), rush: make(chan struct{}, rushSQLite), room: semaphore.NewWeighted(deliverBytes)}
 	config, err := in.config()
 	if err != nil {
 		return nil, err
@@ -112,6 +118,7 @@ func New(db *Database, deliver func(context.Context, core.Envelope) error, o Opt
 	committers := 1
 	if db.pool != nil {
 		committers = postgresCommitters
+		in.rush = make(chan struct{}, rushPostgres)
 		driver := riverpgxv5.New(db.pool)
 		in.exec = driver.GetExecutor()
 		in.jobs, err = river.NewClient(driver, config)
@@ -173,20 +180,27 @@ func (in *Inbox) Put(ctx context.Context, es ...core.Envelope) error {
 	if len(es) == 0 {
 		return nil
 	}
-	jobs, size := make([]river.InsertManyParams, len(es)), 0
+	p := &put{jobs: make([]river.InsertManyParams, len(es)), lane: updateLane}
 	for i, e := range es {
 		packed, err := pack(e)
 		if err != nil {
 			return err
 		}
-		size += len(packed.Packed)
-		jobs[i] = river.InsertManyParams{Args: packed, InsertOpts: &river.InsertOpts{Queue: eventQueue, Priority: priority(e.Type)}}
+		p.size += len(packed.Packed) + len(e.Body) // who waits holds its body too
+		p.jobs[i] = river.InsertManyParams{Args: packed, InsertOpts: &river.InsertOpts{Queue: eventQueue, Priority: priority(e.Type)}}
+		p.lane = min(p.lane, priority(e.Type))
+	}
+	if e := es[0]; len(es) == 1 && e.Type == core.EventConversationUpdate && e.Call != "" && e.Replayed == 0 {
+		p.update = &update{call: e.Call, received: e.Received, bytes: len(e.Body)}
 	}
 	if in.o.Inline {
-		return in.putInline(ctx, jobs, size)
+		return in.putInline(ctx, p.jobs, p.size)
 	}
-	return in.batcher.put(ctx, jobs, size)
+	return in.batcher.putIn(ctx, p)
 }
+
+// updateLane is the last lane.
+const updateLane = 4
 
 // priority is the lane of an event, 1 first.
 func priority(t core.EventType) int {
@@ -196,7 +210,7 @@ func priority(t core.EventType) int {
 	case core.EventStatusUpdate, core.EventHang, core.EventError:
 		return 2
 	case core.EventConversationUpdate:
-		return 4
+		return updateLane
 	}
 	return 3
 }
@@ -278,6 +292,22 @@ type deliverer struct {
 
 // Work implements river.Worker.
 func (d *deliverer) Work(ctx context.Context, job *river.Job[event]) error {
+	leave, err := d.in.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	size := min(unpackedSize(job.Args), deliverBytes)
+	waiting, cancel := context.WithTimeout(ctx, roomWait)
+	err = d.in.room.Acquire(waiting, size)
+	cancel()
+	if err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return river.JobSnooze(time.Second) // which is no attempt
+	}
+	defer d.in.room.Release(size)
 	e, err := unpack(job.Args)
 	if err != nil {
 		return errUnpackable
@@ -293,6 +323,24 @@ func (d *deliverer) Work(ctx context.Context, job *river.Job[event]) error {
 	d.in.o.Logger.LogAttrs(ctx, slog.LevelWarn, "delivery failed", slog.String("reason", reason.Error()),
 		slog.Int("attempt", job.Attempt), slog.Bool("dead", job.Attempt >= job.MaxAttempts))
 	return reason
+}
+
+// enter keeps a delivery waiting for a little while events are being accepted and
+// as many as may then begin are running: whoever sends waits for an answer, and
+// has one try.
+func (in *Inbox) enter(ctx context.Context) (leave func(), err error) {
+	look := time.NewTicker(rushLook)
+	defer look.Stop()
+	for until := time.Now().Add(rushWait); in.batcher.busy() && time.Now().Before(until); {
+		select {
+		case in.rush <- struct{}{}:
+			return func() { <-in.rush }, nil
+		case <-look.C:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	return func() {}, nil
 }
 
 func safely(f func() error) (err error) {

@@ -433,3 +433,13 @@ func TestStartWaitsForALockedFile(t *testing.T) {
 		t.Fatal("nothing is delivered")
 	}
 }
+
+func TestDeadLetters(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, url func(testing.TB) string) {
+		coretest.DeadLetters(t, func(t *testing.T, deliver coretest.Deliver) (core.Inbox, core.DeadLetters, core.Store) {
+			db := open(t, url(t))
+			in, _ := startInbox(t, db, deliver, Options{Attempts: 2, Logger: slog.New(slog.DiscardHandler)})
+			return in, in.DeadLetters(), db.Store()
+		})
+	})
+}

@@ -42,6 +42,24 @@ const (
 	// for handlers more than they compute.
 	workers = 32
 
+	// Of these begin while events are being accepted. They take the processors
+	// and SQLite's only writer from who waits for an answer: with all workers
+	// the slowest hundredth waits four times as long.
+	rushSQLite   = 2
+	rushPostgres = 4
+
+	// rushWait is the longest that a delivery waits for that, so that slow
+	// handlers do not keep out all others, and rushLook how often it looks
+	// whether the rush is over.
+	rushWait = 3 * time.Second
+	rushLook = 50 * time.Millisecond
+
+	// deliverBytes is the most bytes of envelopes that are being delivered at a
+	// time; each is in memory about twice. What finds no room in roomWait comes
+	// again a second later.
+	deliverBytes = 24 << 20
+	roomWait     = 5 * time.Second
+
 	// attempts, and pauses from 2 s to an hour that grow fourfold: a handler
 	// whose far side is down is tried for about three hours and a half.
 	attempts   = 10

@@ -92,6 +92,16 @@ func pack(e core.Envelope) (event, error) {
 	return event{b.Bytes()}, nil
 }
 
+// unpackedSize is how many bytes unpack makes.
+func unpackedSize(ev event) int64 {
+	if len(ev.Packed) > 0 && ev.Packed[0] == formDeflated {
+		if size, used := binary.Uvarint(ev.Packed[1:]); used > 0 && size <= maxPacked {
+			return int64(size)
+		}
+	}
+	return int64(len(ev.Packed))
+}
+
 func unpack(ev event) (core.Envelope, error) {
 	if len(ev.Packed) == 0 || ev.Packed[0] > formDeflated {
 		return core.Envelope{}, errUnpackable

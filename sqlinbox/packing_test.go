@@ -59,3 +59,16 @@ func TestPackingSavesRoom(t *testing.T) {
 	}
 	t.Logf("%d bytes packed to %d", len(body), len(packed.Packed))
 }
+
+func TestUnpackedSize(t *testing.T) {
+	for _, n := range []int{0, 10, 100_000} {
+		e := core.Envelope{ID: "id", Type: "hang", Body: bytes.Repeat([]byte("a"), n)}
+		ev, err := pack(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if size := unpackedSize(ev); size < int64(n) || size > int64(n)+200 {
+			t.Errorf("%d bytes count %d", n, size)
+		}
+	}
+}

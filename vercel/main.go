@@ -137,6 +137,10 @@ func bind(p *core.Processor, db *sqlinbox.Lazy, getenv func(string) string, cron
 	if err != nil {
 		return nil, err
 	}
+	keep, err := core.ParseRetention(getenv("SERVERURL_KEEP"))
+	if err != nil {
+		return nil, err
+	}
 	repair := core.Repair{Assistants: assistants, Time: repairTime}
 	if calls != nil {
 		repair.Calls = calls
@@ -144,7 +148,7 @@ func bind(p *core.Processor, db *sqlinbox.Lazy, getenv func(string) string, cron
 	in := &inbox{Inbox: jobs, prepare: db.Prepare, sweep: db.Sweep}
 	err = p.Bind(core.Platform{
 		Name: "vercel", Store: db.Database().Store(), Inbox: in, Logger: log,
-		Limits: core.Limits{Body: MaxBody}, Reply: Duration - margin, Repair: repair,
+		Limits: core.Limits{Body: MaxBody}, Reply: Duration - margin, Repair: repair, Retention: keep,
 		Sender: core.Sender{
 			Secrets:          core.ParseSecrets(getenv("SERVERURL_SECRET")),
 			Signing:          core.ParseSecrets(getenv("SERVERURL_SIGNING_SECRET")),

@@ -5,6 +5,9 @@
 //	serverurl call booking --to URL    play whole calls, as Interactly does
 //	serverurl send hang --to URL       post one event
 //	serverurl calls                    the calls, and all that is known of one
+//	serverurl calls delete ID --yes    delete all that is kept of a call; export, hold, free
+//	serverurl dead replay --all        deliver again what could not be delivered; list, show, drop
+//	serverurl audit                    who did what to what is kept
 //	serverurl replay ID --to URL       send recorded events again
 //	serverurl repair --since 24h       ask Interactly's API for what was never sent
 //	serverurl emulate aws              the backend as a cloud runs it: aws, vercel
@@ -42,7 +45,9 @@ type commands struct {
 	Call    callCommand    `cmd:"" help:"Play whole calls at a server URL, as Interactly does."`
 	Send    sendCommand    `cmd:"" help:"Post one event, and show the reply."`
 	Replay  replayCommand  `cmd:"" help:"Send recorded events again, and show what changed in the replies."`
-	Calls   callsCommand   `cmd:"" help:"List the calls, or show all that is known of one."`
+	Calls   callsCommands  `cmd:"" help:"List, show, export and delete calls."`
+	Dead    deadCommand    `cmd:"" help:"Events that could not be delivered: list, show, replay, drop."`
+	Audit   auditCommand   `cmd:"" help:"Show who did what to what is kept."`
 	Repair  repairCommand  `cmd:"" help:"Ask Interactly's API for what was never sent."`
 	Emulate emulateCommand `cmd:"" help:"Run the backend as a cloud would, on this machine."`
 	Inspect inspectCommand `cmd:"" help:"Open the page of calls on another backend's store, read-only."`
@@ -75,7 +80,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		kong.Description("The backend of a voice assistant, on this machine."),
 		kong.UsageOnError(),
 		kong.ValueFormatter(withDefault),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(code int) { exit = code }),
 		kong.BindTo(ctx, (*context.Context)(nil)),

@@ -2,10 +2,12 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json" // on purpose: what is printed is read by somebody else's reader
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -23,9 +25,11 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/serverurl/serverurl/core"
 	"github.com/serverurl/serverurl/internal/mototest"
 	"github.com/serverurl/serverurl/internal/pgtest"
 	"github.com/serverurl/serverurl/simulate"
+	"github.com/serverurl/serverurl/sqlinbox"
 )
 
 // raceOptions keep programs under the race detector from sleeping for a second
@@ -45,6 +49,7 @@ func TestMain(m *testing.M) {
 //	terminate              stop it with SIGTERM: it must exit 0; writes backend.out and backend.err
 //	stub STATUS BODY       answer everything so, and set $STUB; requests go to the file stub.log
 //	api FILE               serve the calls in the file as Interactly's API does, with the key "key", and set $API
+//	bury DATA CALL FILE    make a dead letter of the event in the file
 //	exits N CMD ARG...     run a command that must exit with N
 //	until RE CMD ARG...    run a command until its stdout matches
 //	json PATH VALUE        stdout is JSON with this value, as JSON
@@ -57,22 +62,22 @@ func TestScripts(t *testing.T) {
 
 // The same backend on Postgres, which is named by a URL.
 func TestPostgres(t *testing.T) {
-	dsn := pgtest.New(t, &pgtest.Options{NoSync: true}).Database(t)
-	testscript.Run(t, params("testdata/postgres", map[string]string{"DATABASE": dsn}))
+	cluster := pgtest.New(t, &pgtest.Options{NoSync: true})
+	testscript.Run(t, params("testdata/postgres", map[string]func() string{"DATABASE": func() string { return cluster.Database(t) }}))
 }
 
-func params(dir string, env map[string]string) testscript.Params {
+func params(dir string, env map[string]func() string) testscript.Params {
 	return testscript.Params{
 		Dir: dir, RequireExplicitExec: true, RequireUniqueNames: true,
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("GORACE", raceOptions)
 			for name, value := range env {
-				e.Setenv(name, value)
+				e.Setenv(name, value())
 			}
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"backend": startBackend, "page": startPage, "emulated": startEmulated, "terminate": stopBackend, "stub": startStub, "api": startAPI, "exits": exits,
+			"backend": startBackend, "page": startPage, "emulated": startEmulated, "terminate": stopBackend, "stub": startStub, "api": startAPI, "bury": bury, "exits": exits,
 			"until": until, "json": checkJSON, "keys": checkKeys, "keep": keep, "lines": checkLines,
 		},
 	}
@@ -393,4 +398,35 @@ func startAPI(ts *testscript.TestScript, _ bool, args []string) {
 	srv := httptest.NewServer(api)
 	ts.Defer(srv.Close)
 	ts.Setenv("API", srv.URL)
+}
+
+// bury delivers an event to a handler that fails, until it is dead.
+func bury(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 3 {
+		ts.Fatalf("usage: bury DATA CALL FILE")
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	url := ts.Getenv("DATABASE")
+	if url == "" {
+		url = filepath.Join(ts.MkAbs(args[0]), "serverurl.db")
+	}
+	db, err := sqlinbox.Open(ctx, url)
+	ts.Check(err)
+	defer db.Close()
+	failing := func(context.Context, core.Envelope) error { return core.ErrHandler }
+	in, err := sqlinbox.New(db, failing, sqlinbox.Options{Attempts: 1, Logger: slog.New(slog.DiscardHandler)})
+	ts.Check(err)
+	ran := make(chan error, 1)
+	go func() { ran <- in.Run(ctx) }()
+	defer func() { stop(); ts.Check(<-ran) }()
+	before, err := in.Dead(ctx, 1000)
+	ts.Check(err)
+	ts.Check(in.Put(ctx, core.Envelope{ID: "buried-" + args[1], Received: time.Now(), Type: core.EventReport, Call: core.CallID(args[1]), Body: []byte(ts.ReadFile(args[2]))}))
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		if dead, err := in.Dead(ctx, 1000); err == nil && len(dead) > len(before) {
+			return
+		}
+	}
+	ts.Fatalf("it does not die")
 }

@@ -11,25 +11,33 @@ import (
 	"github.com/serverurl/serverurl/core"
 )
 
+// Head returns what is known of a request before its body is read.
+func Head(r *http.Request) core.Request {
+	return core.Request{
+		Method: r.Method,
+		Path:   r.URL.EscapedPath(),
+		Query:  r.URL.RawQuery,
+		Header: core.Header(r.Header),
+		Remote: r.RemoteAddr,
+	}
+}
+
 // Handler answers requests with p. Bodies reach p byte for byte; one that is
-// too large is read no further than it takes to know.
+// too large is read no further than it takes to know, and a stranger's not at
+// all.
 func Handler(p *core.Processor) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, err := readBody(r, p.MaxBody())
-		if err != nil {
-			// It was cut off: there is nobody to read an answer, and nothing
-			// that could be kept.
-			http.Error(w, `{"error":"bad request"}`, http.StatusBadRequest)
-			return
+		req := Head(r)
+		if p.WantsBody(req) {
+			var err error
+			if req.Body, err = readBody(r, p.MaxBody()); err != nil {
+				// It was cut off: there is nobody to read an answer, and nothing
+				// that could be kept.
+				http.Error(w, `{"error":"bad request"}`, http.StatusBadRequest)
+				return
+			}
 		}
-		resp := p.Handle(r.Context(), core.Request{
-			Method: r.Method,
-			Path:   r.URL.EscapedPath(),
-			Query:  r.URL.RawQuery,
-			Header: core.Header(r.Header),
-			Body:   body,
-			Remote: r.RemoteAddr,
-		})
+		resp := p.Handle(r.Context(), req)
 		for _, f := range resp.Header {
 			w.Header().Add(f.Name, f.Value)
 		}

@@ -1,0 +1,31 @@
+package aws
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/coretest"
+)
+
+// Whatever a message holds, it is refused in constant words or it is envelopes.
+func FuzzReceive(f *testing.F) {
+	good, err := pack([]core.Envelope{{ID: "id", Type: core.EventHang, Call: "CA1", Body: []byte(`{}`)}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, seed := range []string{good, "", "p", "@inbox/x/1", "@inbox/x/99999999999999999999", "@/", strings.Repeat("p", 100)} {
+		f.Add([]byte(seed))
+	}
+	in := NewInbox(nil, "https://sqs.test/q", coretest.NewStore())
+	f.Fuzz(func(t *testing.T, data []byte) {
+		es, err := in.Receive(t.Context(), string(data))
+		if (err == nil) != (len(es) > 0) {
+			t.Errorf("%d envelopes, %v", len(es), err)
+		}
+		if err != nil && len(data) > 20 && bytes.Contains([]byte(err.Error()), data[1:20]) {
+			t.Errorf("the error quotes the message: %v", err)
+		}
+	})
+}

@@ -1,0 +1,42 @@
+package server
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+)
+
+// firstPassed is the first file that a supervisor passes, by the convention of
+// systemd's socket activation.
+const firstPassed = 3
+
+// passedSocket returns the socket that a supervisor has opened for us, or nil.
+// It stays open while one process ends and the next begins: requests wait in it,
+// and none is refused.
+func passedSocket(getenv func(string) string) (net.Listener, error) {
+	n, _ := strconv.Atoi(getenv("LISTEN_FDS"))
+	if pid := getenv("LISTEN_PID"); n < 1 || pid != "" && pid != strconv.Itoa(os.Getpid()) {
+		return nil, nil
+	}
+	f := os.NewFile(firstPassed, "passed socket")
+	defer f.Close() // the listener has a copy
+	l, err := net.FileListener(f)
+	if err != nil {
+		return nil, fmt.Errorf("server: LISTEN_FDS is set, and file %d is no socket that listens: %w", firstPassed, err)
+	}
+	return l, nil
+}
+
+// isLoopback reports whether only this machine can reach addr.
+func isLoopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false
+	}
+	if host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}

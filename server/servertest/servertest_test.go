@@ -1,0 +1,14 @@
+package servertest_test
+
+import (
+	"testing"
+
+	"github.com/serverurl/serverurl/app"
+	"github.com/serverurl/serverurl/server/servertest"
+	"github.com/serverurl/serverurl/simulate"
+)
+
+func TestCalls(t *testing.T) {
+	url, secret := servertest.Start(t, app.New())
+	simulate.Test(t, simulate.Options{URL: url, Secret: secret}, "booking", "barge-in")
+}

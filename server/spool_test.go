@@ -1,0 +1,188 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/internal/pgtest"
+	"github.com/serverurl/serverurl/sqlinbox"
+)
+
+// hangs is an event of a call of its own.
+func hangs(id string) string { return `{"message":{"type":"hang","call":{"id":"` + id + `"}}}` }
+
+// The database is stopped, events come, the process is killed, and all are in
+// their calls when both are back: once.
+func TestSpoolOutlivesDatabaseAndProcess(t *testing.T) {
+	cluster := pgtest.New(t, nil)
+	url := cluster.Database(t)
+	file := filepath.Join(t.TempDir(), "spool.db")
+	p := startProcess(t, url, "SERVERURL_SPOOL="+file)
+	var acked sync.Map
+	send := func(root, id string) {
+		t.Helper()
+		if status, reply, err := post(http.DefaultClient, root+"/events", hangs(id)); status != 200 {
+			t.Fatalf("%s: %d %s %v", id, status, reply, err)
+		}
+		acked.Store(id, true)
+	}
+	send(p.root, "CA-before")
+	if err := cluster.Stop(pgtest.Immediate); err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	for i := range 50 {
+		wg.Go(func() {
+			id := fmt.Sprintf("CA-away%d", i)
+			if status, reply, err := post(http.DefaultClient, p.root+"/events", hangs(id)); status != 200 {
+				t.Errorf("%s: %d %s %v", id, status, reply, err)
+			}
+			acked.Store(id, true)
+		})
+	}
+	wg.Wait()
+	send(p.root, "CA-last")
+	resp, err := http.Get(p.root + "/readyz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	said, _ := io.ReadAll(resp.Body)
+	resp.Body.Close()
+	if resp.StatusCode != 200 || !strings.Contains(string(said), "events are spooled") {
+		t.Errorf("/readyz: %d %s", resp.StatusCode, said)
+	}
+	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the file: %v %v, want it for this user only", info, err)
+	}
+	if err := p.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = p.Wait()
+	if err := cluster.Start(); err != nil {
+		t.Fatal(err)
+	}
+	p = startProcess(t, url, "SERVERURL_SPOOL="+file)
+	send(p.root, "CA-after")
+	// What was on its way when the process died is tried again after a minute or
+	// so; until then it is in the file.
+	db, spooled := open(t, url), open(t, file)
+	inFile, err := sqlinbox.New(spooled, nil, sqlinbox.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	deadline := time.Now().Add(time.Minute)
+	for {
+		waits := map[core.CallID]bool{}
+		es, err := inFile.Waiting(t.Context(), 1000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range es {
+			waits[e.Call] = true
+		}
+		stored, missing := 0, 0
+		acked.Range(func(key, _ any) bool {
+			id := core.CallID(key.(string))
+			call, err := core.ReadCall(t.Context(), db.Store(), id)
+			switch {
+			case err == nil && len(call.Events) == 1:
+				stored++
+			case err == nil:
+				t.Errorf("%s: %d events, want 1", id, len(call.Events))
+			case !waits[id]:
+				missing++
+			}
+			return true
+		})
+		if missing == 0 && stored >= 53-spoolWorkers {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d of 53 stored, %d are neither stored nor spooled\n%s", stored, missing, p.stderr)
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
+// Puts go into the file from the first that the database does not take until
+// one was moved.
+func TestSpool(t *testing.T) {
+	db := open(t, freshSQLite(t))
+	in, err := sqlinbox.New(db, func(context.Context, core.Envelope) error { return nil }, sqlinbox.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := openSpool(t.Context(), filepath.Join(t.TempDir(), "spool.db"), in, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.db.Close()
+	var mu sync.Mutex
+	away, tried, got := true, 0, map[string]int{}
+	s.put = func(_ context.Context, es ...core.Envelope) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if tried++; away {
+			return errors.New("connection refused")
+		}
+		for _, e := range es {
+			got[e.ID]++
+		}
+		return nil
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ran := make(chan error, 1)
+	put := func(id string) {
+		t.Helper()
+		if err := s.Put(ctx, core.Envelope{ID: id, Type: core.EventHang, Call: "CA1", Received: time.Now(), Body: []byte(`{}`)}); err != nil {
+			t.Fatalf("%s: %v", id, err)
+		}
+	}
+	go func() { ran <- s.file.Run(ctx) }()
+	for i := range 5 {
+		put(fmt.Sprint("away", i))
+	}
+	mu.Lock()
+	away = false
+	mu.Unlock()
+	until := time.Now().Add(time.Minute)
+	for n := 0; n < 5; {
+		if time.Now().After(until) {
+			t.Fatalf("%d of 5 moved", n)
+		}
+		time.Sleep(20 * time.Millisecond)
+		mu.Lock()
+		n = len(got)
+		mu.Unlock()
+	}
+	if s.away.Load() {
+		t.Error("the database is back, and still counts as away")
+	}
+	put("back")
+	mu.Lock()
+	if got["back"] != 1 {
+		t.Error("it was spooled where the database takes it")
+	}
+	mu.Unlock()
+
+	// What is wrong with the event itself, or with us, is no reason to spool.
+	s.put = func(context.Context, ...core.Envelope) error { return sqlinbox.ErrOverloaded }
+	if err := s.Put(ctx, core.Envelope{ID: "much"}); !errors.Is(err, sqlinbox.ErrOverloaded) || s.away.Load() {
+		t.Errorf("overloaded: %v, away %v", err, s.away.Load())
+	}
+	stop()
+	if err := <-ran; err != nil {
+		t.Error(err)
+	}
+}
