@@ -145,7 +145,7 @@ func (p *Processor) answer(ctx context.Context, q toolRequest) (a toolAnswer) {
 	}
 	a = p.answerKnown(ctx, t, q)
 	p.log.Info("tool call", "tool", t.Name, "call", p.tag(q.call), "state", a.state,
-		"replayed", a.replayed, "took", p.on.Now().Sub(start))
+		"replayed", a.replayed, "took_ms", float64(p.on.Now().Sub(start).Microseconds())/1000)
 	return a
 }
 

@@ -48,7 +48,7 @@ var loggedFields = map[string]func(string) string{
 	"effect":   matching(wordsPattern),
 	"error":    matching(wordsPattern),
 
-	"bytes": nil, "took": nil, "age": nil, "attempt": nil, "count": nil, "messages": nil, "entries": nil, "pending": nil,
+	"bytes": nil, "took_ms": nil, "age": nil, "attempt": nil, "count": nil, "messages": nil, "entries": nil, "pending": nil,
 	"late": nil, "replayed": nil, "fence": nil, "revision": nil, "calls": nil, "limit": nil,
 	"asked": nil, "failed": nil, "unknown": nil,
 }

@@ -87,7 +87,7 @@ func TestAllowlist(t *testing.T) {
 		{"nothing", "reason", "", ""},
 		{"bytes", "bytes", 12, 12.0},
 		{"text under a key for numbers", "bytes", "12", nil},
-		{"a duration", "took", time.Second, 1e9},
+		{"a time in milliseconds", "took_ms", 1.5, 1.5},
 		{"a boolean", "late", true, true},
 		{"a Secret", "reason", NewSecret(patient), "other"},
 		{"an unknown key", "text", "hello", nil},

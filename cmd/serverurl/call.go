@@ -156,7 +156,11 @@ func summarize(t *terminal, results []simulate.Result, failed int, took time.Dur
 	fmt.Fprintf(t.out, "%s %d of %d calls as expected, in %.1fs\n", t.mark(failed == 0), len(results)-failed, len(results), took.Seconds())
 	fmt.Fprintf(t.out, "     %s\n     %s\n", times("events answered", events), times("tools answered", tools))
 	for u, n := range unchecked {
-		fmt.Fprintf(t.out, "     NOT CHECKED in %d calls: %s (give --data or --database-url)\n", n, u)
+		hint := ""
+		if strings.HasSuffix(u, "nothing tells it") {
+			hint = " (give --data or --database-url)"
+		}
+		fmt.Fprintf(t.out, "     NOT CHECKED in %d calls: %s%s\n", n, u, hint)
 	}
 }
 

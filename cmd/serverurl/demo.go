@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"sync"
 
@@ -11,7 +12,7 @@ import (
 
 type demoCommand struct {
 	Addr     string  `help:"The address to listen on; port 0 takes a free one." default:"127.0.0.1:0" placeholder:"HOST:PORT"`
-	Scenario string  `help:"The call to play." default:"tour" placeholder:"NAME"`
+	Scenario string  `help:"The call to play: the tour, which only the demo has, or one of serverurl call --list." default:"tour" placeholder:"NAME"`
 	Speed    float64 `help:"Faster than a real call by this factor." default:"4" placeholder:"X"`
 	Data     string  `help:"Keep the data in this folder. Default: a new one that is removed at the end." placeholder:"DIR" type:"path"`
 	Inspect  string  `help:"The address of the page that shows the call; off for none." default:"127.0.0.1:0" placeholder:"HOST:PORT"`
@@ -50,7 +51,8 @@ func (c *demoCommand) Run(ctx context.Context, t *terminal) error {
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	dev := devCommand{databaseFlags: databaseFlags{Data: c.Data}, Addr: c.Addr, Inspect: c.Inspect}
+	// What the tour does wrong on purpose is on the screen; it is no warning.
+	dev := devCommand{databaseFlags: databaseFlags{Data: c.Data}, Addr: c.Addr, Inspect: c.Inspect, level: slog.LevelError}
 	if err := dev.create(); err != nil {
 		return err
 	}

@@ -19,6 +19,8 @@ type devCommand struct {
 	Secret  string `help:"What senders prove themselves with; without it anyone on this machine may send." env:"SERVERURL_SECRET" placeholder:"SECRET"`
 	Inspect string `help:"The address of the page that shows the calls; off for none." default:"127.0.0.1:0" placeholder:"HOST:PORT"`
 	Verbose bool   `help:"Log every event and tool call to stderr." short:"v"`
+
+	level slog.Level // of what is logged
 }
 
 func (*devCommand) Help() string {
@@ -27,10 +29,14 @@ is that shows the calls. Ctrl-C or SIGTERM answers what has come in, and stops.
 
 Examples:
   serverurl dev
-  serverurl dev --addr 127.0.0.1:0 --data /tmp/desk --secret "$(openssl rand -hex 32)"`
+  SERVERURL_SECRET="$(openssl rand -hex 32)" serverurl dev --addr 127.0.0.1:0 --data /tmp/desk
+
+It runs package app. Your own backend runs for development with its own program:
+server -development -addr 127.0.0.1:8080 (docs/server.md).`
 }
 
 func (c *devCommand) Run(ctx context.Context, t *terminal) error {
+	c.level = slog.LevelWarn
 	if err := c.create(); err != nil {
 		return err
 	}
@@ -44,7 +50,7 @@ func (c *devCommand) serve(ctx context.Context, t *terminal, p *core.Processor, 
 	if err != nil {
 		return usageError{fmt.Errorf("--addr %s: want HOST:PORT, such as 127.0.0.1:8080", c.Addr)}
 	}
-	level := slog.LevelWarn
+	level := c.level
 	if c.Verbose {
 		level = slog.LevelInfo
 	}
