@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -31,12 +32,15 @@ func (r *runner) kills(ctx context.Context, p plan) (res Result, err error) {
 	res = Result{Name: "kills", Store: r.store}
 	began, rnd := time.Now(), r.random("kills")
 	var starts []time.Duration
-	done, acked, tried := 0, 0, 0
+	acked, tried := 0, 0
+	var killed atomic.Int64 // also read by who tells how far it is
+	done := 0
 	for round := 0; done < p.cycles && ctx.Err() == nil; round++ {
 		n := min(roundCycles, p.cycles-done)
 		h := newHistory()
+		before := acked
 		stop := r.every(5*time.Second, func() string {
-			return fmt.Sprintf("kills: %d of %d, %d events acknowledged", done, p.cycles, acked+h.acknowledged())
+			return fmt.Sprintf("kills: %d of %d, %d events acknowledged", killed.Load(), p.cycles, before+h.acknowledged())
 		})
 		err := r.with(&res, r.processes, func(s site) error {
 			l, err := newLoad(s, fmt.Sprintf("CK%d-%d", r.seed%1000, round), 0, p.killRate, h)
@@ -59,6 +63,7 @@ func (r *runner) kills(ctx context.Context, p plan) (res Result, err error) {
 				}
 				starts = append(starts, took)
 				done++
+				killed.Store(int64(done))
 			}
 			_ = stopLoad()
 			// What a killed process was delivering is given out again after a while.
@@ -103,9 +108,9 @@ func someMore(ctx context.Context, h *history, n int) error {
 func (r *runner) stops(ctx context.Context, p plan) (res Result, err error) {
 	res = Result{Name: "stops", Store: r.store}
 	began, rnd, h := time.Now(), r.random("stops"), newHistory()
-	stopped := 0
+	var stopped atomic.Int64
 	stop := r.every(5*time.Second, func() string {
-		return fmt.Sprintf("database stops: %d of %d, %d events acknowledged", stopped, p.stops, h.acknowledged())
+		return fmt.Sprintf("database stops: %d of %d, %d events acknowledged", stopped.Load(), p.stops, h.acknowledged())
 	})
 	defer stop()
 	err = r.with(&res, r.processes, func(s site) error {
@@ -119,7 +124,7 @@ func (r *runner) stops(ctx context.Context, p plan) (res Result, err error) {
 			r.bookUntil(ctx, s, rand.New(rand.NewPCG(r.seed, 2)), tools)
 			return nil
 		})
-		for ; stopped < p.stops && ctx.Err() == nil; stopped++ {
+		for ; stopped.Load() < int64(p.stops) && ctx.Err() == nil; stopped.Add(1) {
 			if err = someMore(ctx, h, 50+rnd.IntN(200)); err != nil {
 				break
 			}
@@ -137,7 +142,7 @@ func (r *runner) stops(ctx context.Context, p plan) (res Result, err error) {
 		}
 		return r.lookAtTools(s, tools, &res, 0)
 	})
-	res.Did = fmt.Sprintf("%d stops of 0 to 2 s, %d events acknowledged, %d answered 503", stopped, h.count, h.busy)
+	res.Did = fmt.Sprintf("%d stops of 0 to 2 s, %d events acknowledged, %d answered 503", stopped.Load(), h.count, h.busy)
 	res.Took = time.Since(began)
 	return res, err
 }

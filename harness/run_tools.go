@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/serverurl/serverurl/harness/backend"
@@ -31,11 +32,11 @@ func (o order) send(ctx context.Context, client *http.Client, url string, to *re
 func (r *runner) book(ctx context.Context, p plan) (res Result, err error) {
 	res = Result{Name: "book", Store: r.store}
 	began, rnd, tools := time.Now(), r.random("book"), newReplies()
-	kills, pauses := 0, 0
+	var kills, pauses atomic.Int64
 	stop := r.every(5*time.Second, func() string {
 		tools.mu.Lock()
 		defer tools.mu.Unlock()
-		return fmt.Sprintf("book: %d replies, %d kills, %d pauses", tools.n, kills, pauses)
+		return fmt.Sprintf("book: %d replies, %d kills, %d pauses", tools.n, kills.Load(), pauses.Load())
 	})
 	defer stop()
 	err = r.with(&res, 4, func(s site) error {
@@ -49,13 +50,13 @@ func (r *runner) book(ctx context.Context, p plan) (res Result, err error) {
 					if _, err := s.kill(faults, false); err != nil {
 						return err
 					}
-					kills++
+					kills.Add(1)
 					continue
 				}
 				if err := s.pause(ctx, faults, time.Duration(50+faults.IntN(2500))*time.Millisecond); err != nil {
 					return err
 				}
-				pauses++
+				pauses.Add(1)
 			}
 			return nil
 		})
@@ -92,7 +93,7 @@ func (r *runner) book(ctx context.Context, p plan) (res Result, err error) {
 		}
 		return r.lookAtTools(s, tools, &res, 0)
 	})
-	res.Did = fmt.Sprintf("%d requests × %d over 4 processes, %d kills, %d pauses, %d replies", p.keys, p.dups, kills, pauses, tools.n)
+	res.Did = fmt.Sprintf("%d requests × %d over 4 processes, %d kills, %d pauses, %d replies", p.keys, p.dups, kills.Load(), pauses.Load(), tools.n)
 	res.Took = time.Since(began)
 	return res, err
 }

@@ -34,19 +34,6 @@ type put struct {
 	stands []*put  // for these, which are not stored
 }
 
-// An update is a conversation-update as far as it matters which is newer.
-type update struct {
-	call     core.CallID
-	received time.Time
-	bytes    int
-}
-
-// covers reports that all that o tells is in u: it repeats the conversation, is
-// later, and not shorter.
-func (u *update) covers(o *update) bool {
-	return u.call == o.call && u.bytes >= o.bytes && u.received.After(o.received)
-}
-
 // awaited reports whether somebody still waits for p.
 func (p *put) awaited() bool {
 	return p.ctx.Err() == nil || slices.ContainsFunc(p.stands, (*put).awaited)
@@ -218,23 +205,27 @@ func (b *batcher) take() []*put {
 }
 
 // crowd orders what waits by lane, and lets the newest update of a call stand
-// for the others.
+// for those that it covers.
 func (b *batcher) crowd() {
 	newest := map[core.CallID]*put{}
 	for _, p := range b.waiting {
 		if p.update == nil || !p.awaited() {
 			continue
 		}
-		if n := newest[p.update.call]; n == nil || p.update.covers(n.update) {
+		if n := newest[p.update.call]; n == nil || p.update.received.After(n.update.received) && len(p.update.body) >= len(n.update.body) {
 			newest[p.update.call] = p
 		}
 	}
 	b.waiting = slices.DeleteFunc(b.waiting, func(p *put) bool {
-		if p.update == nil {
+		if p.update == nil || p.update.tried {
 			return false
 		}
 		n := newest[p.update.call]
-		if n == nil || n == p || !n.update.covers(p.update) {
+		if n == nil || n == p {
+			return false
+		}
+		if !n.update.covers(p.update) {
+			p.update.tried = true // comparing takes time
 			return false
 		}
 		n.stands = append(n.stands, p)

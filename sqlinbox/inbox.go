@@ -59,8 +59,9 @@ type Options struct {
 //
 // Reports are delivered before other events, and those before conversation
 // updates, which may wait in a rush. So it is with what waits for the database
-// when more does than one commit holds; then of a call's conversation updates that
-// wait only the newest is stored, and all are answered when it is. An event whose delivery fails is
+// when more does than one commit holds; then of a call's conversation updates
+// that wait the newest is stored, and answers for those that it repeats whole.
+// While events are being accepted few deliveries begin. An event whose delivery fails is
 // delivered again after pauses that grow. After the last attempt it is dead:
 // kept, listed by Dead, and delivered again by Redrive.
 type Inbox struct {
@@ -191,7 +192,7 @@ func (in *Inbox) Put(ctx context.Context, es ...core.Envelope) error {
 		p.lane = min(p.lane, priority(e.Type))
 	}
 	if e := es[0]; len(es) == 1 && e.Type == core.EventConversationUpdate && e.Call != "" && e.Replayed == 0 {
-		p.update = &update{call: e.Call, received: e.Received, bytes: len(e.Body)}
+		p.update = &update{call: e.Call, received: e.Received, body: e.Body}
 	}
 	if in.o.Inline {
 		return in.putInline(ctx, p.jobs, p.size)

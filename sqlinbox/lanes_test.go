@@ -14,6 +14,15 @@ import (
 	"github.com/serverurl/serverurl/core"
 )
 
+// said is an update after n messages.
+func said(n int) []byte {
+	b := fmt.Appendf(nil, `{"message":{"type":"conversation-update","timestamp":%d,"call":{"id":"a"},"messages":[{}`, 1784044931000+n)
+	for i := range n {
+		b = fmt.Appendf(b, `,{"messageId":"%d"}`, i)
+	}
+	return append(b, "]}}"...)
+}
+
 // When the database is slow, reports are stored first and conversation updates
 // last, and of a call's updates only the newest is, for all of them.
 func TestPutLanes(t *testing.T) {
@@ -49,10 +58,10 @@ func TestPutLanes(t *testing.T) {
 		const calls, each = 30, 20
 		for n := range each {
 			for c := range calls {
-				send(fmt.Sprintf("update %d of %d", n, c), updateLane, &update{core.CallID(fmt.Sprint(c)), began.Add(time.Duration(n) * time.Second), 100 + n})
+				send(fmt.Sprintf("update %d of %d", n, c), updateLane, &update{call: core.CallID(fmt.Sprint(c)), received: began.Add(time.Duration(n) * time.Second), body: said(n)})
 			}
 		}
-		send("shorter", updateLane, &update{"0", began.Add(time.Hour), 10}) // later, and not the whole
+		send("shorter", updateLane, &update{call: "0", received: began.Add(time.Hour), body: said(1)}) // later, and not the whole
 		send("status", 2, nil)
 		send("report", 1, nil)
 		close(gate)
@@ -101,11 +110,11 @@ func TestPutLanesOfThoseWhoLeft(t *testing.T) {
 		old, leaves := make(chan error, 1), make(chan error, 1)
 		now := time.Now()
 		go func() {
-			old <- b.putIn(t.Context(), &put{jobs: named("old"), size: 1, lane: updateLane, update: &update{"a", now, 5}})
+			old <- b.putIn(t.Context(), &put{jobs: named("old"), size: 1, lane: updateLane, update: &update{call: "a", received: now, body: said(1)}})
 		}()
 		going, leave := context.WithCancel(t.Context())
 		go func() {
-			leaves <- b.putIn(going, &put{jobs: named("new"), size: 1, lane: updateLane, update: &update{"a", now.Add(1), 6}})
+			leaves <- b.putIn(going, &put{jobs: named("new"), size: 1, lane: updateLane, update: &update{call: "a", received: now.Add(1), body: said(2)}})
 		}()
 		synctest.Wait()
 		b.mu.Lock()
@@ -201,4 +210,34 @@ func TestRush(t *testing.T) {
 			t.Errorf("%d run when nothing is accepted, want all", len(began))
 		}
 	})
+}
+
+func TestCovers(t *testing.T) {
+	now := time.Now()
+	old := &update{call: "a", received: now, body: []byte(`{"message":{"timestamp":1,"call":{"id":"a","status":"ongoing"},"messages":[{"m":1},{"m":2}]}}`)}
+	for _, c := range []struct {
+		why, body string
+		want      bool
+	}{
+		{"more messages, another time", `{"message":{"timestamp":2,"call":{"id":"a","status":"ongoing"},"messages":[{"m":1},{"m":2},{"m":3}]}}`, true},
+		{"something new beside", `{"message":{"timestamp":2,"call":{"id":"a","status":"ongoing","x":1},"messages":[{"m":1},{"m":2}]}}`, true},
+		{"a message changed", `{"message":{"timestamp":2,"call":{"id":"a","status":"ongoing"},"messages":[{"m":1},{"m":7},{"m":3}]}}`, false},
+		{"a message less, and longer", `{"message":{"timestamp":2,"call":{"id":"a","status":"ongoing"},"messages":[{"m":"11111111111111"}]}}`, false},
+		{"another status", `{"message":{"timestamp":2,"call":{"id":"a","status":"finished"},"messages":[{"m":1},{"m":2},{"m":3}]}}`, false},
+		{"a member less", `{"message":{"timestamp":2,"call":{"id":"a"},"messages":[{"m":1},{"m":2},{"m":3},{"m":4},{"m":5}]}}`, false},
+		{"another type", `{"message":[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31,32,33,34,35]}`, false},
+		{"no JSON", `{"message":{"timestamp":2,"call":{"id":"a","status":"ongoing"},"messages":[{"m":1},{"m":2},{"m":3}]`, false},
+	} {
+		if got := (&update{call: "a", received: now.Add(1), body: []byte(c.body)}).covers(old); got != c.want {
+			t.Errorf("%s: %v", c.why, got)
+		}
+	}
+	longer := &update{call: "b", received: now.Add(1), body: old.body}
+	if longer.covers(old) {
+		t.Error("it covers one of another call")
+	}
+	longer.call, longer.received = "a", now
+	if longer.covers(old) {
+		t.Error("it covers one that is not older")
+	}
 }
