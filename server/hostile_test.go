@@ -171,7 +171,8 @@ func checkPeak(t *testing.T, p *process) {
 }
 
 // 96 sound events of nearly 6 MB at once, twelve times what may be in memory: each
-// is stored or is told to come again, and the small ones beside them are too.
+// is stored or is told to come again, in words that its sender hears, and the
+// small ones beside them are too. SERVERURL_TEST_RUSH=256 is the rush of P12.
 func TestMemoryInARush(t *testing.T) {
 	if _, err := os.Stat("/proc/self/status"); err != nil {
 		t.Skip("NOT RUN: the peak of a process is read from /proc")
@@ -182,7 +183,11 @@ func TestMemoryInARush(t *testing.T) {
 	var acked sync.Map
 	var took, refused atomic.Int64
 	var wg sync.WaitGroup
-	for i := range 96 {
+	rush := 96
+	if n, err := strconv.Atoi(os.Getenv("SERVERURL_TEST_RUSH")); err == nil {
+		rush = n
+	}
+	for i := range rush {
 		wg.Go(func() {
 			id := fmt.Sprintf("CA-rush%d", i)
 			body := `{"message":{"type":"end-of-call-report","call":{"id":"` + id + `"},"messages":[` + messages + `{}]}}`
@@ -193,8 +198,7 @@ func TestMemoryInARush(t *testing.T) {
 			req.Header.Set("X-Interactly-Secret", testSecret)
 			resp, err := http.DefaultClient.Do(req)
 			if err != nil {
-				// Who is refused before the body is read may find the connection closed.
-				refused.Add(1)
+				t.Errorf("%s: no answer: %v", id, err)
 				return
 			}
 			defer resp.Body.Close()

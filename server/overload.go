@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"strings"
 	"time"
@@ -13,12 +14,13 @@ import (
 )
 
 // A gate bounds the bytes of bodies that are in memory at a time, so that a rush
-// ends in 503 and not with the process. A quarter is for tools alone, because a
-// caller is on the line. Whose path or secret is wrong takes no room: their
-// bodies are not read.
+// ends in 503 and not with the process. Tools, events as they are in general, and
+// large events have a lane each: what is large or slow keeps out its own kind
+// only. Room is had for a time only: a body that trickles in is cut off. Whose
+// path or secret is wrong takes no room: their bodies are not read.
 type gate struct {
-	p             *core.Processor
-	events, tools *lane
+	p                    *core.Processor
+	events, large, tools *lane
 }
 
 // A lane is the room of one kind of request. Who does not find any waits for a
@@ -28,6 +30,7 @@ type lane struct {
 	bytes  int64
 	places chan struct{} // as many requests at a time, also those that wait
 	wait   time.Duration
+	least  time.Duration // for a body to come, and longer with its size
 	busy   func(http.ResponseWriter)
 }
 
@@ -36,29 +39,37 @@ const (
 	// three times: as it came, masked, and packed.
 	inFlight = 64 << 20
 
-	// eventPlaces and toolPlaces are the most requests at a time; each costs some
-	// kilobytes whatever its body.
-	eventPlaces, toolPlaces = 4096, 1024
+	// eventPlaces, largePlaces and toolPlaces are the most requests at a time; each
+	// costs some kilobytes whatever its body.
+	eventPlaces, largePlaces, toolPlaces = 4096, 512, 1024
 
-	// leastBody is what a request counts at least.
+	// leastBody is what a request counts at least. Above smallBody it is large;
+	// nearly all events are below 20 kB.
 	leastBody = 4 << 10
+	smallBody = 64 << 10
 
 	// eventWait and toolWait are how long a request waits for room. A sender of
 	// events gives up after about 20 s; a caller hears silence after 5.
 	eventWait, toolWait = 5 * time.Second, time.Second
+
+	// A body is to come within bodyTime, and a second more for each bodyRate bytes:
+	// 6 MiB have 6 s. That of one that is refused is read away for so long too.
+	bodyTime = 3 * time.Second
+	bodyRate = 2 << 20
 )
 
 func newGate(p *core.Processor, bytes int64) *gate {
-	tools := max(bytes/4, leastBody)
 	return &gate{
 		p:      p,
-		events: newLane(max(bytes-tools, leastBody), eventPlaces, eventWait, tellLater),
-		tools:  newLane(tools, toolPlaces, toolWait, saySorry),
+		events: newLane(bytes/4, eventPlaces, eventWait, tellLater),
+		large:  newLane(max(bytes/2, min(bytes, int64(p.MaxBody())+1)), largePlaces, eventWait, tellLater),
+		tools:  newLane(bytes/4, toolPlaces, toolWait, saySorry),
 	}
 }
 
 func newLane(bytes int64, places int, wait time.Duration, busy func(http.ResponseWriter)) *lane {
-	return &lane{semaphore.NewWeighted(bytes), bytes, make(chan struct{}, places), wait, busy}
+	bytes = max(bytes, leastBody)
+	return &lane{semaphore.NewWeighted(bytes), bytes, make(chan struct{}, places), wait, bodyTime, busy}
 }
 
 // handler lets requests through to next as there is room.
@@ -68,22 +79,67 @@ func (g *gate) handler(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		l := g.events
-		if strings.HasPrefix(strings.TrimLeft(r.URL.Path, "/"), "tools/") {
-			l = g.tools
-		}
 		size := r.ContentLength
 		if most := int64(g.p.MaxBody()) + 1; size < 0 || size > most {
 			size = most // one that is too large is read no further
 		}
+		l := g.events
+		switch {
+		case strings.HasPrefix(strings.TrimLeft(r.URL.Path, "/"), "tools/"):
+			l = g.tools
+		case size > smallBody:
+			l = g.large
+		}
 		leave, ok := l.enter(r.Context(), size)
-		if !ok {
+		if !ok && !mutated("no room is room") {
+			readAway(w, r, size)
 			l.busy(w)
 			return
 		}
 		defer leave()
+		if !mutated("a body takes its time") {
+			promptly(w, r, l.least+time.Duration(size)*time.Second/bodyRate)
+		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// promptly gives a body so long to come, and lifts the limit when it has: it
+// would end the request's context too.
+func promptly(w http.ResponseWriter, r *http.Request, within time.Duration) {
+	rc := http.NewResponseController(w)
+	if rc.SetReadDeadline(time.Now().Add(within)) != nil {
+		return // no connection of our own server
+	}
+	r.Body = &promptBody{ReadCloser: r.Body, left: r.ContentLength, came: func() { _ = rc.SetReadDeadline(time.Time{}) }}
+}
+
+type promptBody struct {
+	io.ReadCloser
+	left int64 // below zero where nobody said how much
+	came func()
+}
+
+// Read implements io.Reader.
+func (b *promptBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	b.left -= int64(n)
+	if err == io.EOF || b.left == 0 {
+		b.came()
+	}
+	return n, err
+}
+
+// readAway reads what the sender of a refused request still sends, and keeps
+// none of it: who is cut off while it sends may never read its answer.
+func readAway(w http.ResponseWriter, r *http.Request, size int64) {
+	if r.Header.Get("Expect") == "" { // else it sends nothing before it is told to
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime))
+		if n, err := io.CopyN(io.Discard, r.Body, size); n == r.ContentLength || err == io.EOF {
+			return
+		}
+	}
+	w.Header().Set("Connection", "close")
 }
 
 // enter takes room for size bytes. leave gives it back.
@@ -92,22 +148,21 @@ func (l *lane) enter(ctx context.Context, size int64) (leave func(), ok bool) {
 	select {
 	case l.places <- struct{}{}:
 	default:
-		return nil, false
+		return func() {}, false
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.wait)
 	defer cancel()
 	if l.room.Acquire(ctx, size) != nil {
 		<-l.places
-		return nil, false
+		return func() {}, false
 	}
 	return func() { l.room.Release(size); <-l.places }, true
 }
 
-// tellLater refuses an event. The body is not read, so the connection ends.
+// tellLater refuses an event.
 func tellLater(w http.ResponseWriter) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Retry-After", "1")
-	w.Header().Set("Connection", "close")
 	w.WriteHeader(http.StatusServiceUnavailable)
 	_, _ = w.Write([]byte(`{"error":"try again"}`))
 }
@@ -116,6 +171,5 @@ func tellLater(w http.ResponseWriter) {
 // line (docs/tools.md#reply).
 func saySorry(w http.ResponseWriter) {
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Connection", "close")
 	_, _ = w.Write([]byte(`{"result":"I cannot do that at this moment. Please try again in a little while."}`))
 }

@@ -2,10 +2,13 @@ package server
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -102,6 +105,162 @@ func TestGate(t *testing.T) {
 	}
 	if w := ask("/tools/echo", `{"say":"yes"}`, testSecret); !strings.Contains(w.Body.String(), "yes") {
 		t.Errorf("a tool with room: %s", w.Body)
+	}
+}
+
+// boundAnywhere is a processor that takes all events of who knows the secret.
+func boundAnywhere(t *testing.T) *core.Processor {
+	t.Helper()
+	p := core.New()
+	if err := p.Bind(core.Platform{Name: "test", Store: coretest.NewStore(), Inbox: nowhere{}, Sender: core.Sender{Secrets: core.ParseSecrets(testSecret)}, Logger: slog.New(slog.DiscardHandler)}); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// ask sends a request of a size through a handler that does not look at its body.
+func ask(h http.Handler, path string, size int64) *httptest.ResponseRecorder {
+	r := httptest.NewRequest("POST", path, http.NoBody)
+	r.Header.Set("X-Interactly-Secret", testSecret)
+	r.ContentLength = size
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+// However many come, no more bytes are inside than there is room for; each is
+// answered 200, or 503 with Retry-After, in time; and who waits gets in.
+func TestGateHasNoMoreRoom(t *testing.T) {
+	p := boundAnywhere(t)
+	synctest.Test(t, func(t *testing.T) {
+		const mb = 1 << 20
+		var mu sync.Mutex
+		var inside, most int64
+		h := newGate(p, 64*mb).handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			mu.Lock()
+			inside += r.ContentLength
+			most = max(most, inside)
+			mu.Unlock()
+			time.Sleep(time.Second)
+			mu.Lock()
+			inside -= r.ContentLength
+			mu.Unlock()
+		}))
+		begin := time.Now()
+		answers := map[int]int{}
+		var all sync.WaitGroup
+		for range 256 {
+			all.Go(func() {
+				w := ask(h, "/events", 6*mb)
+				mu.Lock()
+				defer mu.Unlock()
+				if answers[w.Code]++; w.Code == 503 && w.Header().Get("Retry-After") == "" {
+					t.Error("503 without Retry-After")
+				}
+			})
+		}
+		all.Wait()
+		if most > 32*mb || most < 24*mb {
+			t.Errorf("%d bytes at a time, want up to half of 64 MiB", most)
+		}
+		if answers[200] < 25 || answers[200]+answers[503] != 256 || time.Since(begin) > 7*time.Second {
+			t.Errorf("answers %v after %v; want five a second for the 5 s that one waits, and no others", answers, time.Since(begin))
+		}
+	})
+}
+
+// What is large keeps out neither tools nor the events as they are in general,
+// and a flood of those no tools.
+func TestLanesOfTheGate(t *testing.T) {
+	p := boundAnywhere(t)
+	synctest.Test(t, func(t *testing.T) {
+		leave := make(chan struct{})
+		slow := true
+		h := newGate(p, 64<<20).handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+			if slow {
+				<-leave
+			}
+		}))
+		var all sync.WaitGroup
+		flood := func(path string, size int64, n int) {
+			slow = true
+			for range n {
+				all.Go(func() { ask(h, path, size) })
+			}
+			synctest.Wait()
+			slow = false
+		}
+		atOnce := func(path string, size int64, among string) {
+			t.Helper()
+			begin := time.Now()
+			if w := ask(h, path, size); w.Code != 200 || w.Body.Len() != 0 || time.Since(begin) != 0 {
+				t.Errorf("among %s: %s is answered %d %s after %v", among, path, w.Code, w.Body, time.Since(begin))
+			}
+		}
+		flood("/events", 6<<20, 5)
+		atOnce("/events", 20_000, "large events")
+		atOnce("/tools/x", 1<<20, "large events")
+		flood("/events", smallBody, 256)
+		atOnce("/tools/x", 1<<20, "events")
+		if w := ask(h, "/events", 20_000); w.Code != 503 {
+			t.Errorf("no room for events: %d", w.Code)
+		}
+		close(leave)
+		all.Wait()
+		atOnce("/events", 6<<20, "nobody")
+	})
+}
+
+// A size that is not told, or has no place in the lane, has the lane for itself.
+func TestGateOfAnySize(t *testing.T) {
+	p := boundAnywhere(t)
+	for _, most := range []int64{1, 1 << 20, 64 << 20} {
+		h := newGate(p, most).handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+		for _, size := range []int64{-1, 0, 1, 1 << 20, 1 << 40} {
+			for _, path := range []string{"/events", "/tools/x"} {
+				if w := ask(h, path, size); w.Code != 200 || w.Body.Len() != 0 {
+					t.Errorf("gate of %d, body of %d: %d %s", most, size, w.Code, w.Body)
+				}
+			}
+		}
+	}
+}
+
+// A sender that knows the secret and sends no more than the beginning holds room
+// for a time only: who is honest gets in.
+func TestGateCutsOffASlowBody(t *testing.T) {
+	p := boundAnywhere(t)
+	g := newGate(p, 120_000) // one large event at a time
+	g.large.wait, g.large.least = 10*time.Second, 10*time.Millisecond
+	srv := httptest.NewServer(g.handler(corehttp.Handler(p)))
+	defer srv.Close()
+	for range 5 {
+		conn, err := net.Dial("tcp", srv.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		fmt.Fprintf(conn, "POST /events HTTP/1.1\r\nHost: x\r\nX-Interactly-Secret: %s\r\nContent-Length: 100000\r\n\r\n{", testSecret)
+	}
+	body := `{"message":{"type":"hang","call":{"id":"CA1"},"x":"` + strings.Repeat("x", 100_000) + `"}}`
+	if status, reply, err := post(http.DefaultClient, srv.URL+"/events", body); err != nil || status != 200 {
+		t.Errorf("%d %s %v", status, reply, err)
+	}
+}
+
+// Who is refused while it sends hears why, with a body that fits no buffer.
+func TestRefusalIsHeard(t *testing.T) {
+	p := boundAnywhere(t)
+	g := newGate(p, 1<<20)
+	g.large.wait = time.Millisecond
+	leave, _ := g.large.enter(t.Context(), g.large.bytes)
+	defer leave()
+	srv := httptest.NewServer(g.handler(corehttp.Handler(p)))
+	defer srv.Close()
+	for range 20 {
+		if status, reply, err := post(http.DefaultClient, srv.URL+"/events", strings.Repeat("x", 6<<20)); status != 503 {
+			t.Errorf("%d %s %v", status, reply, err)
+		}
 	}
 }
 

@@ -28,7 +28,13 @@ const (
 	// spoolAttempts is how often River counts a move as failed before it sets
 	// the event aside; a try that is waiting counts once in some minutes.
 	spoolAttempts = 30_000
+
+	// spoolBytes is the most that the file holds. An event that comes above it is
+	// refused.
+	spoolBytes = 1 << 30
 )
+
+var errSpoolFull = errors.New("server: the spool is full")
 
 // A spool is an inbox that puts events into the database, and into a file on
 // this machine's disk while that is away. The file is an inbox of its own, on
@@ -44,6 +50,7 @@ type spool struct {
 
 	file *sqlinbox.Inbox
 	db   *sqlinbox.Database // the file's
+	most int64              // bytes of the file
 	away atomic.Bool
 	log  *slog.Logger
 }
@@ -56,7 +63,7 @@ func openSpool(ctx context.Context, path string, in *sqlinbox.Inbox, log *slog.L
 	if err != nil {
 		return nil, fmt.Errorf("server: spool: %w", err)
 	}
-	s := &spool{Inbox: in, put: in.Put, db: db, log: log}
+	s := &spool{Inbox: in, put: in.Put, db: db, most: spoolBytes, log: log}
 	s.file, err = sqlinbox.New(db, s.move, sqlinbox.Options{
 		Workers: spoolWorkers, Attempts: spoolAttempts, Pause: func(int) time.Duration { return spoolPause }, Logger: log,
 	})
@@ -80,6 +87,23 @@ func (s *spool) Put(ctx context.Context, es ...core.Envelope) error {
 		if s.away.CompareAndSwap(false, true) {
 			s.log.Error("database away: events are spooled")
 		}
+	}
+	err := s.hold(ctx, es)
+	if mutated("spooled before it is there") {
+		return nil
+	}
+	return err
+}
+
+// hold puts events into the file while it has room.
+func (s *spool) hold(ctx context.Context, es []core.Envelope) error {
+	used, err := s.db.Used(ctx)
+	if err != nil {
+		return err
+	}
+	if used >= s.most {
+		s.log.Error("spool full: events are refused", "bytes", used)
+		return errSpoolFull
 	}
 	return s.file.Put(ctx, es...)
 }

@@ -75,6 +75,16 @@ func (db *Database) Store() core.Store { return db.kept }
 // Warnings returns settings of the database that break a promise, a line each.
 func (db *Database) Warnings() []string { return db.warnings }
 
+// Used is how many bytes of a SQLite file hold something: what was deleted
+// makes room for what comes, and the file does not shrink.
+func (db *Database) Used(ctx context.Context) (bytes int64, err error) {
+	const query = "SELECT (page_count - freelist_count) * page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size"
+	if err := db.read.QueryRowContext(ctx, query).Scan(&bytes); err != nil {
+		return 0, wrap("measure the file", err)
+	}
+	return bytes, nil
+}
+
 // Close closes all connections. The inbox must have stopped.
 func (db *Database) Close() error {
 	if db.pool != nil {

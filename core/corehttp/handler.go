@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"os"
 
 	"github.com/serverurl/serverurl/core"
 )
@@ -30,7 +31,13 @@ func Handler(p *core.Processor) http.Handler {
 		req := Head(r)
 		if p.WantsBody(req) {
 			var err error
-			if req.Body, err = readBody(r, p.MaxBody()); err != nil {
+			req.Body, err = readBody(r, p.MaxBody())
+			if errors.Is(err, os.ErrDeadlineExceeded) { // it comes too slowly for what is going on here
+				w.Header().Set("Retry-After", "1")
+				http.Error(w, `{"error":"try again"}`, http.StatusServiceUnavailable)
+				return
+			}
+			if err != nil {
 				// It was cut off: there is nobody to read an answer, and nothing
 				// that could be kept.
 				http.Error(w, `{"error":"bad request"}`, http.StatusBadRequest)
