@@ -81,6 +81,9 @@ func (s *spool) Put(ctx context.Context, es ...core.Envelope) error {
 			s.log.Error("database away: events are spooled")
 		}
 	}
+	if mutated("spooled is not kept") {
+		return nil
+	}
 	return s.file.Put(ctx, es...)
 }
 

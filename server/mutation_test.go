@@ -1,0 +1,34 @@
+//go:build !mutations
+
+package server
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// Each promise of the gate and the spool, broken on purpose, is noticed by the
+// test that is there for it.
+func TestABrokenPromiseIsNoticed(t *testing.T) {
+	binary := filepath.Join(t.TempDir(), "server.test")
+	if out, err := exec.Command("go", "test", "-c", "-tags", "mutations", "-o", binary, ".").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, c := range []struct{ rule, test string }{
+		{"no room is room", "TestGate"},
+		{"spooled is not kept", "TestSpool"},
+		{"strangers are read", "TestStrangersAreNotRead"},
+	} {
+		for _, rule := range []string{"", c.rule} {
+			cmd := exec.Command(binary, "-test.run", "^"+c.test+"$", "-test.v")
+			cmd.Env = append(os.Environ(), "SERVERURL_MUTATION="+rule)
+			out, err := cmd.CombinedOutput()
+			if noticed := err != nil; noticed != (rule != "") || !strings.Contains(string(out), c.test) {
+				t.Errorf("%s with rule broken %q: %v\n%s", c.test, rule, err, out[max(0, len(out)-2000):])
+			}
+		}
+	}
+}
