@@ -88,11 +88,10 @@ func (s *spool) Put(ctx context.Context, es ...core.Envelope) error {
 			s.log.Error("database away: events are spooled")
 		}
 	}
-	err := s.hold(ctx, es)
-	if mutated("spooled before it is there") {
+	if mutated("spooled is not kept") {
 		return nil
 	}
-	return err
+	return s.hold(ctx, es)
 }
 
 // hold puts events into the file while it has room.
