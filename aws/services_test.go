@@ -31,7 +31,7 @@ import (
 	"github.com/serverurl/serverurl/aws/emulate"
 	"github.com/serverurl/serverurl/core"
 	"github.com/serverurl/serverurl/core/coretest"
-	"github.com/serverurl/serverurl/internal/mototest"
+	"github.com/serverurl/serverurl/internal/testing/mototest"
 )
 
 func TestMain(m *testing.M) { mototest.Main(m) }

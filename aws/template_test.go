@@ -14,7 +14,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
-	"github.com/serverurl/serverurl/internal/need"
+	"github.com/serverurl/serverurl/internal/testing/testenv"
 )
 
 func readTemplate(t *testing.T) string {
@@ -46,7 +46,7 @@ func lint(t *testing.T, template string) (said string, clean bool) {
 }
 
 func TestTemplateLints(t *testing.T) {
-	need.Program(t, "cfn-lint")
+	testenv.Program(t, "cfn-lint")
 	template := readTemplate(t)
 	if said, clean := lint(t, template); !clean {
 		t.Errorf("cfn-lint:\n%s", said)
@@ -72,7 +72,7 @@ type resource struct {
 // expand returns the resources that CloudFormation is given.
 func expand(t *testing.T, template string) map[string]resource {
 	t.Helper()
-	need.Program(t, "python3")
+	testenv.Program(t, "python3")
 	cmd := exec.CommandContext(t.Context(), "python3", "testdata/expand.py")
 	cmd.Stdin = strings.NewReader(template)
 	var stderr bytes.Buffer
@@ -268,7 +268,7 @@ func TestTemplateHasNoAliases(t *testing.T) {
 
 // What `sam build` runs gives a program for the runtime of the template.
 func TestMakefileBuildsEachFunction(t *testing.T) {
-	need.Program(t, "make")
+	testenv.Program(t, "make")
 	for name := range ofType(expand(t, readTemplate(t)), "AWS::Lambda::Function") {
 		dir := t.TempDir()
 		cmd := exec.CommandContext(t.Context(), "make", "-C", "..", "build-"+name, "ARTIFACTS_DIR="+dir)

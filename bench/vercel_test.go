@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"github.com/serverurl/serverurl/app"
-	"github.com/serverurl/serverurl/internal/pgtest"
+	"github.com/serverurl/serverurl/internal/testing/pgtest"
 	"github.com/serverurl/serverurl/sqlinbox"
 	"github.com/serverurl/serverurl/vercel"
 )
@@ -121,8 +121,8 @@ func BenchmarkVercelStart(b *testing.B) {
 	database := pgtest.Open(b)
 	for _, c := range []struct{ name, dir, pkg, path, body string }{
 		{"bare net/http", ".", "./bare", "/", "{}"},
-		{"tool", "..", "./cmd/api", "/tools/opening_hours", "{}"},
-		{"event, delivered", "..", "./cmd/api", "/events", fmt.Sprintf(vercelEvent, 1)},
+		{"tool", "..", "./cmd/vercel", "/tools/opening_hours", "{}"},
+		{"event, delivered", "..", "./cmd/vercel", "/events", fmt.Sprintf(vercelEvent, 1)},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			program := filepath.Join(b.TempDir(), "program")

@@ -9,14 +9,14 @@ import (
 	"testing"
 
 	"github.com/serverurl/serverurl/cloudflare/emulate"
-	"github.com/serverurl/serverurl/internal/need"
+	"github.com/serverurl/serverurl/internal/testing/testenv"
 )
 
 // The JavaScript is tested, linted and typed by its own tools, and what
 // wrangler would upload is made by wrangler: without an account.
 func TestTools(t *testing.T) {
-	need.Program(t, "node")
-	need.Program(t, "npm")
+	testenv.Program(t, "node")
+	testenv.Program(t, "npm")
 	if err := emulate.Install(t.Context(), "..", io.Discard); err != nil {
 		t.Fatal(err)
 	}

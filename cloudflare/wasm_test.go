@@ -45,7 +45,7 @@ var compiled = sync.OnceValues(func() ([]byte, error) {
 	}
 	defer os.RemoveAll(dir)
 	path := filepath.Join(dir, "worker.wasm")
-	if err := emulate.Build(context.Background(), "..", "./cmd/worker", path); err != nil {
+	if err := emulate.Build(context.Background(), "..", "./cmd/cloudflare", path); err != nil {
 		return nil, err
 	}
 	return os.ReadFile(path)

@@ -24,7 +24,7 @@ import (
 	"github.com/serverurl/serverurl/cloudflare/emulate"
 	"github.com/serverurl/serverurl/core"
 	"github.com/serverurl/serverurl/core/coretest"
-	"github.com/serverurl/serverurl/internal/need"
+	"github.com/serverurl/serverurl/internal/testing/testenv"
 )
 
 // A workerd is D1, Queues and R2 of miniflare in workerd, behind the JavaScript
@@ -44,8 +44,8 @@ type workerd struct {
 // startWorkerd starts one that ends with the test.
 func startWorkerd(t *testing.T) *workerd {
 	t.Helper()
-	node := need.Program(t, "node")
-	need.Program(t, "npm")
+	node := testenv.Program(t, "node")
+	testenv.Program(t, "npm")
 	root, err := filepath.Abs("..")
 	if err != nil {
 		t.Fatal(err)

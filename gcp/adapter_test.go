@@ -24,7 +24,7 @@ import (
 	"github.com/serverurl/serverurl/core"
 	"github.com/serverurl/serverurl/core/coretest"
 	"github.com/serverurl/serverurl/gcp"
-	"github.com/serverurl/serverurl/internal/gcptest"
+	"github.com/serverurl/serverurl/internal/testing/gcptest"
 )
 
 var _ = funcframework.Start

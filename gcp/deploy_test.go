@@ -12,14 +12,14 @@ import (
 
 	"github.com/go-json-experiment/json"
 
-	"github.com/serverurl/serverurl/internal/need"
+	"github.com/serverurl/serverurl/internal/testing/testenv"
 )
 
 // deploy runs deploy.sh with a gcloud that only writes down what it is asked,
 // and returns what was printed and what was asked.
 func deploy(t *testing.T, args ...string) (printed []string, asked string) {
 	t.Helper()
-	need.Program(t, "bash")
+	testenv.Program(t, "bash")
 	dir := t.TempDir()
 	fake := "#!/bin/sh\nprintf '%s\\n' \"$*\" >>'" + dir + "/asked'\ncase \"$*\" in *'secrets describe'*) exit 1 ;; *'secrets create'*) cat >'" + dir + "/secret' ;; *) echo said ;; esac\n"
 	if err := os.WriteFile(filepath.Join(dir, "gcloud"), []byte(fake), 0o700); err != nil {
@@ -151,7 +151,7 @@ func TestDeployGrantsTheLeast(t *testing.T) {
 // gcloud understands each command: without an account it comes as far as
 // asking for one.
 func TestDeployIsUnderstoodByGcloud(t *testing.T) {
-	gcloud, bash := need.Program(t, "gcloud"), need.Program(t, "bash")
+	gcloud, bash := testenv.Program(t, "gcloud"), testenv.Program(t, "bash")
 	all, _ := deploy(t, "--print")
 	config := t.TempDir()
 	refused := func(command string) string {

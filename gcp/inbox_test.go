@@ -23,7 +23,7 @@ import (
 	"github.com/serverurl/serverurl/core"
 	"github.com/serverurl/serverurl/core/coretest"
 	"github.com/serverurl/serverurl/gcp"
-	"github.com/serverurl/serverurl/internal/gcptest"
+	"github.com/serverurl/serverurl/internal/testing/gcptest"
 )
 
 // A topic of a test's own, with a subscription, a dead-letter topic and a

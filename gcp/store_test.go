@@ -16,7 +16,7 @@ import (
 	"github.com/serverurl/serverurl/core"
 	"github.com/serverurl/serverurl/core/coretest"
 	"github.com/serverurl/serverurl/gcp"
-	"github.com/serverurl/serverurl/internal/gcptest"
+	"github.com/serverurl/serverurl/internal/testing/gcptest"
 )
 
 func TestMain(m *testing.M) { gcptest.Main(m) }

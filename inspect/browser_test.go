@@ -21,7 +21,7 @@ import (
 	"github.com/chromedp/chromedp/kb"
 
 	"github.com/serverurl/serverurl/inspect"
-	"github.com/serverurl/serverurl/internal/need"
+	"github.com/serverurl/serverurl/internal/testing/testenv"
 	"github.com/serverurl/serverurl/simulate"
 )
 
@@ -49,7 +49,7 @@ type tab struct {
 // or when the browser reports a break of the page's policy.
 func open(t testing.TB, root, path string, opts ...action) *tab {
 	t.Helper()
-	program := need.Program(t, "chromium", "chromium-browser", "google-chrome", "chromium-headless-shell")
+	program := testenv.Program(t, "chromium", "chromium-browser", "google-chrome", "chromium-headless-shell")
 	alloc, stop := chromedp.NewExecAllocator(context.Background(), append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(program), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.WindowSize(1400, 900),
 		chromedp.UserDataDir(t.TempDir()), chromedp.Flag("hide-scrollbars", true), chromedp.WSURLReadTimeout(60*time.Second))...)

@@ -15,14 +15,14 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/serverurl/serverurl/interactly"
-	"github.com/serverurl/serverurl/internal/walls"
+	"github.com/serverurl/serverurl/internal/testing/importcheck"
 	"github.com/serverurl/serverurl/simulate"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestWalls(t *testing.T) {
-	walls.CheckOnly(t, "the client is of use to other programs: it imports nothing of ours",
+	importcheck.CheckOnly(t, "the client is of use to other programs: it imports nothing of ours",
 		"github.com/go-json-experiment/json/...", "github.com/cenkalti/backoff/v5")
 }
 

@@ -14,7 +14,7 @@ import (
 
 	"github.com/serverurl/serverurl/app"
 	"github.com/serverurl/serverurl/core"
-	"github.com/serverurl/serverurl/internal/pgtest"
+	"github.com/serverurl/serverurl/internal/testing/pgtest"
 )
 
 // A durable accept through the whole server: HTTP, sender, limits, mask, and

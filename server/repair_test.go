@@ -11,7 +11,7 @@ import (
 
 	"github.com/serverurl/serverurl/core"
 	"github.com/serverurl/serverurl/interactly"
-	"github.com/serverurl/serverurl/internal/pgtest"
+	"github.com/serverurl/serverurl/internal/testing/pgtest"
 	"github.com/serverurl/serverurl/simulate"
 )
 

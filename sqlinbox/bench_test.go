@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/serverurl/serverurl/core"
-	"github.com/serverurl/serverurl/internal/pgtest"
+	"github.com/serverurl/serverurl/internal/testing/pgtest"
 )
 
 // tenKB is a conversation of about 10 kB, as compressible as talk is.

@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/serverurl/serverurl/core"
-	"github.com/serverurl/serverurl/internal/pgtest"
+	"github.com/serverurl/serverurl/internal/testing/pgtest"
 )
 
 func TestOpenDatabaseSaysWhatToDo(t *testing.T) {

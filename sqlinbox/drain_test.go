@@ -14,7 +14,7 @@ import (
 
 	"github.com/serverurl/serverurl/core"
 	"github.com/serverurl/serverurl/core/coretest"
-	"github.com/serverurl/serverurl/internal/pgtest"
+	"github.com/serverurl/serverurl/internal/testing/pgtest"
 )
 
 // lazily opens a database as an instance does that is started for a request.

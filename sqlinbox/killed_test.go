@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"github.com/serverurl/serverurl/core"
-	"github.com/serverurl/serverurl/internal/pgtest"
+	"github.com/serverurl/serverurl/internal/testing/pgtest"
 	"github.com/serverurl/serverurl/sqlstore"
 )
 

@@ -23,7 +23,7 @@ import (
 
 	"github.com/serverurl/serverurl/aws/emulate"
 	"github.com/serverurl/serverurl/core/coretest"
-	"github.com/serverurl/serverurl/internal/mototest"
+	"github.com/serverurl/serverurl/internal/testing/mototest"
 )
 
 // moto is a stand-in for DynamoDB and SQS.

@@ -6,7 +6,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/serverurl/serverurl/internal/mototest"
+	"github.com/serverurl/serverurl/internal/testing/mototest"
 )
 
 func TestMain(m *testing.M) {

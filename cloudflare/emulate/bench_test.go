@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/serverurl/serverurl/cloudflare/emulate"
-	"github.com/serverurl/serverurl/internal/need"
+	"github.com/serverurl/serverurl/internal/testing/testenv"
 )
 
 // BenchmarkWorkerd is what an event costs in workerd: ours, and a Worker in
@@ -29,7 +29,7 @@ func BenchmarkWorkerd(b *testing.B) {
 	} {
 		if path == "" {
 			path = b.TempDir() + "/worker.wasm"
-			if err := emulate.Build(b.Context(), root, "./cmd/worker", path); err != nil {
+			if err := emulate.Build(b.Context(), root, "./cmd/cloudflare", path); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -84,7 +84,7 @@ func runBench(b *testing.B, wasm string) string {
 
 func runHono(b *testing.B) string {
 	b.Helper()
-	node := need.Program(b, "node")
+	node := testenv.Program(b, "node")
 	if err := emulate.Install(b.Context(), root, io.Discard); err != nil {
 		b.Fatal(err)
 	}

@@ -30,7 +30,7 @@ type Options struct {
 	Addr string
 
 	// Dir is the root of the backend's module, with wrangler.jsonc, and Package
-	// the main package in it. Default: the current directory and ./cmd/worker.
+	// the main package in it. Default: the current directory and ./cmd/cloudflare.
 	Dir, Package string
 
 	// WASM is a file that is built already, in place of Package.
@@ -143,7 +143,7 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Dir, err = filepath.Abs(cmp.Or(o.Dir, ".")); err != nil {
 		return o, fmt.Errorf("emulate: %w", err)
 	}
-	o.Package = cmp.Or(o.Package, "./cmd/worker")
+	o.Package = cmp.Or(o.Package, "./cmd/cloudflare")
 	o.Sweep = cmp.Or(o.Sweep, time.Minute)
 	switch o.Data {
 	case "":

@@ -19,7 +19,7 @@ import (
 
 	"github.com/serverurl/serverurl/cloudflare/emulate"
 	"github.com/serverurl/serverurl/core/coretest"
-	"github.com/serverurl/serverurl/internal/need"
+	"github.com/serverurl/serverurl/internal/testing/testenv"
 	"github.com/serverurl/serverurl/simulate"
 )
 
@@ -85,8 +85,8 @@ func (s *safeBuffer) String() string {
 // run starts the Worker, in memory where o has no Data, until the test ends.
 func run(t testing.TB, o emulate.Options) (url string, log *safeBuffer) {
 	t.Helper()
-	need.Program(t, "node")
-	need.Program(t, "npm")
+	testenv.Program(t, "node")
+	testenv.Program(t, "npm")
 	log = new(safeBuffer)
 	out := new(safeBuffer)
 	o.Addr, o.Dir, o.Stdout, o.Log = "127.0.0.1:0", root, out, log
@@ -152,13 +152,13 @@ func post(t *testing.T, url, body string) string {
 
 // The WASM that is deployed gives the golden bytes in workerd.
 func TestAdapterInWorkerd(t *testing.T) {
-	url, _ := run(t, emulate.Options{WASM: wasm(t, "./cmd/worker")})
+	url, _ := run(t, emulate.Options{WASM: wasm(t, "./cmd/cloudflare")})
 	coretest.Adapter(t, coretest.Target{URL: url, Secret: secret})
 }
 
 // Whole calls, with all that goes wrong on the way.
 func TestCallsInWorkerd(t *testing.T) {
-	url, _ := run(t, emulate.Options{WASM: wasm(t, "./cmd/worker")})
+	url, _ := run(t, emulate.Options{WASM: wasm(t, "./cmd/cloudflare")})
 	simulate.Test(t, simulate.Options{URL: url, Secret: secret, Faults: []simulate.Fault{simulate.Duplicate, simulate.Reorder, simulate.Late}},
 		"booking", "barge-in", "no-report")
 }
@@ -258,7 +258,7 @@ func TestRecordsOutliveTheWorker(t *testing.T) {
 // The deployed program refuses to answer without a secret; the emulated one
 // answers on loopback.
 func TestSecret(t *testing.T) {
-	url, log := run(t, emulate.Options{WASM: wasm(t, "./cmd/worker"), Secrets: map[string]string{}})
+	url, log := run(t, emulate.Options{WASM: wasm(t, "./cmd/cloudflare"), Secrets: map[string]string{}})
 	if status, said, err := send(t.Context(), url+"/tools/opening_hours", `{"day":"Monday"}`); err != nil || status != 503 {
 		t.Errorf("deployed, without a secret: %d %s %v", status, said, err)
 	}
@@ -277,7 +277,7 @@ func TestRunSaysWhatIsWrong(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	need.Program(t, "npm")
+	testenv.Program(t, "npm")
 	for _, c := range []struct {
 		o    emulate.Options
 		want string
@@ -304,7 +304,7 @@ func TestSoak(t *testing.T) {
 	if os.Getenv("SERVERURL_SOAK") != "" {
 		scale = 1
 	}
-	url, _ := run(t, emulate.Options{WASM: wasm(t, "./cmd/worker")})
+	url, _ := run(t, emulate.Options{WASM: wasm(t, "./cmd/cloudflare")})
 	large := func(n int) string {
 		return fmt.Sprintf(`{"message":{"type":"conversation-update","call":{"id":"CA-%d","status":"ongoing"},"messages":[{"messageId":"1","role":"user","text":"%s"}]}}`, n, strings.Repeat("An answer. ", 18_000))
 	}
@@ -403,7 +403,7 @@ func listens(pid, port string) bool {
 
 // What is uploaded stays small: a Worker starts with its size.
 func TestSize(t *testing.T) {
-	path := wasm(t, "./cmd/worker")
+	path := wasm(t, "./cmd/cloudflare")
 	info, err := os.Stat(path)
 	if err != nil {
 		t.Fatal(err)

@@ -105,7 +105,7 @@ type emulateVercel struct {
 	Mode        string `help:"How the program runs: ${enum}." enum:"standalone,function" default:"standalone"`
 	Instances   int    `help:"How many instances run at the same time. Default: 2, and 16 in mode function." placeholder:"N"`
 	DatabaseURL string `help:"The Postgres, pooled or not." env:"SERVERURL_DATABASE_URL,DATABASE_URL,POSTGRES_URL" required:"" placeholder:"URL"`
-	Plain       bool   `help:"Build ./cmd/api with Go alone, without Vercel's CLI."`
+	Plain       bool   `help:"Build ./cmd/vercel with Go alone, without Vercel's CLI."`
 }
 
 func (*emulateVercel) Help() string {

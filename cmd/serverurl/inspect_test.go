@@ -14,9 +14,9 @@ import (
 	"github.com/serverurl/serverurl/aws"
 	"github.com/serverurl/serverurl/aws/emulate"
 	"github.com/serverurl/serverurl/core"
-	"github.com/serverurl/serverurl/internal/gcptest"
-	"github.com/serverurl/serverurl/internal/mototest"
-	"github.com/serverurl/serverurl/internal/pgtest"
+	"github.com/serverurl/serverurl/internal/testing/gcptest"
+	"github.com/serverurl/serverurl/internal/testing/mototest"
+	"github.com/serverurl/serverurl/internal/testing/pgtest"
 	"github.com/serverurl/serverurl/sqlinbox"
 )
 

@@ -26,8 +26,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/serverurl/serverurl/core"
-	"github.com/serverurl/serverurl/internal/mototest"
-	"github.com/serverurl/serverurl/internal/pgtest"
+	"github.com/serverurl/serverurl/internal/testing/mototest"
+	"github.com/serverurl/serverurl/internal/testing/pgtest"
 	"github.com/serverurl/serverurl/simulate"
 	"github.com/serverurl/serverurl/sqlinbox"
 )

@@ -22,7 +22,7 @@ import (
 	"github.com/serverurl/serverurl/core/coretest"
 	"github.com/serverurl/serverurl/gcp"
 	"github.com/serverurl/serverurl/gcp/emulate"
-	"github.com/serverurl/serverurl/internal/gcptest"
+	"github.com/serverurl/serverurl/internal/testing/gcptest"
 	"github.com/serverurl/serverurl/simulate"
 )
 

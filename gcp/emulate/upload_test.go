@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/serverurl/serverurl/gcp/emulate"
-	"github.com/serverurl/serverurl/internal/need"
+	"github.com/serverurl/serverurl/internal/testing/testenv"
 )
 
 const root = "../.."
@@ -77,7 +77,7 @@ func TestUploadIsSmall(t *testing.T) {
 
 // gcloud itself reads .gcloudignore as we do.
 func TestUploadAsGcloudListsIt(t *testing.T) {
-	gcloud := need.Program(t, "gcloud")
+	gcloud := testenv.Program(t, "gcloud")
 	cmd := exec.CommandContext(t.Context(), gcloud, "meta", "list-files-for-upload", root)
 	cmd.Env = append(os.Environ(), "CLOUDSDK_CONFIG="+t.TempDir(), "CLOUDSDK_CORE_DISABLE_PROMPTS=1")
 	out, err := cmd.Output()

@@ -61,7 +61,7 @@ type Options struct {
 	// Cron is how often the cron fires. Default: 1 minute, as in vercel.json.
 	Cron time.Duration
 
-	// Plain builds the package ./cmd/api with Go alone, without Vercel's CLI.
+	// Plain builds the package ./cmd/vercel with Go alone, without Vercel's CLI.
 	Plain bool
 
 	// Stdout gets what is in use, and "listening on http://HOST:PORT" when
@@ -74,7 +74,7 @@ type Options struct {
 
 // Run builds the backend and runs it as Vercel would, until ctx ends; then it
 // returns nil. It builds with Vercel's CLI, which it installs where npm is
-// here; without npm it builds ./cmd/api with Go alone. Stdout says which.
+// here; without npm it builds ./cmd/vercel with Go alone. Stdout says which.
 //
 // The program needs a Postgres in SERVERURL_DATABASE_URL.
 func Run(ctx context.Context, o Options) (err error) {
@@ -131,10 +131,10 @@ func (o Options) open(ctx context.Context, temp string) (backend, *output, error
 	built, err := o.build(ctx, temp)
 	switch {
 	case o.Plain:
-		fmt.Fprintln(o.Stdout, "program: cmd/api built by Go alone, which is not what Vercel builds")
+		fmt.Fprintln(o.Stdout, "program: cmd/vercel built by Go alone, which is not what Vercel builds")
 		return o.openPlain(ctx, temp)
 	case (errors.Is(err, ErrNoCLI) || errors.Is(err, errNotLinux)) && o.Mode == Standalone:
-		fmt.Fprintf(o.Stdout, "%v\nprogram: cmd/api built by Go alone, which is not what Vercel builds\n", err)
+		fmt.Fprintf(o.Stdout, "%v\nprogram: cmd/vercel built by Go alone, which is not what Vercel builds\n", err)
 		return o.openPlain(ctx, temp)
 	case err != nil:
 		return nil, nil, err
@@ -180,13 +180,13 @@ func (o Options) build(ctx context.Context, temp string) (string, error) {
 	return Build{CLI: cli, Dir: o.Dir, Project: o.Project}.Run(ctx, filepath.Join(temp, "build"))
 }
 
-// openPlain builds ./cmd/api with Go alone.
+// openPlain builds ./cmd/vercel with Go alone.
 func (o Options) openPlain(ctx context.Context, temp string) (backend, *output, error) {
 	program := filepath.Join(temp, "api")
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", program, "./cmd/api")
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", program, "./cmd/vercel")
 	cmd.Dir, cmd.Env = o.Dir, append(os.Environ(), "CGO_ENABLED=0")
 	if said, err := cmd.CombinedOutput(); err != nil {
-		return nil, nil, fmt.Errorf("emulate: go build ./cmd/api: %w\n%s", err, said)
+		return nil, nil, fmt.Errorf("emulate: go build ./cmd/vercel: %w\n%s", err, said)
 	}
 	out := &output{static: filepath.Join(o.Dir, "public"), duration: 30 * time.Second, crons: []string{"/cron"}}
 	return newServer(o.server(program, out.duration)), out, nil

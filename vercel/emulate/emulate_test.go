@@ -20,7 +20,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/serverurl/serverurl/core/coretest"
-	"github.com/serverurl/serverurl/internal/pgtest"
+	"github.com/serverurl/serverurl/internal/testing/pgtest"
 	"github.com/serverurl/serverurl/vercel/emulate"
 )
 
@@ -47,7 +47,7 @@ type around struct {
 func (a around) Run() int {
 	defer os.RemoveAll(a.temp)
 	code := a.m.Run()
-	if err := goleak.Find(goleak.IgnoreAnyFunction("github.com/serverurl/serverurl/internal/pgtest.(*Cluster).startOnce.func1")); code == 0 && err != nil {
+	if err := goleak.Find(goleak.IgnoreAnyFunction("github.com/serverurl/serverurl/internal/testing/pgtest.(*Cluster).startOnce.func1")); code == 0 && err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}

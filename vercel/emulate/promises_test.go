@@ -16,7 +16,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/serverurl/serverurl/core"
-	"github.com/serverurl/serverurl/internal/pgtest"
+	"github.com/serverurl/serverurl/internal/testing/pgtest"
 	"github.com/serverurl/serverurl/simulate"
 	"github.com/serverurl/serverurl/sqlinbox"
 	"github.com/serverurl/serverurl/vercel/emulate"

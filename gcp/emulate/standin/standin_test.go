@@ -21,7 +21,7 @@ import (
 	"github.com/serverurl/serverurl/core"
 	"github.com/serverurl/serverurl/core/coretest"
 	"github.com/serverurl/serverurl/gcp"
-	"github.com/serverurl/serverurl/internal/gcptest"
+	"github.com/serverurl/serverurl/internal/testing/gcptest"
 )
 
 // The store does on the stand-in what it does on Google's emulator.

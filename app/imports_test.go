@@ -1,0 +1,14 @@
+package app
+
+import (
+	"testing"
+
+	"github.com/serverurl/serverurl/internal/testing/importcheck"
+)
+
+func TestWalls(t *testing.T) {
+	importcheck.CheckOnly(t, "an app knows the core and no platform, so that it runs on all",
+		importcheck.Module+"/core", "github.com/go-json-experiment/json/...", "github.com/google/jsonschema-go/...")
+}
+
+func TestBuildsForWASM(t *testing.T) { importcheck.CheckBuild(t, "wasip1", "wasm") }

@@ -1,0 +1,108 @@
+// Package backend is the backend that the chaos drives: tools whose effects
+// are outside of the store and can be counted, so that the checker sees what
+// the records of the store could hide.
+package backend
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/rand"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/serverurl/serverurl/core"
+)
+
+// EffectsFile names the environment variable with the path of the file that
+// effects are written to, a line each: what, key, fence, reference.
+const EffectsFile = "SERVERURL_HARNESS_EFFECTS"
+
+// An Order is what the tools are asked.
+type Order struct {
+	Item   string `json:"item" jsonschema:"tells one order from another"`
+	Before int    `json:"before,omitempty" jsonschema:"milliseconds of work before the effect"`
+	After  int    `json:"after,omitempty" jsonschema:"milliseconds of work after the effect"`
+}
+
+// New returns the backend. The file of its effects stands for somebody else's
+// system: it takes every effect, also a second one for the same key.
+func New() *core.Processor {
+	p := core.New()
+	e := effects{path: os.Getenv(EffectsFile)}
+	core.AddTool(p, core.Tool{Name: "look", Description: "Reads.", Effect: core.ReadOnly}, func(_ context.Context, in Order) (string, error) {
+		wait(in.Before)
+		return "Seen " + in.Item + ".", nil
+	})
+	book := core.AddTool(p, core.Tool{Name: "book", Description: "Changes something, at most once.", Key: []string{"item"}}, e.book)
+	book.Reconcile(e.find)
+	core.AddTool(p, core.Tool{Name: "put", Description: "Changes something, and may do so again.", Key: []string{"item"}, Effect: core.RetrySafe}, e.book)
+	p.OnStatus(func(_ context.Context, s core.StatusUpdate) error { return nil })
+	p.OnMessages(func(context.Context, core.Messages) error { return nil })
+	p.OnReport(func(context.Context, core.Report) error { return nil })
+	p.OnCallEnded(func(_ context.Context, c core.CallEnded) error { return e.write("ended", string(c.Call.ID), 0, "-") })
+	return p
+}
+
+type effects struct{ path string }
+
+func (e effects) book(ctx context.Context, in Order) (string, error) {
+	inv, _ := core.InvocationOf(ctx)
+	wait(in.Before)
+	ref := rand.Text()[:12]
+	if err := e.write(inv.Tool, inv.Key, inv.Fence, ref); err != nil {
+		return "", err
+	}
+	wait(in.After)
+	return "Booked as " + ref + ".", nil
+}
+
+// find asks the other system what became of a booking.
+func (e effects) find(ctx context.Context, _ Order) (string, bool, error) {
+	inv, _ := core.InvocationOf(ctx)
+	done, err := Read(e.path)
+	if err != nil {
+		return "", false, err
+	}
+	for _, d := range done {
+		if d.Key == inv.Key {
+			return "Booked as " + d.Ref + ".", true, nil
+		}
+	}
+	return "", false, nil
+}
+
+// wait works without looking at the context, as a call to another system does.
+func wait(ms int) { time.Sleep(time.Duration(ms) * time.Millisecond) }
+
+// write appends a line: one system call, so that it survives the death of this
+// process and is not mixed with the lines of others.
+func (e effects) write(what, key string, fence int64, ref string) error {
+	f, err := os.OpenFile(e.path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = fmt.Fprintf(f, "%s %s %d %s\n", what, key, fence, ref)
+	return err
+}
+
+// An Effect is a line of the file.
+type Effect struct{ What, Key, Fence, Ref string }
+
+// Read returns what the file holds, in order.
+func Read(path string) ([]Effect, error) {
+	b, err := os.ReadFile(path)
+	if os.IsNotExist(err) {
+		return nil, nil
+	}
+	var es []Effect
+	for lines := bufio.NewScanner(bytes.NewReader(b)); lines.Scan(); {
+		if f := strings.Fields(lines.Text()); len(f) == 4 {
+			es = append(es, Effect{f[0], f[1], f[2], f[3]})
+		}
+	}
+	return es, err
+}

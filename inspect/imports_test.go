@@ -1,0 +1,17 @@
+package inspect
+
+import (
+	"testing"
+
+	"github.com/serverurl/serverurl/internal/testing/importcheck"
+)
+
+func TestWalls(t *testing.T) {
+	importcheck.CheckOnly(t, "the page knows the core and nothing else: it works on every store",
+		importcheck.Module+"/core", "github.com/go-json-experiment/json/...", "github.com/google/jsonschema-go/...")
+	importcheck.Check(t, map[string]string{
+		importcheck.Module + "/core/coretest": "test code must not reach a deployed binary",
+		"testing":                             "test code must not reach a deployed binary",
+		"os/exec":                             "the page starts no process",
+	})
+}

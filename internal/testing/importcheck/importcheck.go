@@ -1,0 +1,76 @@
+// Package importcheck helps a room's tests to hold its walls: what the room may not
+// import, and why. The test stands inside the room, because a test elsewhere
+// is answered from the test cache when the room changes.
+package importcheck
+
+import (
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// Module is the path of this module.
+const Module = "github.com/serverurl/serverurl"
+
+// Check fails the test when the package in the current folder depends on one
+// of the forbidden packages. A pattern that ends in "/..." stands for all below
+// it.
+func Check(t *testing.T, forbidden map[string]string) {
+	t.Helper()
+	for _, dep := range deps(t) {
+		for pattern, why := range forbidden {
+			if matches(pattern, dep) {
+				t.Errorf("imports %s: %s", dep, why)
+			}
+		}
+	}
+}
+
+// CheckOnly fails the test when the package in the current folder depends on
+// anything outside of the standard library but the packages allowed.
+func CheckOnly(t *testing.T, why string, allowed ...string) {
+	t.Helper()
+	self := listed(t, "-f", "{{.ImportPath}}", ".")[0]
+next:
+	for _, dep := range deps(t) {
+		if host, _, _ := strings.Cut(dep, "/"); !strings.Contains(host, ".") || dep == self {
+			continue
+		}
+		for _, pattern := range allowed {
+			if matches(pattern, dep) {
+				continue next
+			}
+		}
+		t.Errorf("imports %s: %s", dep, why)
+	}
+}
+
+// CheckBuild fails the test when the package in the current folder does not
+// compile for the platform.
+func CheckBuild(t *testing.T, goos, goarch string) {
+	t.Helper()
+	cmd := exec.Command("go", "build", "-o", os.DevNull, ".")
+	cmd.Env = append(os.Environ(), "GOOS="+goos, "GOARCH="+goarch, "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("does not build for %s/%s: %v\n%s", goos, goarch, err, out)
+	}
+}
+
+func matches(pattern, dep string) bool {
+	if below, ok := strings.CutSuffix(pattern, "/..."); ok {
+		return dep == below || strings.HasPrefix(dep, below+"/")
+	}
+	return dep == pattern
+}
+
+func deps(t *testing.T) []string { return listed(t, "-deps", ".") }
+
+func listed(t *testing.T, args ...string) []string {
+	t.Helper()
+	out, err := exec.Command("go", append([]string{"list"}, args...)...).Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	return strings.Fields(string(out))
+}
