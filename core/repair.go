@@ -191,7 +191,7 @@ func (r *round) ask(ctx context.Context, id CallID, goingToo bool) error {
 		return errBadAnswer
 	}
 	env := Envelope{ID: envelopeID(body, now), Received: now.UTC(), Type: typ, Call: id, Repaired: true,
-		Body: mask(nil, body, r.p.on.Sender.secrets())}
+		Body: r.p.on.Sender.Redact(nil, body)}
 	if err := r.p.on.Inbox.Put(ctx, env); err != nil {
 		return err
 	}
