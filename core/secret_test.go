@@ -15,6 +15,7 @@ import (
 )
 
 func TestSecretIsNeverShown(t *testing.T) {
+	const canary = "CANARY0secret0canary"
 	s := NewSecret(canary)
 	type hidden struct{ inside Secret }
 	type open struct {
