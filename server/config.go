@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/auth"
+	"github.com/serverurl/serverurl/core/calls"
 	"github.com/serverurl/serverurl/interactly"
 )
 
@@ -95,7 +97,7 @@ func ParseConfig(args []string, getenv func(string) string, stderr io.Writer) (C
 	fs.Usage = func() { fmt.Fprint(stderr, usage) }
 	fs.StringVar(&c.Addr, "addr", getenv("SERVERURL_ADDR"), "")
 	fs.StringVar(&c.Database, "database", getenv("SERVERURL_DATABASE_URL"), "")
-	fs.BoolVar(&c.Sender.Anyone, "development", getenv("SERVERURL_DEVELOPMENT") == "1", "")
+	fs.BoolVar(&c.Sender.AllowUnauthenticated, "development", getenv("SERVERURL_DEVELOPMENT") == "1", "")
 	if err := fs.Parse(args); err != nil {
 		return c, err
 	}
@@ -108,12 +110,12 @@ func ParseConfig(args []string, getenv func(string) string, stderr io.Writer) (C
 	if c.Database == "" {
 		c.Database = filepath.Join(getenv("SERVERURL_DATA"), "serverurl.db")
 	}
-	c.Sender.Secrets = core.ParseSecrets(getenv("SERVERURL_SECRET"))
-	c.Sender.Signing = core.ParseSecrets(getenv("SERVERURL_SIGNING_SECRET"))
-	c.Sender.StandardWebhooks = core.ParseSecrets(getenv("SERVERURL_STANDARD_WEBHOOKS_SECRET"))
+	c.Sender.Secrets = auth.ParseSecrets(getenv("SERVERURL_SECRET"))
+	c.Sender.SigningSecrets = auth.ParseSecrets(getenv("SERVERURL_SIGNING_SECRET"))
+	c.Sender.StandardWebhooksSecrets = auth.ParseSecrets(getenv("SERVERURL_STANDARD_WEBHOOKS_SECRET"))
 	c.Spool = getenv("SERVERURL_SPOOL")
 	var err error
-	if c.Retention, err = core.ParseRetention(getenv("SERVERURL_KEEP")); err != nil {
+	if c.Retention, err = calls.ParseRetention(getenv("SERVERURL_KEEP")); err != nil {
 		return c, err
 	}
 	if s := getenv("SERVERURL_HANDOVER"); s != "" {
@@ -133,7 +135,7 @@ func ParseConfig(args []string, getenv func(string) string, stderr io.Writer) (C
 		return c, err
 	}
 	if c.Repair.Assistants = assistants; calls != nil {
-		c.Repair.Calls = calls
+		c.Repair.API = calls
 	}
 	return c, nil
 }

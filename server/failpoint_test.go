@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/calls"
 )
 
 var dying = sync.OnceValues(func() (string, error) {
@@ -99,12 +99,12 @@ func TestDiesInAnEvent(t *testing.T) {
 			db := open(t, u)
 			// A delivery that was cut off comes back after a minute and a half.
 			for deadline := time.Now().Add(4 * time.Minute); ; time.Sleep(100 * time.Millisecond) {
-				call, err := core.ReadCall(t.Context(), db.Store(), "CA1")
-				if err == nil && call.Ended && call.Messages == 1 && call.Pending == 0 {
+				call, err := calls.Read(t.Context(), db.Store(), "CA1")
+				if err == nil && call.Ended && call.MessageCount == 1 && call.PendingHandlers == 0 {
 					return
 				}
 				if time.Now().After(deadline) {
-					t.Fatalf("%+v, %v", call.CallSummary, err)
+					t.Fatalf("%+v, %v", call.Summary, err)
 				}
 			}
 		})

@@ -1,6 +1,6 @@
-// Package importcheck helps a room's tests to hold its walls: what the room may not
-// import, and why. The test stands inside the room, because a test elsewhere
-// is answered from the test cache when the room changes.
+// Package importcheck checks the import rules of a package from a test inside it:
+// what it may not import, and why. A test in another package would be answered
+// from the test cache after the package has changed.
 package importcheck
 
 import (
@@ -54,6 +54,15 @@ func CheckBuild(t *testing.T, goos, goarch string) {
 	cmd.Env = append(os.Environ(), "GOOS="+goos, "GOARCH="+goarch, "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("does not build for %s/%s: %v\n%s", goos, goarch, err, out)
+	}
+}
+
+// CheckWASM fails the test when the package in the current folder does not
+// compile for one of the two targets of WebAssembly.
+func CheckWASM(t *testing.T) {
+	t.Helper()
+	for _, goos := range []string{"js", "wasip1"} {
+		CheckBuild(t, goos, "wasm")
 	}
 }
 
