@@ -55,6 +55,7 @@ func afterKey(b []byte, i int) int {
 	switch classify(bytes.TrimRight(key[:n], `\`)) {
 	case classURL, classSecret, classHeaders:
 		return colon + 1
+	case classOther, classFree:
 	}
 	return 0
 }

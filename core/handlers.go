@@ -42,6 +42,7 @@ type Report struct {
 // An EndReason says how we know that a call is over.
 type EndReason string
 
+// The reasons for which a call ended.
 const (
 	EndReported EndReason = "reported"  // the report came
 	EndNoReport EndReason = "no report" // it finished, and the report did not come in time

@@ -97,6 +97,7 @@ func merge(s callState, a arrival, stored *view) change {
 		c.effects = append(c.effects, effectError)
 	case EventReport:
 		mergeReport(&c, a)
+	case EventStatusUpdate, EventConversationUpdate, EventToolCalls, EventFunctionCall: // nothing of their own
 	}
 
 	if a.Type == EventConversationUpdate && a.like == n.Skeleton && n.SkeletonAt > 0 {

@@ -119,6 +119,7 @@ func (r *round) overdue(ctx context.Context, s *callState, recs []Record, now ti
 		return false, nil
 	case repairWait:
 		return true, nil
+	case repairAsk:
 	}
 	spent := r.spent()
 	if spent && !s.Wanted.IsZero() {

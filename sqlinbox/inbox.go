@@ -40,7 +40,7 @@ type Options struct {
 	Workers int
 
 	// Stop is how long running deliveries may take to end when Run is to end.
-	// Default 10 s; then their contexts are cancelled, and they are delivered
+	// Default 10 s; then their contexts are canceled, and they are delivered
 	// again by whoever runs next.
 	Stop time.Duration
 
@@ -210,10 +210,12 @@ func priority(t core.EventType) int {
 		return 1
 	case core.EventStatusUpdate, core.EventHang, core.EventError:
 		return 2
+	case core.EventToolCalls, core.EventFunctionCall:
+		return 3
 	case core.EventConversationUpdate:
 		return updateLane
 	}
-	return 3
+	return 3 // a type that is not known
 }
 
 // Run delivers and sweeps until ctx ends. Then it commits the Puts that still

@@ -62,7 +62,7 @@ type commands struct {
 // terminal is where a command writes.
 type terminal struct {
 	out, err io.Writer
-	live     bool // out is a screen: colours and progress
+	live     bool // out is a screen: colors and progress
 }
 
 // errFailed ends a command that has said already what failed.

@@ -37,6 +37,7 @@ type Options struct {
 // A Mode is how hard a server is stopped.
 type Mode syscall.Signal
 
+// The modes, which are those of pg_ctl and a crash.
 const (
 	Fast      = Mode(syscall.SIGINT)  // ends sessions, writes a checkpoint
 	Immediate = Mode(syscall.SIGQUIT) // drops everything; Start recovers
