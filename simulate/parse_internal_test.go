@@ -3,7 +3,6 @@ package simulate
 import (
 	"encoding/json"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -125,29 +124,5 @@ func TestEvent(t *testing.T) {
 	}
 	if _, err := Event("hung", nil); err == nil || !strings.Contains(err.Error(), `no event "hung"; there are status-update`) {
 		t.Error(err)
-	}
-}
-
-// Test fails the test that it is called from: seen from outside.
-func TestTestFails(t *testing.T) {
-	if os.Getenv("SIMULATE_BAD_DESK") != "" {
-		d := newDesk()
-		d.twice = true
-		o := options(d)
-		o.Settle = 1
-		Test(t, o, "booking", "barge-in")
-		return
-	}
-	Test(t, options(newDesk()), "booking", "barge-in")
-	cmd := exec.Command(os.Args[0], "-test.run=^TestTestFails$", "-test.v")
-	cmd.Env = append(os.Environ(), "SIMULATE_BAD_DESK=1")
-	out, err := cmd.CombinedOutput()
-	if err == nil {
-		t.Error("a desk that books twice passes")
-	}
-	for _, want := range []string{"--- PASS: TestTestFails/booking", "--- FAIL: TestTestFails/barge-in", "You have 3 appointments", "set Options.Seed to "} {
-		if !strings.Contains(string(out), want) {
-			t.Errorf("the output has no %q:\n%s", want, out)
-		}
 	}
 }

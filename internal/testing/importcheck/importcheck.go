@@ -4,8 +4,11 @@
 package importcheck
 
 import (
+	"cmp"
+	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -54,6 +57,25 @@ func CheckBuild(t *testing.T, goos, goarch string) {
 	cmd.Env = append(os.Environ(), "GOOS="+goos, "GOARCH="+goarch, "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("does not build for %s/%s: %v\n%s", goos, goarch, err, out)
+	}
+}
+
+// TrackSources makes the test depend on every Go file and module file below
+// dir. A test that asks the go command about packages needs it: the test cache
+// does not know what the go command has read.
+func TrackSources(t *testing.T, dir string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() && (d.Name() == "node_modules" || d.Name() == ".git") {
+			return cmp.Or(err, fs.SkipDir)
+		}
+		if ext := filepath.Ext(path); ext == ".go" || ext == ".mod" {
+			_, err = os.Stat(path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 
