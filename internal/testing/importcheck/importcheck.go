@@ -1,6 +1,6 @@
-// Package importcheck helps a room's tests to hold its walls: what the room may not
-// import, and why. The test stands inside the room, because a test elsewhere
-// is answered from the test cache when the room changes.
+// Package importcheck checks in a package's tests what the package may not
+// import, and why. Such a test is in the package that it checks, because the
+// test cache does not know that a test elsewhere depends on it.
 package importcheck
 
 import (

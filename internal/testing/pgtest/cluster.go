@@ -22,8 +22,8 @@ import (
 
 // Options change a server. The zero value of each field means its default.
 type Options struct {
-	// NoSync tells the server not to wait for the disk: quick, and a stop of
-	// the machine loses data. Stop(Immediate) does not.
+	// NoSync makes the server not wait for the disk: quick, but a stop of the
+	// machine loses data. Stop(Immediate) does not.
 	NoSync bool
 
 	// TCP makes the server listen on a free port of 127.0.0.1, the same after

@@ -78,7 +78,7 @@ func TestUploadIsWhatIsBuilt(t *testing.T) {
 }
 
 // Neither we nor git, whose syntax it is, read a list so that it lets through
-// what lies beside the sources.
+// what lies among the sources.
 func TestNothingElseIsUploaded(t *testing.T) {
 	git := testenv.Program(t, "git")
 	for _, u := range uploads {
