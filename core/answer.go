@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+	"github.com/serverurl/serverurl/internal/fault"
 )
 
 // callHeader and callQuery are where a tool's URL or headers may carry the id
@@ -179,7 +180,7 @@ func (p *Processor) answerKnown(ctx context.Context, t *tool, q toolRequest) too
 // platform's, and what the request's deadline leaves.
 func (p *Processor) budget(ctx context.Context, t *tool) time.Duration {
 	b := t.Budget
-	if mutated("no budget") {
+	if fault.Mutated("no budget") {
 		return time.Minute
 	}
 	if p.on.Reply > 0 {

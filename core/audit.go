@@ -3,6 +3,7 @@ package core
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"time"
@@ -54,7 +55,7 @@ func WriteAudit(ctx context.Context, s Store, a Audit) error {
 	if err != nil {
 		return errors.New("core: a line of the journal cannot be encoded")
 	}
-	key := fmt.Sprintf("%s/%013d-%s", auditDir, max(0, a.At.UnixMilli()), randomID()[:12])
+	key := fmt.Sprintf("%s/%013d-%s", auditDir, max(0, a.At.UnixMilli()), rand.Text()[:12])
 	return s.Commit(ctx, Record{Key: key, Value: value})
 }
 

@@ -32,8 +32,8 @@ func payload(t testing.TB, name string) []byte {
 
 func decoded(t testing.TB, body []byte) Event {
 	t.Helper()
-	if err := (Limits{}).scan(body); err != nil {
-		t.Fatalf("the body is not sound: %v", err)
+	if !jsontext.Value(body).IsValid() {
+		t.Fatal("the body is not valid JSON")
 	}
 	e, err := decodeEvent(body, atReceipt)
 	if err != nil {
@@ -531,7 +531,7 @@ func FuzzDecodeEvent(f *testing.F) {
 			t.Fatal("the body was changed")
 		}
 		_ = e.Transcript()
-		if (Limits{}).scan(body) != nil {
+		if !jsontext.Value(body).IsValid() {
 			return
 		}
 		if err != peeked || e.Type != typ || (err == nil && e.Call.ID != call) {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
+	"github.com/serverurl/serverurl/internal/fault"
 )
 
 // ErrHandler reports that a handler of the user's failed or panicked, and that
@@ -40,12 +41,12 @@ func (p *Processor) Deliver(ctx context.Context, env Envelope) error {
 	}
 	event.Repaired, event.Replayed = env.Repaired, env.Replayed
 	work, err := p.merge(ctx, env, event)
-	failpoint("after merge")
+	fault.Point("after merge")
 	if err != nil || work == nil {
 		return err
 	}
 	err = p.runHandlers(ctx, event.Call.ID, work)
-	failpoint("after handlers")
+	fault.Point("after handlers")
 	return err
 }
 
@@ -59,7 +60,7 @@ type work struct {
 // be told, or nil.
 func (p *Processor) merge(ctx context.Context, env Envelope, event Event) (*work, error) {
 	id := event.Call.ID
-	a := newArrival(env, event)
+	a := newArrival(env.ID, env.Body, event)
 	var stored *view
 	for range mergeTries {
 		recs, err := p.on.Store.Get(ctx, callKey(id), openKey(id))
@@ -88,7 +89,7 @@ func (p *Processor) merge(ctx context.Context, env Envelope, event Event) (*work
 			p.arrived(env, true)
 			return nil, nil
 		}
-		if mutated("merged is done") {
+		if fault.Mutated("merged is done") {
 			c.effects = nil // handlers run from memory, and not again after a crash
 		}
 		err = p.commit(ctx, &c, pending{Envelope: env.ID, Previous: state.Status}, recs)

@@ -12,6 +12,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/serverurl/serverurl/internal/fault"
 )
 
 // What a stranger is told. Constant, so that it tells nothing.
@@ -72,7 +74,7 @@ func (p *Processor) Handle(ctx context.Context, r Request) (resp Response) {
 		p.log.Warn("request refused", "reason", "too large", "status", 413)
 		return tooLarge
 	}
-	matched, err := p.on.Sender.verify(&r, received)
+	matched, err := p.on.Sender.verify(r.Header, r.Body, received)
 	switch {
 	case errors.Is(err, errStaleTimestamp): // the sender is right, so our clock may be wrong
 		p.log.Error("request refused", "reason", err, "status", 401)
@@ -80,7 +82,7 @@ func (p *Processor) Handle(ctx context.Context, r Request) (resp Response) {
 	case err != nil:
 		p.log.Warn("request refused", "reason", err, "status", 401)
 		return unauthorized
-	case len(p.on.Sender.secrets()) > 1: // while secrets change: which are still in use
+	case p.on.Sender.Count() > 1: // while secrets change: which are still in use
 		p.log.Info("request", "matched", matched)
 	}
 	switch {
@@ -179,10 +181,10 @@ func (p *Processor) accept(ctx context.Context, body []byte, received time.Time)
 		Received: received.UTC(),
 		Type:     typ,
 		Call:     call,
-		Body:     mask(nil, body, p.on.Sender.secrets()),
+		Body:     p.on.Sender.Redact(nil, body),
 	}
-	failpoint("before put")
-	if mutated("ack before put") {
+	fault.Point("before put")
+	if fault.Mutated("ack before put") {
 		env.Body = bytes.Clone(env.Body)
 		time.AfterFunc(20*time.Millisecond, func() { _ = p.on.Inbox.Put(context.WithoutCancel(ctx), env) })
 		return accepted
@@ -191,7 +193,7 @@ func (p *Processor) accept(ctx context.Context, body []byte, received time.Time)
 		p.log.Error("event not accepted", "type", string(typ), "reason", err, "bytes", len(body))
 		return unavailable
 	}
-	failpoint("after put")
+	fault.Point("after put")
 	return accepted
 }
 
@@ -220,7 +222,7 @@ type Quarantined struct {
 func (p *Processor) quarantine(ctx context.Context, body []byte, received time.Time, reason string) error {
 	sum := sha256.Sum256(body)
 	q := Quarantined{ID: hex.EncodeToString(sum[:16]), Received: received.UTC(), Reason: reason,
-		Body: mask(nil, body, p.on.Sender.secrets())}
+		Body: p.on.Sender.Redact(nil, body)}
 	b, err := putValue(ctx, p.on.Store, quarantineDir+"/blobs", q.ID, q)
 	if err == nil {
 		err = p.on.Store.Commit(ctx, Record{Key: quarantineDir + "/" + q.ID, Value: b})

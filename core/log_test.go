@@ -157,11 +157,16 @@ func TestAllowlistKeepsTheRules(t *testing.T) {
 }
 
 func TestCallTag(t *testing.T) {
-	key, other := Sender{Secrets: ParseSecrets(ours)}, Sender{Secrets: ParseSecrets(older)}
+	key, other := Sender{Secrets: ParseSecrets("5f1d0c9a7b3e48d2a6c4e8f0b1d3957a")}, Sender{Secrets: ParseSecrets("0d7e2b91c4f8a6355e8091d2c7ba43f6")}
 	k, o := key.logKey(), other.logKey()
 	a := callTag(k[:], "WC-1")
 	if a != callTag(k[:], "WC-1") || a == callTag(k[:], "WC-2") || a == callTag(o[:], "WC-1") {
 		t.Error("a tag depends on the key and the id, and on nothing else")
+	}
+	for _, matched := range []string{"secret 1 of 2", "signing secret 2 of 2", "webhook secret 1 of 1", "anyone"} {
+		if !matchPattern.MatchString(matched) {
+			t.Errorf("%q cannot be logged", matched)
+		}
 	}
 	if !tagPattern.MatchString(a) {
 		t.Errorf("tag %q cannot be logged", a)

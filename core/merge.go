@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
+	"github.com/serverurl/serverurl/internal/fault"
 )
 
 // An effect is something that an event brought about, for the handlers.
@@ -63,7 +64,7 @@ type change struct {
 // it.
 func merge(s callState, a arrival, stored *view) change {
 	countable := a.Type == EventHang || a.Type == EventError
-	if !countable && slices.Contains(s.Seen, a.fingerprint) && !mutated("no dedupe") {
+	if !countable && slices.Contains(s.Seen, a.fingerprint) && !fault.Mutated("no dedupe") {
 		return change{state: s}
 	}
 	if a.Repaired && a.Type == EventReport && s.Report != nil {
@@ -121,7 +122,7 @@ func mergeStatus(c *change, a arrival) {
 	if a.Type == EventReport && !status.Terminal() {
 		status = StatusFinished
 	}
-	if status != "" && (status.rank() > c.state.Status.rank() || mutated("status goes back") && status != c.state.Status) {
+	if status != "" && (status.rank() > c.state.Status.rank() || fault.Mutated("status goes back") && status != c.state.Status) {
 		c.state.Status = status
 		c.effects = append(c.effects, effectStatus)
 	}
@@ -186,7 +187,7 @@ func mergeMessages(c *change, e *entry, a arrival, stored *view) {
 			untold = append(untold, m)
 		}
 	}
-	if mutated("last snapshot wins") {
+	if fault.Mutated("last snapshot wins") {
 		s.Messages, s.LastSaid = 0, 0
 	}
 	newer := cmp.Or(cmp.Compare(total, s.Messages), cmp.Compare(last, s.LastSaid), bytes.Compare(chained, s.Digest))

@@ -101,15 +101,15 @@ func (p *Processor) saw(ctx context.Context, q toolRequest, a toolAnswer, at tim
 				r.Same = digest("same", string(r.Call), r.Tool, string(canon))[:16]
 			}
 		}
-		r.Args = maskedArgs(sent, p.on.Sender.secrets())
+		r.Args = maskedArgs(sent, &p.on.Sender)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.calls = append(w.calls, r)
 }
 
-func maskedArgs(args jsontext.Value, secrets []Secret) jsontext.Value {
-	masked := jsontext.Value(mask(nil, args, secrets)).Clone()
+func maskedArgs(args jsontext.Value, sender *Sender) jsontext.Value {
+	masked := jsontext.Value(sender.Redact(nil, args)).Clone()
 	if len(masked) > maxKeptArgs || !masked.IsValid() {
 		return nil
 	}

@@ -2,11 +2,12 @@ package core
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
-	"math/rand/v2"
+	mathrand "math/rand/v2"
 	"strings"
 	"sync"
 	"time"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+	"github.com/serverurl/serverurl/internal/fault"
 )
 
 const (
@@ -41,9 +43,11 @@ const (
 	// the tool needs the rest.
 	storeShare = 0.3
 
-	recordVersion = 1 // of toolRecord; others are left alone
-	maxCallID     = 256
+	maxCallID = 256
 )
+
+// recordVersion is the version of a toolRecord; others are left alone.
+const recordVersion = 1
 
 // toolState is where the one run of a request stands.
 //
@@ -109,7 +113,7 @@ func next(t *tool, rec toolRecord, found bool, age, lease time.Duration) step {
 		return stepReplay
 	case rec.State == stateRunning && age < lease:
 		return stepWait
-	case t.Effect == RetrySafe, mutated("runs again"):
+	case t.Effect == RetrySafe, fault.Mutated("runs again"):
 		return stepClaim
 	case rec.State == stateRunning:
 		return stepDoubt
@@ -182,7 +186,7 @@ func (p *Processor) onceHere(ctx context.Context, c *claim) toolAnswer {
 					return toolAnswer{result: sayWorking, state: stateLate}
 				}
 				mine, err := p.claim(opening, c, rec, raw.Version)
-				if errors.Is(err, ErrStale) && mutated("no condition") {
+				if errors.Is(err, ErrStale) && fault.Mutated("no condition") {
 					err = nil
 				}
 				if errors.Is(err, ErrStale) {
@@ -214,7 +218,7 @@ func (p *Processor) onceHere(ctx context.Context, c *claim) toolAnswer {
 		select {
 		case <-ctx.Done():
 			return toolAnswer{result: sayWorking, state: stateLate}
-		case <-time.After(pause/2 + rand.N(pause)/2):
+		case <-time.After(pause/2 + mathrand.N(pause)/2):
 			pause = min(2*pause, pollLast)
 		}
 	}
@@ -282,7 +286,7 @@ func (p *Processor) lookUp(ctx context.Context, c *claim) (rec toolRecord, raw R
 func (p *Processor) claim(ctx context.Context, c *claim, old toolRecord, version int64) (toolRecord, error) {
 	rec := toolRecord{
 		V: recordVersion, Tool: c.t.Name, Call: c.q.call, State: stateRunning,
-		Fence: old.Fence + 1, Owner: randomID(), Args: c.args, Started: p.on.Now().UTC(),
+		Fence: old.Fence + 1, Owner: rand.Text(), Args: c.args, Started: p.on.Now().UTC(),
 	}
 	if len(rec.Args) > MaxRecord/4 {
 		rec.Args = nil // they are for the eye only
@@ -301,14 +305,14 @@ func (p *Processor) claim(ctx context.Context, c *claim, old toolRecord, version
 // runClaimed runs the tool as the owner of its record and stores what came of
 // it before it is said.
 func (p *Processor) runClaimed(ctx context.Context, c *claim, mine toolRecord) toolAnswer {
-	failpoint("after claim")
+	fault.Point("after claim")
 	r := p.start(ctx, c.t, c.args, c.invocation(mine), p.on.Linger)
 	stored := make(chan toolAnswer, 1)
 	p.work.Go(func() {
 		<-r.done
-		failpoint("after effect")
+		fault.Point("after effect")
 		a := p.settle(ctx, c, mine, r)
-		failpoint("after store")
+		fault.Point("after store")
 		stored <- a
 	})
 	select {
@@ -351,13 +355,13 @@ func (p *Processor) settle(ctx context.Context, c *claim, mine toolRecord, r *ru
 			switch {
 			case raw.Version == 0: // it has expired: nobody can ask for it
 				return a
-			case rec.Owner != mine.Owner && !mutated("no fence"):
+			case rec.Owner != mine.Owner && !fault.Mutated("no fence"):
 				p.log.Warn("tool call overtaken", "tool", c.t.Name, "state", stateFenced)
 				if next(c.t, rec, true, 0, time.Hour) == stepReplay {
 					return toolAnswer{result: rec.Result, state: string(rec.State), replayed: true}
 				}
 				return toolAnswer{result: sayWorking, state: stateFenced}
-			case rec.State != stateRunning && rec.State != stateUnknown && !mutated("no fence"): // written, the answer was lost
+			case rec.State != stateRunning && rec.State != stateUnknown && !fault.Mutated("no fence"): // written, the answer was lost
 				return a
 			}
 			err = p.write(ctx, c, mine, raw.Version)

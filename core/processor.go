@@ -3,7 +3,6 @@ package core
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -204,6 +203,3 @@ func (unbound) Range(context.Context, string, string, int) ([]Record, error) {
 	return nil, ErrNotBound
 }
 func (unbound) Commit(context.Context, ...Record) error { return ErrNotBound }
-
-// randomID returns a name that nobody else has.
-func randomID() string { return rand.Text() }

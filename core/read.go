@@ -102,7 +102,7 @@ func ListCalls(ctx context.Context, s Store, after string, limit int) (calls []C
 	return calls, next, err
 }
 
-func (s *callState) summary() CallSummary {
+func summarize(s *callState) CallSummary {
 	c := CallSummary{
 		ID: s.ID, Status: s.Status, Messages: s.Messages, Ended: s.Ended != nil, First: s.First, Last: s.Last,
 		Hangs: s.Hangs.Count, Errors: s.Errors.Count, Pending: len(s.Pending),
@@ -133,7 +133,7 @@ func ReadSummaries(ctx context.Context, s Store, ids ...CallID) ([]CallSummary, 
 				return nil, err
 			}
 			if r.Version != 0 && !state.Gone { // nor deleted meanwhile
-				calls = append(calls, state.summary())
+				calls = append(calls, summarize(&state))
 			}
 		}
 	}
@@ -178,12 +178,12 @@ func ReadCall(ctx context.Context, s Store, id CallID) (Call, error) {
 	if err != nil {
 		return Call{}, err
 	}
-	c := Call{CallSummary: state.summary()}
+	c := Call{CallSummary: summarize(&state)}
 	v := new(view)
 	for i, e := range entries {
 		v.apply(e)
 		if e.Sweep == "" {
-			c.Events = append(c.Events, e.recorded())
+			c.Events = append(c.Events, storedEvent(&e))
 		}
 		if r := state.Report; r != nil && r.Entry == i+1 {
 			c.Report = rebuild(entries, i, v)
@@ -195,7 +195,7 @@ func ReadCall(ctx context.Context, s Store, id CallID) (Call, error) {
 	return c, err
 }
 
-func (e *entry) recorded() Recorded {
+func storedEvent(e *entry) Recorded {
 	r := Recorded{ID: e.ID, Type: e.Type, Received: e.Received, Late: e.Late, Repaired: e.Repaired, Replayed: e.Replayed, Keep: e.Keep, New: len(e.New)}
 	if e.Late { // it changed nothing of the conversation as it stands
 		r.New = 0
@@ -218,7 +218,7 @@ func ReadEvents(ctx context.Context, s Store, id CallID) iter.Seq2[Recorded, err
 			if e.Sweep != "" {
 				continue
 			}
-			r := e.recorded()
+			r := storedEvent(&e)
 			r.Body = rebuild(entries, i, v)
 			if !yield(r, nil) {
 				return

@@ -66,14 +66,14 @@ func (r *Repair) next(s *callState, now time.Time) repairStep {
 	switch {
 	case r.Calls == nil || s.Asked >= askLimit || !s.Wanted.IsZero() && now.Sub(s.Wanted) >= r.Wait:
 		return repairEnd
-	case !s.mayAsk(now):
+	case !mayQuery(s, now):
 		return repairWait
 	}
 	return repairAsk
 }
 
-// mayAsk reports whether the pause after the last time is over.
-func (s *callState) mayAsk(now time.Time) bool {
+// mayQuery reports whether the pause after the last time is over.
+func mayQuery(s *callState, now time.Time) bool {
 	pause := askLast
 	if s.Asked < 5 {
 		pause = min(askLast, askPause<<max(0, s.Asked-1))
@@ -192,7 +192,7 @@ func (r *round) ask(ctx context.Context, id CallID, goingToo bool) error {
 		return errBadAnswer
 	}
 	env := Envelope{ID: envelopeID(body, now), Received: now.UTC(), Type: typ, Call: id, Repaired: true,
-		Body: mask(nil, body, r.p.on.Sender.secrets())}
+		Body: r.p.on.Sender.Redact(nil, body)}
 	if err := r.p.on.Inbox.Put(ctx, env); err != nil {
 		return err
 	}
@@ -287,7 +287,7 @@ func (r *round) listed(ctx context.Context, id CallID, had bool) error {
 		}
 		s, err := decodeState(recs[0])
 		now := r.p.on.Now()
-		if err != nil || s.Report != nil || s.Gone || !s.mayAsk(now) {
+		if err != nil || s.Report != nil || s.Gone || !mayQuery(&s, now) {
 			return err
 		}
 		if ok, err := r.claim(ctx, s, recs[0], now, true); !ok {

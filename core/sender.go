@@ -121,12 +121,28 @@ func (s *Sender) check() error {
 	return errors.Join(all...)
 }
 
-func (s *Sender) configured() bool { return len(s.Secrets)+len(s.Signing)+len(s.StandardWebhooks) > 0 }
+func (s *Sender) configured() bool { return s.Count() > 0 }
 
 func ordinal(what string, i, n int) string { return fmt.Sprintf("%s %d of %d", what, i+1, n) }
 
-// secrets returns all that must not show up in what is stored.
+// secrets returns every configured secret.
 func (s *Sender) secrets() []Secret { return slices.Concat(s.Secrets, s.Signing, s.StandardWebhooks) }
+
+// Count returns how many secrets are configured: more than one while they
+// rotate.
+func (s *Sender) Count() int { return len(s.Secrets) + len(s.Signing) + len(s.StandardWebhooks) }
+
+// Redact returns body without the configured secrets and without the
+// credentials that payloads repeat (docs/events.md#secrets). It returns body
+// itself if there is nothing to redact; otherwise it writes to dst[:0].
+func (s *Sender) Redact(dst, body []byte) []byte {
+	all := s.secrets()
+	plain := make([]string, len(all))
+	for i, k := range all {
+		plain[i] = strings.TrimPrefix(k.reveal(), standardPrefix) // the prefix is no secret, and may be left out
+	}
+	return mask(dst, body, plain)
+}
 
 // logKey returns the key of the tags that stand for ids in logs. It comes from
 // the first secret, so that all instances log a call under the same tag.
@@ -140,12 +156,12 @@ func (s *Sender) logKey() [sha256.Size]byte {
 
 // verify returns which secret the sender has proved to know: "secret 2 of 2".
 // Its error is errUnauthenticated, errStaleTimestamp or errHeaderSize.
-func (s *Sender) verify(r *Request, now time.Time) (matched string, err error) {
-	if tooMuchHeader(r.Header) {
+func (s *Sender) verify(h Header, body []byte, now time.Time) (matched string, err error) {
+	if tooMuchHeader(h) {
 		return "", errHeaderSize
 	}
-	for _, way := range []func(*Request, time.Time) (string, error){s.verifySecret, s.verifySigned, s.verifyStandard} {
-		m, err := way(r, now)
+	for _, way := range []func(Header, []byte, time.Time) (string, error){s.verifySecret, s.verifySigned, s.verifyStandard} {
+		m, err := way(h, body, now)
 		if err != nil {
 			return "", err
 		}
@@ -173,7 +189,7 @@ func (s *Sender) verifyHead(h Header) error {
 		len(s.StandardWebhooks) > 0 && len(h.Values(standardSignature)) > 0:
 		return nil
 	}
-	matched, err := s.verifySecret(&Request{Header: h}, time.Time{})
+	matched, err := s.verifySecret(h, nil, time.Time{})
 	if err == nil && matched == "" {
 		err = errUnauthenticated
 	}
@@ -208,7 +224,7 @@ func only(h Header, name string) (string, error) {
 
 // verifySecret looks for a secret in the header fields. All pairs are
 // compared, by their hashes: the time taken tells neither length nor place.
-func (s *Sender) verifySecret(r *Request, _ time.Time) (string, error) {
+func (s *Sender) verifySecret(h Header, _ []byte, _ time.Time) (string, error) {
 	if len(s.Secrets) == 0 {
 		return "", nil
 	}
@@ -228,13 +244,13 @@ func (s *Sender) verifySecret(r *Request, _ time.Time) (string, error) {
 		}
 	}
 	for _, name := range names {
-		got, err := only(r.Header, name)
+		got, err := only(h, name)
 		if err != nil {
 			return "", err
 		}
 		try(got)
 	}
-	auth, err := only(r.Header, "Authorization")
+	auth, err := only(h, "Authorization")
 	if err != nil {
 		return "", err
 	}
@@ -249,12 +265,12 @@ func (s *Sender) verifySecret(r *Request, _ time.Time) (string, error) {
 
 // verifySigned checks X-Interactly-Signature where it is there. Its time is
 // not part of what is signed, so this keeps out the old, not the forged.
-func (s *Sender) verifySigned(r *Request, now time.Time) (string, error) {
-	if len(s.Signing) == 0 || len(r.Header.Values(signatureHeader)) == 0 {
+func (s *Sender) verifySigned(h Header, body []byte, now time.Time) (string, error) {
+	if len(s.Signing) == 0 || len(h.Values(signatureHeader)) == 0 {
 		return "", nil
 	}
-	sig, err1 := only(r.Header, signatureHeader)
-	at, err2 := only(r.Header, signatureTime)
+	sig, err1 := only(h, signatureHeader)
+	at, err2 := only(h, signatureTime)
 	if err1 != nil || err2 != nil {
 		return "", errUnauthenticated
 	}
@@ -264,7 +280,7 @@ func (s *Sender) verifySigned(r *Request, now time.Time) (string, error) {
 			continue
 		}
 		mac := hmac.New(sha256.New, []byte(k.reveal()))
-		mac.Write(r.Body)
+		mac.Write(body)
 		want := hex.AppendEncode(nil, mac.Sum(nil))
 		hit = subtle.ConstantTimeSelect(subtle.ConstantTimeCompare(want, []byte(sig)), i, hit)
 	}
@@ -279,13 +295,13 @@ func (s *Sender) verifySigned(r *Request, now time.Time) (string, error) {
 
 // verifyStandard checks a Standard Webhooks signature where it is there.
 // Versions that we do not know are skipped; one right signature is enough.
-func (s *Sender) verifyStandard(r *Request, now time.Time) (string, error) {
-	if len(s.StandardWebhooks) == 0 || len(r.Header.Values(standardSignature)) == 0 {
+func (s *Sender) verifyStandard(h Header, body []byte, now time.Time) (string, error) {
+	if len(s.StandardWebhooks) == 0 || len(h.Values(standardSignature)) == 0 {
 		return "", nil
 	}
-	id, err1 := only(r.Header, standardID)
-	at, err2 := only(r.Header, standardTime)
-	sigs, err3 := only(r.Header, standardSignature)
+	id, err1 := only(h, standardID)
+	at, err2 := only(h, standardTime)
+	sigs, err3 := only(h, standardSignature)
 	// A full stop in the id would let the parts be cut elsewhere.
 	if err1 != nil || err2 != nil || err3 != nil || id == "" || strings.Contains(id, ".") ||
 		strings.Count(sigs, " ") >= maxSignatures {
@@ -299,7 +315,7 @@ func (s *Sender) verifyStandard(r *Request, now time.Time) (string, error) {
 		}
 		mac := hmac.New(sha256.New, key)
 		writeStrings(mac, id, ".", at, ".")
-		mac.Write(r.Body)
+		mac.Write(body)
 		want := base64.StdEncoding.AppendEncode(nil, mac.Sum(nil))
 		for sig := range strings.SplitSeq(sigs, " ") {
 			if version, value, _ := strings.Cut(sig, ","); version == "v1" {

@@ -106,15 +106,15 @@ func emptyList(v []byte) bool {
 }
 
 // newArrival prepares an event for the merge.
-func newArrival(env Envelope, event Event) arrival {
+func newArrival(id string, body []byte, event Event) arrival {
 	l := event.layout
-	a := arrival{Event: event, id: env.ID, timestamp: l.time.of(env.Body)}
-	sum := sha256.Sum256(env.Body)
+	a := arrival{Event: event, id: id, timestamp: l.time.of(body)}
+	sum := sha256.Sum256(body)
 	a.fingerprint = shortDigest(sum[:])[:12]
-	a.skeleton = env.Body
-	if said := l.messages.of(env.Body); !emptyList(said) {
+	a.skeleton = body
+	if said := l.messages.of(body); !emptyList(said) {
 		a.conversation = said
-		a.skeleton = splice(env.Body, l.messages, []byte("[]"))
+		a.skeleton = splice(body, l.messages, []byte("[]"))
 	}
 	h := sha256.New()
 	h.Write([]byte(event.Type))

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/internal/fault"
 )
 
 // A Store keeps records in a SQL database. Safe for concurrent use.
@@ -221,7 +222,7 @@ func (d *dialect) change(ctx context.Context, db execer, r core.Record) error {
 		return err
 	}
 	n, err := res.RowsAffected()
-	if err == nil && n == 0 && !mutated("no store condition") {
+	if err == nil && n == 0 && !fault.Mutated("no store condition") {
 		err = core.ErrStale
 	}
 	return err

@@ -1,17 +1,17 @@
 //go:build failpoints
 
-package core
+package fault
 
 import (
 	"os"
 	"time"
 )
 
-// failpoint kills the process where SERVERURL_FAILPOINT names the place, as
-// SIGKILL does: nothing is tidied up. With SERVERURL_FAILPOINT_ONCE it does so
-// only as long as it can make the file named there, so that the process that
-// comes after lives.
-func failpoint(place string) {
+// Point kills the process if SERVERURL_FAILPOINT names the place, as SIGKILL
+// does: nothing is cleaned up. With SERVERURL_FAILPOINT_ONCE it does so only
+// as long as it can create the file named there, so that the next process
+// lives.
+func Point(place string) {
 	if os.Getenv("SERVERURL_FAILPOINT") != place {
 		return
 	}
