@@ -54,7 +54,7 @@ func New() *core.Processor {
 		Name:            "cancel_appointment",
 		Description:     "Cancel the caller's appointment at a day and time.",
 		IdempotencyArgs: []string{"date", "time", "phone"},
-		Effect:          core.Idempotent, // cancelling twice leaves what cancelling once does
+		Effect:          core.Idempotent, // canceling twice leaves what canceling once does
 	}, d.cancelAppointment)
 
 	p.OnReport(d.noteReport)
@@ -235,7 +235,7 @@ func (d *desk) cancelAppointment(ctx context.Context, in Appointment) (string, e
 	if err := d.calendar.Commit(ctx, recs...); err != nil {
 		return "", core.NotApplied(err)
 	}
-	return fmt.Sprintf("Cancelled: %s at %s.", spoken(date), in.Time), nil
+	return fmt.Sprintf("Canceled: %s at %s.", spoken(date), in.Time), nil
 }
 
 // noteReport keeps what the office reads in the morning. Writing it again

@@ -105,6 +105,7 @@ func (a *adapter) Invoke(ctx context.Context, payload []byte) (out []byte, err e
 	case shapeUnknown:
 		a.log.Error("invocation refused", "reason", "unknown shape", "bytes", len(payload))
 		return nil, ErrShape
+	case shapeURL, shapeREST, shapeALB, shapeALBMulti: // requests
 	}
 	return a.answer(ctx, e, s), nil
 }

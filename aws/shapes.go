@@ -159,6 +159,7 @@ func (e *ev) request(s shape, base string) (core.Request, error) {
 		r.Query = e.query(func(s string) string { return s })
 		from := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
 		r.Remote = strings.TrimSpace(from[len(from)-1])
+	case shapeUnknown, shapeQueue, shapeSchedule: // not requests
 	}
 	r.Path = e.strip(s, r.Path, base)
 	if decoded {

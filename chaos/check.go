@@ -48,6 +48,7 @@ func (c *Counts) add(o Counts) {
 
 func (c Counts) zero() bool { return c == Counts{} }
 
+// String returns all counts on one line.
 func (c Counts) String() string {
 	return fmt.Sprintf("lost %d, twice %d, regressed %d, unequal replies %d, late replies %d, leaked %d, damaged %d, unsynced %d",
 		c.Lost, c.Twice, c.Regressed, c.Unequal, c.Late, c.Leaked, c.Damaged, c.Unsynced)

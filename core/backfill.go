@@ -184,6 +184,7 @@ func (r *backfillRun) overdue(ctx context.Context, s *callstate.State, recs []re
 		return false, nil
 	case backfillWait:
 		return true, nil
+	case backfillQuery:
 	}
 	spent := r.spent()
 	if spent && !s.OverdueSince.IsZero() {

@@ -19,7 +19,7 @@ import (
 var canaries = map[string]string{
 	"name": "Samantha Canaryvera", "geography": "77 Canary Row", "date": "1957-03-09T04:05:06Z", "phone": "+14155550177", "fax": "+14155550178",
 	"email": "canary@patients.test", "social security": "078-05-1120", "medical record": "MRN-CANARY-1", "health plan": "PLAN-CANARY-2",
-	"account": "ACCT-CANARY-3", "licence": "LIC-CANARY-4", "vehicle": "CANARY-PLATE-5", "device": "DEVICE-CANARY-6", "url": "https://canary.patients.test/x",
+	"account": "ACCT-CANARY-3", "license": "LIC-CANARY-4", "vehicle": "CANARY-PLATE-5", "device": "DEVICE-CANARY-6", "url": "https://canary.patients.test/x",
 	"ip": "203.0.113.177", "voice": "voiceprint-canary-8", "photo": "photo-canary-9.jpg", "other": "loyalty-canary-10",
 	"spoken number": "four one five canary",
 }

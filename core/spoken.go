@@ -36,6 +36,8 @@ func Say(sentence string) error { return &SayError{Sentence: sentence} }
 // Sayf is [Say] with a format.
 func Sayf(format string, args ...any) error { return Say(fmt.Sprintf(format, args...)) }
 
+// Error returns the text of the error behind the sentence. It never returns
+// the sentence, which may hold what a caller said.
 func (e *SayError) Error() string {
 	if e.Err == nil {
 		return "said to the caller"
@@ -43,6 +45,7 @@ func (e *SayError) Error() string {
 	return e.Err.Error()
 }
 
+// Unwrap returns the error behind the sentence, or nil.
 func (e *SayError) Unwrap() error { return e.Err }
 
 // NotApplied tells that nothing was changed, so that the same request may run

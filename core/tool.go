@@ -20,16 +20,16 @@ import (
 type Effect int
 
 const (
-	// SideEffect, the default: the tool changes something. The same request
+	// SideEffect is the default: the tool changes something. The same request
 	// runs at most once; its duplicates get the same bytes. After a crash in
 	// the middle it is reconciled or refused, never run again.
 	SideEffect Effect = iota
 
-	// ReadOnly: the tool only looks. It runs for every request, also when the
+	// ReadOnly means that the tool changes nothing. It runs for every request, also when the
 	// store is down.
 	ReadOnly
 
-	// Idempotent: the tool changes something, and running it again is harmless
+	// Idempotent means that the tool changes something, and running it again is harmless
 	// because it passes on the key of its [Invocation] or sets an absolute
 	// value. After a crash the next request runs it again.
 	Idempotent

@@ -411,7 +411,10 @@ type Error struct {
 	Err      error
 }
 
+// Error returns the operation and the code.
 func (e *Error) Error() string { return "gcp: " + e.Op + ": " + e.Code }
+
+// Unwrap returns the error of the client library.
 func (e *Error) Unwrap() error { return e.Err }
 
 // ErrorCode is the code alone, for logs.

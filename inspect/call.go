@@ -132,12 +132,12 @@ func (p *Page) call(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	v.frame = p.frame(r, "Call "+short(string(id)), "calls")
-	v.Prev, v.NextCall = p.index.neighbours(id)
+	v.Prev, v.NextCall = p.index.neighbors(id)
 	p.render(w, r, "call", v)
 }
 
-// neighbours are the calls above and below in the list.
-func (x *index) neighbours(id event.CallID) (prev, next string) {
+// neighbors are the calls above and below in the list.
+func (x *index) neighbors(id event.CallID) (prev, next string) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	r := x.byID[id]
@@ -376,6 +376,7 @@ func (v *callView) timeline(repeats []calls.EventArrival) {
 	case event.EndReasonReportTimeout, event.EndReasonIdleTimeout:
 		v.Lines = append(v.Lines, line{Kind: "event", Label: "ended here", when: v.LastSeen, Detail: string(v.EndReason),
 			Marks: []mark{{"repaired", "no report came; the sweep ended the call"}}, Level: Risky})
+	case event.EndReasonReport, event.EndReasonBackfill: // the report's own line shows the end
 	}
 	slices.SortStableFunc(v.Lines, func(a, b line) int { return a.when.Compare(b.when) })
 	for i := range v.Lines {

@@ -41,6 +41,7 @@ func ReplyOf(r calls.ToolRequest) Reply {
 // A Level is how bad a finding is.
 type Level int
 
+// The levels, from the best to the worst.
 const (
 	Fine    Level = iota
 	Advice        // it works, and could be better

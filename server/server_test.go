@@ -31,6 +31,7 @@ import (
 	"github.com/serverurl/serverurl/internal/callstate"
 	"github.com/serverurl/serverurl/internal/testing/pgtest"
 	"github.com/serverurl/serverurl/simulate"
+	"github.com/serverurl/serverurl/simulate/simulatetest"
 	"github.com/serverurl/serverurl/sqlinbox"
 )
 
@@ -111,7 +112,7 @@ func TestScenarios(t *testing.T) {
 		o := simulate.Options{URL: startServer(t, u), Secret: testSecret, State: stateOf(t, u), Settle: time.Minute}
 		for _, faults := range [][]simulate.Fault{nil, {simulate.Duplicate, simulate.Reorder}, {simulate.Duplicate, simulate.Reorder, simulate.Late}} {
 			o.Faults = faults
-			simulate.Test(t, o, "booking", "barge-in", "no-report", "hang", "model-error", "transfer", "web-call", "failed-call", "report-only")
+			simulatetest.Run(t, o, "booking", "barge-in", "no-report", "hang", "model-error", "transfer", "web-call", "failed-call", "report-only")
 		}
 	})
 }

@@ -42,7 +42,7 @@ type Options struct {
 	Workers int
 
 	// Stop is how long running deliveries may take to end when Run is to end.
-	// Default 10 s; then their contexts are cancelled, and they are delivered
+	// Default 10 s; then their contexts are canceled, and they are delivered
 	// again by whoever runs next.
 	Stop time.Duration
 
@@ -212,10 +212,12 @@ func priority(t event.Type) int {
 		return 1
 	case event.TypeStatusUpdate, event.TypeHang, event.TypeError:
 		return 2
+	case event.TypeToolCalls, event.TypeFunctionCall:
+		return 3
 	case event.TypeConversationUpdate:
 		return updateLane
 	}
-	return 3
+	return 3 // a type that is not known
 }
 
 // Run delivers and sweeps until ctx ends. Then it commits the Puts that still

@@ -15,7 +15,7 @@ import (
 	"github.com/serverurl/serverurl/inspect"
 )
 
-// The terminal's own sixteen colours, so that it looks right on any ground.
+// The terminal's own sixteen colors, so that it looks right on any ground.
 var (
 	bold   = lipgloss.NewStyle().Bold(true)
 	dim    = lipgloss.NewStyle().Faint(true)

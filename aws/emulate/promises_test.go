@@ -23,6 +23,7 @@ import (
 	"github.com/serverurl/serverurl/core/records"
 	"github.com/serverurl/serverurl/internal/callstate"
 	"github.com/serverurl/serverurl/simulate"
+	"github.com/serverurl/serverurl/simulate/simulatetest"
 )
 
 // storeOn is the store of the functions, from outside.
@@ -40,7 +41,7 @@ func TestCallsOnMoto(t *testing.T) {
 			name := "played-" + string(as)
 			s, store := openServices(t, endpoint, name), storeOn(endpoint, name)
 			url := run(t, emulate.Options{As: as, Bootstrap: bootstrap, Freeze: true, Environments: 16, Env: s.env})
-			simulate.Test(t, simulate.Options{
+			simulatetest.Run(t, simulate.Options{
 				URL: url, Secret: secret, Settle: 2 * time.Minute,
 				Faults: []simulate.Fault{simulate.Duplicate, simulate.Reorder, simulate.Late},
 				State: func(ctx context.Context, id string) (simulate.State, bool, error) {

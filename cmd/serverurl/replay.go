@@ -68,7 +68,7 @@ func (c *replayCommand) Run(ctx context.Context, t *terminal) error {
 		var reply struct{ Result string }
 		if r.then != "" && (json.Unmarshal(now.body, &reply, json.MatchCaseInsensitiveNames(true)) != nil || reply.Result != r.then) {
 			changed++
-			fmt.Fprintf(t.out, "%s %s\n%s %s\n", t.colour("31", "     then"), r.then, t.colour("32", "     now "), reply.Result)
+			fmt.Fprintf(t.out, "%s %s\n%s %s\n", t.color("31", "     then"), r.then, t.color("32", "     now "), reply.Result)
 		}
 	}
 	fmt.Fprintf(t.out, "%d sent, %d failed, %d answered otherwise than before\n", len(all), failed, changed)

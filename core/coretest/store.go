@@ -130,7 +130,7 @@ var storeCases = []storeCase{
 	{name: "SlicesAreNotKept", run: slicesAreNotKept,
 		why: "what the caller does to a slice after Commit or Get returned changes no record"},
 	{name: "CancelledContext", run: cancelledContext,
-		why: "a cancelled context ends each method with an error and does no harm"},
+		why: "a canceled context ends each method with an error and does no harm"},
 	{name: "CancelledInFlight", run: cancelledInFlight, many: true,
 		why: "a Commit whose context ends in the middle has happened whole or not at all"},
 	{name: "OneWinner", run: oneWinner,

@@ -217,11 +217,11 @@ func cancelledContext(ctx context.Context, s records.Store, _ Traits) error {
 		"update": put(over, s, "d/a", "x", v),
 	} {
 		if err == nil || errors.Is(err, records.ErrStale) {
-			return fmt.Errorf("%s with a cancelled context: %v; want an error that is not ErrStale", what, err)
+			return fmt.Errorf("%s with a canceled context: %v; want an error that is not ErrStale", what, err)
 		}
 	}
 	if d := time.Since(start); d > 10*time.Second {
-		return fmt.Errorf("four calls with a cancelled context took %v", d)
+		return fmt.Errorf("four calls with a canceled context took %v", d)
 	}
 	return errors.Join(holds(ctx, s, "d/a", "kept"), holds(ctx, s, "d/b", "-"))
 }

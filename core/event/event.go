@@ -81,6 +81,8 @@ func (s Status) Rank() int {
 		return 1
 	case StatusQueued:
 		return 2
+	case StatusOngoing:
+		return 3
 	case StatusForwarded:
 		return 4
 	case StatusFinished:
@@ -88,7 +90,7 @@ func (s Status) Rank() int {
 	case StatusFailed:
 		return 6
 	}
-	return 3 // StatusOngoing, and others
+	return 3
 }
 
 // statusWords are the other words for a status that were seen

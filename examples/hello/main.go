@@ -1,3 +1,4 @@
+// Command hello is the smallest backend: one tool, one handler, the plain server.
 package main
 
 import (
@@ -8,6 +9,7 @@ import (
 	"github.com/serverurl/serverurl/server"
 )
 
+// Question has the arguments of the tool.
 type Question struct {
 	Day string `json:"day" jsonschema:"a day of the week"`
 }

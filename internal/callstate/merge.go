@@ -99,6 +99,7 @@ func Merge(s State, a Incoming, stored *Transcript) Change {
 		c.Effects = append(c.Effects, EffectError)
 	case event.TypeReport:
 		mergeReport(&c, a)
+	case event.TypeStatusUpdate, event.TypeConversationUpdate, event.TypeToolCalls, event.TypeFunctionCall: // nothing of their own
 	}
 
 	if a.Type == event.TypeConversationUpdate && a.bodyDigest == n.BodyDigest && n.BodyEntry > 0 {

@@ -59,6 +59,7 @@ func secretKeyEnd(b []byte, i int) int {
 	switch classify(bytes.TrimRight(key[:n], `\`)) {
 	case classURL, classSecret, classHeaders:
 		return colon + 1
+	case classOther, classFree:
 	}
 	return 0
 }

@@ -20,7 +20,7 @@ import (
 //
 //	func TestCalls(t *testing.T) {
 //		url, secret := servertest.Start(t, mine.New())
-//		simulate.Test(t, simulate.Options{URL: url, Secret: secret}, "booking", "barge-in")
+//		simulatetest.Run(t, simulate.Options{URL: url, Secret: secret}, "booking", "barge-in")
 //	}
 func Start(t testing.TB, p *core.Processor) (url, secret string) {
 	t.Helper()

@@ -21,6 +21,7 @@ import (
 	"github.com/serverurl/serverurl/internal/callstate"
 	"github.com/serverurl/serverurl/internal/testing/pgtest"
 	"github.com/serverurl/serverurl/simulate"
+	"github.com/serverurl/serverurl/simulate/simulatetest"
 	"github.com/serverurl/serverurl/sqlinbox"
 	"github.com/serverurl/serverurl/vercel/emulate"
 )
@@ -58,7 +59,7 @@ func TestCalls(t *testing.T) {
 	eachMode(t, func(t *testing.T, o emulate.Options) {
 		database := pgtest.Open(t)
 		o.Env, o.Cron = env(database), time.Second
-		simulate.Test(t, simulate.Options{
+		simulatetest.Run(t, simulate.Options{
 			URL: start(t, o), Secret: secret, Settle: 2 * time.Minute, State: state(storeOn(t, database)),
 			Faults: []simulate.Fault{simulate.Duplicate, simulate.Reorder, simulate.Late},
 		}, "booking", "barge-in", "no-report")
@@ -70,7 +71,7 @@ func TestCalls(t *testing.T) {
 func TestCallsThroughAPooler(t *testing.T) {
 	database := pgtest.Pooler(t, pgtest.New(t, &pgtest.Options{TCP: true, NoSync: true}).Database(t))
 	url := start(t, emulate.Options{Output: built(t, emulate.Standalone), Freeze: true, Recycle: 5, Cron: time.Second, Env: env(database)})
-	simulate.Test(t, simulate.Options{
+	simulatetest.Run(t, simulate.Options{
 		URL: url, Secret: secret, Settle: 2 * time.Minute, State: state(storeOn(t, database)),
 		Faults: []simulate.Fault{simulate.Duplicate, simulate.Reorder, simulate.Late},
 	}, "booking", "barge-in", "no-report")

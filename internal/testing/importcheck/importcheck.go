@@ -1,11 +1,14 @@
-// Package importcheck checks the import rules of a package from a test inside it:
-// what it may not import, and why. A test in another package would be answered
-// from the test cache after the package has changed.
+// Package importcheck checks in a package's tests what the package may not
+// import, and why. Such a test is in the package that it checks, because the
+// test cache does not know that a test elsewhere depends on it.
 package importcheck
 
 import (
+	"cmp"
+	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -57,12 +60,31 @@ func CheckBuild(t *testing.T, goos, goarch string) {
 	}
 }
 
-// CheckWASM fails the test when the package in the current folder does not
+// CheckWASM fails the test if the package in the current folder does not
 // compile for one of the two targets of WebAssembly.
 func CheckWASM(t *testing.T) {
 	t.Helper()
 	for _, goos := range []string{"js", "wasip1"} {
 		CheckBuild(t, goos, "wasm")
+	}
+}
+
+// TrackSources makes the test depend on every Go file and module file below
+// dir. A test that asks the go command about packages needs it: the test cache
+// does not know what the go command has read.
+func TrackSources(t *testing.T, dir string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() && (d.Name() == "node_modules" || d.Name() == ".git") {
+			return cmp.Or(err, fs.SkipDir)
+		}
+		if ext := filepath.Ext(path); ext == ".go" || ext == ".mod" {
+			_, err = os.Stat(path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -1,16 +1,28 @@
-package simulate
+// Package simulatetest plays scenarios at a backend in a test.
+//
+//	func TestDesk(t *testing.T) {
+//		url, secret := servertest.Start(t, mine.New())
+//		simulatetest.Run(t, simulate.Options{URL: url, Secret: secret}, "booking", "testdata/mine.yaml")
+//	}
+//
+// It stands apart from package simulate so that programs do not link testing.
+package simulatetest
 
-import "testing"
+import (
+	"testing"
 
-// Test plays scenarios, by name or by the path of a .yaml file, at a backend
+	"github.com/serverurl/serverurl/simulate"
+)
+
+// Run plays scenarios, by name or by the path of a .yaml file, at a backend
 // under test, one call of each and as fast as they go, and fails t for what the
 // backend did wrong. What could not be checked is logged.
-func Test(t *testing.T, o Options, scenarios ...string) {
+func Run(t *testing.T, o simulate.Options, scenarios ...string) {
 	t.Helper()
 	o.Fast = true
 	seed := o.Seed
 	for i, name := range scenarios {
-		s, err := Load(name)
+		s, err := simulate.Load(name)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -18,7 +30,7 @@ func Test(t *testing.T, o Options, scenarios ...string) {
 			o.Seed = seed + uint64(i) // two callers want two times
 		}
 		t.Run(s.Name, func(t *testing.T) {
-			r, err := Run(t.Context(), o, s)
+			r, err := simulate.Run(t.Context(), o, s)
 			if err != nil {
 				t.Fatal(err)
 			}
