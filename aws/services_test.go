@@ -332,7 +332,7 @@ func TestPoisonOnMoto(t *testing.T) {
 		t.Fatalf("status %d", r.Status)
 	}
 	var dead []aws.Dead
-	for deadline := time.Now().Add(time.Minute); len(dead) == 0 && time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(5 * time.Minute); len(dead) == 0 && time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		var err error
 		if dead, err = q.inbox.Dead(t.Context(), q.dead); err != nil {
 			t.Fatal(err)
@@ -356,7 +356,7 @@ func TestPoisonOnMoto(t *testing.T) {
 	}
 	select {
 	case <-handled:
-	case <-time.After(time.Minute):
+	case <-time.After(5 * time.Minute):
 		t.Fatal("it was not delivered")
 	}
 }
@@ -422,7 +422,7 @@ func (b *lockedBuffer) String() string {
 	return b.buf.String()
 }
 
-// 40 racers on one key, on two instances that share the table, 200 rounds: one
+// 40 racers on one key, on two instances that share the table, 50 rounds: one
 // execution each round, equal replies.
 func TestRacersOnMoto(t *testing.T) {
 	store := newStore(t)
@@ -441,7 +441,7 @@ func TestRacersOnMoto(t *testing.T) {
 		}
 		instances = append(instances, p)
 	}
-	for round := range 200 {
+	for round := range 50 {
 		replies := make([]string, 40)
 		var wg sync.WaitGroup
 		for i := range replies {

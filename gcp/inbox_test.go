@@ -229,7 +229,7 @@ func TestFilterOnPstest(t *testing.T) {
 		}
 	}
 	got := map[string]bool{}
-	for deadline := time.Now().Add(time.Minute); len(got) < 2 && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(5 * time.Minute); len(got) < 2 && time.Now().Before(deadline); {
 		ms, _ := q.pull(t.Context(), reports.Name)
 		for _, m := range ms {
 			es, err := q.inbox.Receive(t.Context(), m.Message.Data)

@@ -243,7 +243,7 @@ func (c *client) do(method, path string, form url.Values, header ...string) (int
 // until asks until the page has what is wanted.
 func (c *client) until(path, want string) string {
 	c.t.Helper()
-	for end := time.Now().Add(60 * time.Second); ; {
+	for end := time.Now().Add(5 * time.Minute); ; {
 		_, body := c.get(path)
 		if strings.Contains(body, want) {
 			return body

@@ -233,7 +233,11 @@ func TestGateCutsOffASlowBody(t *testing.T) {
 	p := boundAnywhere(t)
 	g := newGate(p, 120_000) // one large event at a time
 	g.large.wait, g.large.least = 10*time.Second, 10*time.Millisecond
-	srv := httptest.NewServer(g.handler(corehttp.Handler(p)))
+	inside := make(chan struct{}, 100)
+	srv := httptest.NewServer(g.handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		inside <- struct{}{}
+		corehttp.Handler(p).ServeHTTP(w, r)
+	})))
 	defer srv.Close()
 	for range 5 {
 		conn, err := net.Dial("tcp", srv.Listener.Addr().String())
@@ -243,6 +247,7 @@ func TestGateCutsOffASlowBody(t *testing.T) {
 		defer conn.Close()
 		fmt.Fprintf(conn, "POST /events HTTP/1.1\r\nHost: x\r\nX-Interactly-Secret: %s\r\nContent-Length: 100000\r\n\r\n{", testSecret)
 	}
+	<-inside // one of them has the room
 	body := `{"message":{"type":"hang","call":{"id":"CA1"},"x":"` + strings.Repeat("x", 100_000) + `"}}`
 	if status, reply, err := post(http.DefaultClient, srv.URL+"/events", body); err != nil || status != 200 {
 		t.Errorf("%d %s %v", status, reply, err)

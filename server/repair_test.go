@@ -21,7 +21,7 @@ import (
 // with the report's data, though the API has its troubles.
 func TestRepair(t *testing.T) {
 	t.Run("sqlite", func(t *testing.T) { repair(t, filepath.Join(t.TempDir(), "serverurl.db")) })
-	t.Run("postgres", func(t *testing.T) { repair(t, pgtest.New(t, &pgtest.Options{NoSync: true}).Database(t)) })
+	t.Run("postgres", func(t *testing.T) { repair(t, pgtest.Open(t)) })
 }
 
 func repair(t *testing.T, database string) {
@@ -80,7 +80,7 @@ func repair(t *testing.T, database string) {
 		want[r.Call] = reason
 	}
 	told := func() int { mu.Lock(); defer mu.Unlock(); return len(ends) }
-	for end := time.Now().Add(2 * time.Minute); told() < len(want) && time.Now().Before(end); {
+	for end := time.Now().Add(5 * time.Minute); told() < len(want) && time.Now().Before(end); {
 		time.Sleep(20 * time.Millisecond)
 	}
 	mu.Lock()

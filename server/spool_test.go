@@ -88,7 +88,7 @@ func TestSpoolOutlivesDatabaseAndProcess(t *testing.T) {
 		}
 		inboxes = append(inboxes, in)
 	}
-	deadline := time.Now().Add(time.Minute)
+	deadline := time.Now().Add(5 * time.Minute)
 	for {
 		waits := map[event.CallID]bool{}
 		for _, in := range slices.Backward(inboxes) { // the file first: events go from it to the other
@@ -165,7 +165,7 @@ func TestSpool(t *testing.T) {
 	mu.Lock()
 	away = false
 	mu.Unlock()
-	until := time.Now().Add(20 * time.Second)
+	until := time.Now().Add(5 * time.Minute)
 	for n := 0; n < 5; {
 		if time.Now().After(until) {
 			t.Fatalf("%d of 5 moved", n)

@@ -28,8 +28,10 @@ const (
 	drainBatch = 8
 
 	// settleTime bounds the note of what became of a batch, which is made
-	// after the drain's own time is over too.
-	settleTime = 2 * time.Second
+	// after the drain's own time is over too. It is tried until then, because
+	// without it the batch waits for Tend.
+	settleTime  = 2 * time.Second
+	settlePause = 50 * time.Millisecond
 
 	// tendAtOnce bounds what one Tend looks at.
 	tendAtOnce = 1000
@@ -52,7 +54,7 @@ func (in *Inbox) Drain(ctx context.Context, begin time.Duration, limit int) (d D
 	for taken := 0; taken < limit && ctx.Err() == nil && time.Now().Before(last); {
 		got, err := onLiving(func() (*riverdriver.JobGetAvailableResult, error) {
 			return in.exec.JobGetAvailable(ctx, &riverdriver.JobGetAvailableParams{
-				ClientID: in.client, MaxAttemptedBy: 10, MaxToLock: min(drainBatch, limit-taken), Queue: eventQueue,
+				ClientID: "drain", MaxAttemptedBy: 10, MaxToLock: min(drainBatch, limit-taken), Queue: eventQueue,
 			})
 		})
 		if err != nil {
@@ -160,9 +162,14 @@ func (in *Inbox) settle(ctx context.Context, outcomes []*riverdriver.JobSetState
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
 	defer cancel()
-	// What it misses is given out again by Tend: a delivery twice changes nothing.
-	_, err := onLiving(func() ([]*rivertype.JobRow, error) { return in.exec.JobSetStateIfRunningMany(ctx, many) })
-	return err
+	for {
+		// A note made twice changes nothing. What it misses is given out again by
+		// Tend, and a delivery twice changes nothing either.
+		_, err := in.exec.JobSetStateIfRunningMany(ctx, many)
+		if err == nil || kindOf(err) != errorOfAvailability || pause(ctx, settlePause) != nil {
+			return err
+		}
+	}
 }
 
 // onLiving calls f again where it was given a connection that had died before,

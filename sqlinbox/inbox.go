@@ -3,7 +3,6 @@ package sqlinbox
 import (
 	"cmp"
 	"context"
-	crand "crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -69,8 +68,7 @@ type Options struct {
 type Inbox struct {
 	db      *Database
 	jobs    jobs
-	exec    riverdriver.Executor
-	client  string // names this instance in what it takes
+	exec    *fetcher
 	batcher *batcher
 	rush    chan struct{}       // see enter
 	room    *semaphore.Weighted // bytes of the envelopes that are being delivered
@@ -113,7 +111,7 @@ func New(db *Database, deliver func(context.Context, core.Envelope) error, o Opt
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	in := &Inbox{db: db, deliver: deliver, o: o, client: "inline-" + crand.Text(), rush: make(chan struct{}, rushSQLite), room: semaphore.NewWeighted(deliverBytes)}
+	in := &Inbox{db: db, deliver: deliver, o: o, rush: make(chan struct{}, rushSQLite), room: semaphore.NewWeighted(deliverBytes)}
 	config, err := in.config()
 	if err != nil {
 		return nil, err
@@ -122,14 +120,10 @@ func New(db *Database, deliver func(context.Context, core.Envelope) error, o Opt
 	if db.pool != nil {
 		committers = postgresCommitters
 		in.rush = make(chan struct{}, rushPostgres)
-		driver := riverpgxv5.New(db.pool)
-		in.exec = driver.GetExecutor()
-		in.jobs, err = river.NewClient(driver, config)
+		err = newClient(in, riverpgxv5.New(db.pool), config)
 	} else {
 		config.ReindexerIndexNames = []string{} // a reindex would lock the file
-		driver := riversqlite.New(db.write)
-		in.exec = driver.GetExecutor()
-		in.jobs, err = river.NewClient(driver, config)
+		err = newClient(in, riversqlite.New(db.write), config)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("sqlinbox: inbox: %w", err)
@@ -139,6 +133,16 @@ func New(db *Database, deliver func(context.Context, core.Envelope) error, o Opt
 		return err
 	})
 	return in, nil
+}
+
+func newClient[TTx any](in *Inbox, driver riverdriver.Driver[TTx], config *river.Config) (err error) {
+	in.exec = &fetcher{
+		Executor: driver.GetExecutor(),
+		undo:     undoFetch(in.db.write, in.db.pool != nil),
+		failed:   map[string]time.Time{},
+	}
+	in.jobs, err = river.NewClient[TTx](fetchingDriver[TTx]{driver, in.exec}, config)
+	return err
 }
 
 func (in *Inbox) config() (*river.Config, error) {

@@ -123,7 +123,7 @@ func (x *terminal) sees(texts ...string) {
 
 func (x *terminal) until(ok func(string) bool, what string) {
 	x.t.Helper()
-	for end := time.Now().Add(time.Minute); !ok(x.String()); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(5 * time.Minute); !ok(x.String()); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			x.t.Fatalf("not on the screen: %s\n%s", what, x.String())
 		}

@@ -129,7 +129,7 @@ func TestDiesInAnEventOnMoto(t *testing.T) {
 				return // nothing was promised
 			}
 			store := storeOn(endpoint, name)
-			for end := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+			for end := time.Now().Add(5 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
 				c, err := calls.Read(t.Context(), store, "CA1")
 				_, died := os.Stat(once)
 				if err == nil && c.Ended && c.MessageCount == 1 && c.PendingHandlers == 0 && died == nil && s.waiting(t, s.queue) == 0 {

@@ -85,7 +85,7 @@ func params(dir string, env map[string]func() string) testscript.Params {
 }
 
 // patience is how long anything may take on a machine that has much to do.
-const patience = time.Minute
+const patience = 5 * time.Minute
 
 // backends are those that scripts have started.
 var backends sync.Map // *testscript.TestScript to *process

@@ -106,7 +106,7 @@ func deadOf(_ context.Context, in core.Inbox) ([]string, error) {
 }
 
 func TestMemoryInbox(t *testing.T) {
-	Inbox(t, InboxTraits{Dead: deadOf, Wait: 10 * time.Second}, func(t *testing.T, d Deliver) core.Inbox {
+	Inbox(t, InboxTraits{Dead: deadOf, Wait: time.Minute}, func(t *testing.T, d Deliver) core.Inbox {
 		return new(memoryInbox).start(t, d)
 	})
 }

@@ -39,7 +39,7 @@ func DeadLetters(t *testing.T, open func(t *testing.T, deliver Deliver) (core.In
 		t.Helper()
 		var got []core.DeadLetter
 		var err error
-		for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		for end := time.Now().Add(5 * time.Minute); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 			if got, err = dead.List(ctx, 100); err != nil {
 				t.Fatal(err)
 			}
@@ -90,7 +90,7 @@ func DeadLetters(t *testing.T, open func(t *testing.T, deliver Deliver) (core.In
 		if e.ID != "one" || e.RedriveCount != 1 || string(e.Body) != `{"message":"one"}` {
 			t.Errorf("came back: %+v", e)
 		}
-	case <-time.After(2 * time.Minute):
+	case <-time.After(5 * time.Minute):
 		t.Fatal("the replayed event was not delivered")
 	}
 	list(0)

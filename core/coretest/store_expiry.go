@@ -170,8 +170,6 @@ func ageGrows(ctx context.Context, s records.Store, _ Traits) error {
 
 // poll asks until the answer is yes.
 func poll(ctx context.Context, done func() (bool, error)) error {
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
-	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {

@@ -225,7 +225,7 @@ func TestAdapter(t *testing.T) {
 		url, _ := run(t, o)
 		coretest.Adapter(t, coretest.Target{URL: url, Secret: secret})
 		// Its event of 6 MiB is more than a message and a document may hold.
-		for end := time.Now().Add(2 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		for end := time.Now().Add(5 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
 			call, err := calls.Read(t.Context(), store, "CA-large")
 			if err == nil && call.MessageCount > 0 {
 				size := 0
@@ -302,7 +302,7 @@ func TestEmbeddedDelivers(t *testing.T) {
 		if code, said := post(t, url, fmt.Sprintf(report, id)); code != 200 {
 			t.Fatalf("%d %s", code, said)
 		}
-		for end := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+		for end := time.Now().Add(5 * time.Minute); ; time.Sleep(20 * time.Millisecond) {
 			_, err := os.Stat(once)
 			if err == nil && strings.Count(log.String(), `"message":"event"`) == i+1 {
 				break
@@ -352,7 +352,7 @@ func TestDuplicates(t *testing.T) {
 // settled waits until a call is as it should be, and nothing is left to do.
 func settled(t *testing.T, s records.Store, id event.CallID, messages int) calls.Call {
 	t.Helper()
-	for end := time.Now().Add(2 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(5 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
 		c, err := calls.Read(t.Context(), s, id)
 		if err == nil && c.Ended && c.MessageCount == messages && c.PendingHandlers == 0 {
 			return c

@@ -84,7 +84,7 @@ func TestPush(t *testing.T) {
 		if !strings.Contains(body, `"attributes":{"type":"hang"}`) || !strings.Contains(body, `"messageId":"`) {
 			t.Error(body)
 		}
-	case <-time.After(time.Minute):
+	case <-time.After(5 * time.Minute):
 		t.Fatal("nothing was pushed")
 	}
 	open.Close()
