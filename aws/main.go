@@ -30,7 +30,7 @@ import (
 //	INTERACTLY_API_KEY_ARN  the secret that holds the key of Interactly's API, or
 //	INTERACTLY_API_KEY      that key itself: the sweep asks for what was never sent
 //	INTERACTLY_API_URL, INTERACTLY_ASSISTANTS  see docs/repair.md
-//	SERVERURL_KEEP          how long the sweep keeps things, see docs/operating.md#retention
+//	SERVERURL_RETENTION          how long the sweep keeps things, see docs/operating.md#retention
 //	BASE_PATH         what a custom domain's mapping puts before every path; may be empty
 //
 // A mistake in it ends the process at its start, with a line that says what is
@@ -76,7 +76,7 @@ func open(ctx context.Context, p *core.Processor, getenv func(string) string, lo
 	if err != nil {
 		return nil, err
 	}
-	keep, err := calls.ParseRetention(getenv("SERVERURL_KEEP"))
+	keep, err := calls.ParseRetention(getenv("SERVERURL_RETENTION"))
 	if err != nil {
 		return nil, err
 	}

@@ -24,7 +24,7 @@ import (
 //	BODIES            the R2 bucket of bodies that are too large for a message
 //	SERVERURL_SECRET  what the sender proves itself with, set by `wrangler secret`;
 //	                  several with commas between them (docs/cloudflare.md#rotation)
-//	SERVERURL_KEEP    how long things are kept (docs/operating.md#retention)
+//	SERVERURL_RETENTION    how long things are kept (docs/operating.md#retention)
 //
 // All variables and secrets of the Worker are in os.Getenv. A mistake in them
 // is logged in a line that says what is wrong, and each request is answered 503.
@@ -42,7 +42,7 @@ func Serve(p *core.Processor) {
 }
 
 func bind(p *core.Processor, store records.Store, inbox core.Inbox, log *slog.Logger, getenv func(string) string) error {
-	keep, err := calls.ParseRetention(getenv("SERVERURL_KEEP"))
+	keep, err := calls.ParseRetention(getenv("SERVERURL_RETENTION"))
 	if err != nil {
 		return err
 	}

@@ -87,7 +87,7 @@ func (f *Functions) open(getenv func(string) string) error {
 	if found != nil {
 		repair.API = found
 	}
-	keep, err := calls.ParseRetention(getenv("SERVERURL_KEEP"))
+	keep, err := calls.ParseRetention(getenv("SERVERURL_RETENTION"))
 	if err != nil {
 		return err
 	}

@@ -139,7 +139,7 @@ func bind(p *core.Processor, db *sqlinbox.Lazy, getenv func(string) string, cron
 	if err != nil {
 		return nil, err
 	}
-	keep, err := calls.ParseRetention(getenv("SERVERURL_KEEP"))
+	keep, err := calls.ParseRetention(getenv("SERVERURL_RETENTION"))
 	if err != nil {
 		return nil, err
 	}

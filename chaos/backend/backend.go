@@ -18,7 +18,7 @@ import (
 
 // EffectsFile names the environment variable with the path of the file that
 // effects are written to, a line each: what, key, fence, reference.
-const EffectsFile = "SERVERURL_HARNESS_EFFECTS"
+const EffectsFile = "SERVERURL_CHAOS_EFFECTS"
 
 // An Order is what the tools are asked.
 type Order struct {
