@@ -79,7 +79,7 @@ func (g *gate) handler(next http.Handler) http.Handler {
 		if fault.Mutated("strangers are read") {
 			_, _ = r.Body.Read(make([]byte, 1))
 		}
-		if r.ContentLength == 0 || !g.p.WantsBody(corehttp.Head(r)) {
+		if r.ContentLength == 0 || !g.p.WantsBody(corehttp.NewRequest(r)) {
 			next.ServeHTTP(w, r)
 			return
 		}
