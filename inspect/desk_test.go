@@ -70,7 +70,7 @@ func (in *deskInbox) Redrive(_ context.Context, id string) error {
 // openDesk starts a backend and its page; change may change the page's options.
 func openDesk(t testing.TB, change ...func(*inspect.Options)) *desk {
 	t.Helper()
-	d := &desk{t: t, p: app.New(), store: coretest.NewStore(), seed: 59}
+	d := &desk{t: t, p: app.New(), store: coretest.NewMemoryStore(), seed: 59}
 	d.store.Fail = func(string, []string) error {
 		if d.down.Load() {
 			return errors.New("down")

@@ -47,7 +47,7 @@ func (in *eagerInbox) Put(_ context.Context, es ...core.Envelope) error {
 // startApp runs the backend that ships, and returns how to play calls at it.
 func startApp(t *testing.T, handler func(http.Handler) http.Handler) simulate.Options {
 	t.Helper()
-	p, store, in := app.New(), coretest.NewStore(), &eagerInbox{slots: make(chan struct{}, 3)}
+	p, store, in := app.New(), coretest.NewMemoryStore(), &eagerInbox{slots: make(chan struct{}, 3)}
 	in.deliver = p.Deliver
 	err := p.Bind(core.Platform{
 		Name: "test", Store: store, Inbox: in, Logger: slog.New(slog.DiscardHandler),
