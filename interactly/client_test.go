@@ -72,9 +72,9 @@ func client(t *testing.T, h http.Handler, change ...func(*interactly.Options)) *
 	return c
 }
 
-func known(troubles ...simulate.Trouble) *simulate.API {
+func known(troubles ...simulate.APIFault) *simulate.API {
 	a := simulate.NewAPI(key, troubles...)
-	a.Know(map[string]any{
+	a.AddCall(map[string]any{
 		"id": "CA/1 ä", "status": "finished", "startAt": "2026-07-14T16:02:11.854Z", "endAt": "2026-07-14T16:03:04.494Z",
 		"messages": []any{map[string]any{"messageId": "welcome-1", "role": "assistant", "text": "Hello."}}, "somethingNew": 1,
 	})
@@ -98,21 +98,21 @@ func TestCall(t *testing.T) {
 
 // What may pass is tried again, and no longer than the budget.
 func TestTroubles(t *testing.T) {
-	always := func(tr simulate.Trouble) []simulate.Trouble {
-		return []simulate.Trouble{tr, tr, tr, tr, tr, tr, tr, tr}
+	always := func(tr simulate.APIFault) []simulate.APIFault {
+		return []simulate.APIFault{tr, tr, tr, tr, tr, tr, tr, tr}
 	}
 	for _, c := range []struct {
 		name     string
-		troubles []simulate.Trouble
+		troubles []simulate.APIFault
 		want     error
 		requests int
 		most     time.Duration
 	}{
-		{"one failure is nothing", []simulate.Trouble{"500"}, nil, 2, time.Second},
-		{"a cut answer is asked for again", []simulate.Trouble{"truncated"}, nil, 2, time.Second},
-		{"busy waits as long as it is asked to", []simulate.Trouble{"429", "429"}, nil, 3, 3 * time.Second},
-		{"slow is cut and asked again", []simulate.Trouble{"slow"}, nil, 2, 11 * time.Second},
-		{"not found is final", []simulate.Trouble{"404"}, interactly.ErrNotFound, 1, 0},
+		{"one failure is nothing", []simulate.APIFault{"500"}, nil, 2, time.Second},
+		{"a cut answer is asked for again", []simulate.APIFault{"truncated"}, nil, 2, time.Second},
+		{"busy waits as long as it is asked to", []simulate.APIFault{"429", "429"}, nil, 3, 3 * time.Second},
+		{"slow is cut and asked again", []simulate.APIFault{"slow"}, nil, 2, 11 * time.Second},
+		{"not found is final", []simulate.APIFault{"404"}, interactly.ErrNotFound, 1, 0},
 		{"failing for ever", always("500"), interactly.ErrUnavailable, 4, 5 * time.Second},
 		{"busy for ever", always("429"), interactly.ErrBusy, 4, 4 * time.Second},
 		{"cut for ever", always("truncated"), interactly.ErrUnreachable, 4, 5 * time.Second},
@@ -197,7 +197,7 @@ func TestStopsWithItsCaller(t *testing.T) {
 func TestList(t *testing.T) {
 	api := simulate.NewAPI(key)
 	for n := range 250 {
-		api.Know(map[string]any{"id": fmt.Sprintf("CA%03d", n), "status": "finished", "startAt": began.Add(time.Duration(n) * time.Minute).Format(time.RFC3339Nano)})
+		api.AddCall(map[string]any{"id": fmt.Sprintf("CA%03d", n), "status": "finished", "startAt": began.Add(time.Duration(n) * time.Minute).Format(time.RFC3339Nano)})
 	}
 	var got []string
 	for call, err := range client(t, api).Calls(t.Context(), began.Add(10*time.Minute), began.Add(24*time.Hour)) {
@@ -303,7 +303,7 @@ func TestTheKeyIsKept(t *testing.T) {
 
 func ExampleClient_Call() {
 	api := simulate.NewAPI("key") // in the place of Interactly
-	api.Know(map[string]any{"id": "CA1", "status": "finished", "startAt": "2026-07-14T16:02:11.854Z"})
+	api.AddCall(map[string]any{"id": "CA1", "status": "finished", "startAt": "2026-07-14T16:02:11.854Z"})
 	srv := httptest.NewServer(api)
 	defer srv.Close()
 
