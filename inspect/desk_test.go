@@ -16,6 +16,7 @@ import (
 
 	"github.com/serverurl/serverurl/app"
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/auth"
 	"github.com/serverurl/serverurl/core/corehttp"
 	"github.com/serverurl/serverurl/core/coretest"
 	"github.com/serverurl/serverurl/inspect"
@@ -88,7 +89,7 @@ func openDesk(t testing.TB, change ...func(*inspect.Options)) *desk {
 	r := inspect.NewRecorder()
 	d.inbox = &deskInbox{deliver: d.p.Deliver}
 	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
-	err := d.p.Bind(core.Platform{Name: "test", Store: d.store, Inbox: d.inbox, Sender: core.Sender{Anyone: true}, Logger: quiet, Observe: r.Observe})
+	err := d.p.Bind(core.Platform{Name: "test", Store: d.store, Inbox: d.inbox, Verifier: auth.Verifier{AllowUnauthenticated: true}, Logger: quiet, Observe: r.Observe})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,6 +21,8 @@ import (
 	"time"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/calls"
+	"github.com/serverurl/serverurl/core/event"
 	"github.com/serverurl/serverurl/sqlinbox"
 	"github.com/serverurl/serverurl/sqlstore"
 )
@@ -49,7 +51,7 @@ func TestSpoolRefuses(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	go func() { ran <- s.file.Run(ctx) }()
 	put := func() error {
-		return s.Put(t.Context(), core.Envelope{ID: rand.Text(), Type: core.EventHang, Call: "CA1", Received: time.Now(), Body: []byte(`{"x":"` + noise(100_000) + `"}`)})
+		return s.Put(t.Context(), core.Envelope{ID: rand.Text(), Type: event.TypeHang, Call: "CA1", Received: time.Now(), Body: []byte(`{"x":"` + noise(100_000) + `"}`)})
 	}
 	if s.most, err = s.db.Used(t.Context()); err != nil {
 		t.Fatal(err)
@@ -133,7 +135,7 @@ func untilStored(t *testing.T, url string, acked *sync.Map) {
 	db := open(t, url)
 	acked.Range(func(id, _ any) bool {
 		for end := time.Now().Add(5 * time.Minute); ; time.Sleep(20 * time.Millisecond) {
-			if _, err := core.ReadCall(t.Context(), db.Store(), core.CallID(id.(string))); err == nil {
+			if _, err := calls.Read(t.Context(), db.Store(), event.CallID(id.(string))); err == nil {
 				return true
 			} else if time.Now().After(end) {
 				t.Errorf("%s: %v", id, err)

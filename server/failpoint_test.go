@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/calls"
 	"github.com/serverurl/serverurl/sqlstore"
 )
 
@@ -101,12 +101,12 @@ func TestDiesInAnEvent(t *testing.T) {
 			startServer(t, u)
 			db := open(t, u)
 			for deadline := time.Now().Add(5 * time.Minute); ; time.Sleep(20 * time.Millisecond) {
-				call, err := core.ReadCall(t.Context(), db.Store(), "CA1")
-				if err == nil && call.Ended && call.Messages == 1 && call.Pending == 0 {
+				call, err := calls.Read(t.Context(), db.Store(), "CA1")
+				if err == nil && call.Ended && call.MessageCount == 1 && call.PendingHandlers == 0 {
 					return
 				}
 				if time.Now().After(deadline) {
-					t.Fatalf("%+v, %v", call.CallSummary, err)
+					t.Fatalf("%+v, %v", call.Summary, err)
 				}
 			}
 		})

@@ -15,7 +15,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/calls"
+	"github.com/serverurl/serverurl/core/event"
 )
 
 // raw sends bytes as they are to the process and returns the first response's
@@ -227,7 +228,7 @@ func TestMemoryInARush(t *testing.T) {
 	db := open(t, url)
 	acked.Range(func(id, _ any) bool { // until all are delivered
 		for end := time.Now().Add(5 * time.Minute); ; time.Sleep(20 * time.Millisecond) {
-			if _, err := core.ReadCall(t.Context(), db.Store(), core.CallID(id.(string))); err == nil {
+			if _, err := calls.Read(t.Context(), db.Store(), event.CallID(id.(string))); err == nil {
 				return true
 			} else if time.Now().After(end) {
 				t.Errorf("%s: %v", id, err)

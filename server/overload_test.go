@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/auth"
 	"github.com/serverurl/serverurl/core/corehttp"
 	"github.com/serverurl/serverurl/core/coretest"
 )
@@ -68,7 +69,7 @@ func TestGate(t *testing.T) {
 		}) (string, error) {
 			return in.Say, nil
 		})
-	err := p.Bind(core.Platform{Name: "test", Store: coretest.NewStore(), Inbox: nowhere{}, Sender: core.Sender{Secrets: core.ParseSecrets(testSecret)}, Logger: slog.New(slog.DiscardHandler)})
+	err := p.Bind(core.Platform{Name: "test", Store: coretest.NewStore(), Inbox: nowhere{}, Verifier: auth.Verifier{Secrets: auth.ParseSecrets(testSecret)}, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +113,7 @@ func TestGate(t *testing.T) {
 func boundAnywhere(t *testing.T) *core.Processor {
 	t.Helper()
 	p := core.New()
-	if err := p.Bind(core.Platform{Name: "test", Store: coretest.NewStore(), Inbox: nowhere{}, Sender: core.Sender{Secrets: core.ParseSecrets(testSecret)}, Logger: slog.New(slog.DiscardHandler)}); err != nil {
+	if err := p.Bind(core.Platform{Name: "test", Store: coretest.NewStore(), Inbox: nowhere{}, Verifier: auth.Verifier{Secrets: auth.ParseSecrets(testSecret)}, Logger: slog.New(slog.DiscardHandler)}); err != nil {
 		t.Fatal(err)
 	}
 	return p
@@ -273,7 +274,7 @@ func TestRefusalIsHeard(t *testing.T) {
 // or time.
 func TestStrangersAreNotRead(t *testing.T) {
 	p := core.New()
-	if err := p.Bind(core.Platform{Name: "test", Store: coretest.NewStore(), Inbox: nowhere{}, Sender: core.Sender{Secrets: core.ParseSecrets(testSecret)}, Logger: slog.New(slog.DiscardHandler)}); err != nil {
+	if err := p.Bind(core.Platform{Name: "test", Store: coretest.NewStore(), Inbox: nowhere{}, Verifier: auth.Verifier{Secrets: auth.ParseSecrets(testSecret)}, Logger: slog.New(slog.DiscardHandler)}); err != nil {
 		t.Fatal(err)
 	}
 	for _, path := range []string{"/events", "/tools/echo", "/nothing"} {

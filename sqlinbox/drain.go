@@ -14,6 +14,7 @@ import (
 	"github.com/riverqueue/river/rivertype"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/event"
 )
 
 // Where nothing may run after a reply, nobody calls Run. There Put commits by
@@ -79,7 +80,7 @@ func (in *Inbox) Drain(ctx context.Context, begin time.Duration, limit int) (d D
 func (in *Inbox) deliverAll(ctx context.Context, last time.Time, jobs []*rivertype.JobRow, d *Drained) []*riverdriver.JobSetStateIfRunningParams {
 	outcomes := make([]*riverdriver.JobSetStateIfRunningParams, len(jobs))
 	envelopes := make([]core.Envelope, len(jobs))
-	calls := map[core.CallID][]int{}
+	calls := map[event.CallID][]int{}
 	for i, job := range jobs {
 		e, err := unpackArgs(job.EncodedArgs)
 		if err != nil {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/serverurl/serverurl/core"
 	"github.com/serverurl/serverurl/core/coretest"
+	"github.com/serverurl/serverurl/core/event"
 	"github.com/serverurl/serverurl/internal/testing/pgtest"
 )
 
@@ -83,7 +84,7 @@ func putSome(t *testing.T, in *Inbox, n int) {
 	t.Helper()
 	for i := range n {
 		e := envelope(fmt.Sprint("event-", i), `{}`)
-		e.Call = core.CallID(fmt.Sprint("call-", i))
+		e.Call = event.CallID(fmt.Sprint("call-", i))
 		if err := in.Put(t.Context(), e); err != nil {
 			t.Fatal(err)
 		}

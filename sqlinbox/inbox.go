@@ -17,6 +17,8 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/event"
+	"github.com/serverurl/serverurl/core/records"
 )
 
 // Options change an Inbox. The zero value of each field means its default.
@@ -39,7 +41,7 @@ type Options struct {
 	Workers int
 
 	// Stop is how long running deliveries may take to end when Run is to end.
-	// Default 10 s; then their contexts are cancelled, and they are delivered
+	// Default 10 s; then their contexts are canceled, and they are delivered
 	// again by whoever runs next.
 	Stop time.Duration
 
@@ -195,7 +197,7 @@ func (in *Inbox) Put(ctx context.Context, es ...core.Envelope) error {
 		p.jobs[i] = river.InsertManyParams{Args: packed, InsertOpts: &river.InsertOpts{Queue: eventQueue, Priority: priority(e.Type)}}
 		p.lane = min(p.lane, priority(e.Type))
 	}
-	if e := es[0]; len(es) == 1 && e.Type == core.EventConversationUpdate && e.Call != "" && e.Replayed == 0 {
+	if e := es[0]; len(es) == 1 && e.Type == event.TypeConversationUpdate && e.Call != "" && e.RedriveCount == 0 {
 		p.update = &update{call: e.Call, received: e.Received, body: e.Body}
 	}
 	if in.o.Inline {
@@ -208,16 +210,18 @@ func (in *Inbox) Put(ctx context.Context, es ...core.Envelope) error {
 const updateLane = 4
 
 // priority is the lane of an event, 1 first.
-func priority(t core.EventType) int {
+func priority(t event.Type) int {
 	switch t {
-	case core.EventReport:
+	case event.TypeReport:
 		return 1
-	case core.EventStatusUpdate, core.EventHang, core.EventError:
+	case event.TypeStatusUpdate, event.TypeHang, event.TypeError:
 		return 2
-	case core.EventConversationUpdate:
+	case event.TypeToolCalls, event.TypeFunctionCall:
+		return 3
+	case event.TypeConversationUpdate:
 		return updateLane
 	}
-	return 3
+	return 3 // a type that is not known
 }
 
 // Run delivers and sweeps until ctx ends. Then it commits the Puts that still
@@ -291,12 +295,12 @@ var (
 
 // A deliverer does the jobs that are events.
 type deliverer struct {
-	river.WorkerDefaults[event]
+	river.WorkerDefaults[ev]
 	in *Inbox
 }
 
 // Work implements river.Worker.
-func (d *deliverer) Work(ctx context.Context, job *river.Job[event]) error {
+func (d *deliverer) Work(ctx context.Context, job *river.Job[ev]) error {
 	leave, err := d.in.enter(ctx)
 	if err != nil {
 		return err
@@ -361,9 +365,9 @@ func reasonOf(err error) error {
 	switch {
 	case errors.Is(err, errPanicked):
 		return errPanicked
-	case errors.Is(err, core.ErrHandler):
+	case errors.Is(err, core.ErrHandlerFailed):
 		return errHandlerFailed
-	case errors.Is(err, core.ErrStale):
+	case errors.Is(err, records.ErrStale):
 		return errConflict
 	case errors.Is(err, context.DeadlineExceeded):
 		return errDeadline

@@ -18,6 +18,8 @@ import (
 
 	"github.com/serverurl/serverurl/core"
 	"github.com/serverurl/serverurl/core/coretest"
+	"github.com/serverurl/serverurl/core/event"
+	"github.com/serverurl/serverurl/core/records"
 	"github.com/serverurl/serverurl/internal/testing/pgtest"
 	"github.com/serverurl/serverurl/sqlstore"
 )
@@ -81,7 +83,7 @@ func startInbox(t testing.TB, db *Database, deliver coretest.Deliver, o Options)
 }
 
 func envelope(id string, body string) core.Envelope {
-	return core.Envelope{ID: id, Received: time.Now().UTC(), Type: core.EventStatusUpdate, Call: "call-1", Body: []byte(body)}
+	return core.Envelope{ID: id, Received: time.Now().UTC(), Type: event.TypeStatusUpdate, Call: "call-1", Body: []byte(body)}
 }
 
 func TestInbox(t *testing.T) {
@@ -191,7 +193,7 @@ func TestRedrive(t *testing.T) {
 			mu.Lock()
 			defer mu.Unlock()
 			if broken {
-				return fmt.Errorf("Sam Rivera is not well: %w", core.ErrHandler)
+				return fmt.Errorf("Sam Rivera is not well: %w", core.ErrHandlerFailed)
 			}
 			came <- struct{}{}
 			return nil
@@ -373,7 +375,7 @@ func TestPauses(t *testing.T) {
 }
 
 func TestLanes(t *testing.T) {
-	if r, s, c := priority(core.EventReport), priority(core.EventStatusUpdate), priority(core.EventConversationUpdate); r >= s || s >= c || r < 1 || c > 4 {
+	if r, s, c := priority(event.TypeReport), priority(event.TypeStatusUpdate), priority(event.TypeConversationUpdate); r >= s || s >= c || r < 1 || c > 4 {
 		t.Errorf("report %d, status %d, conversation %d", r, s, c)
 	}
 }
@@ -448,7 +450,7 @@ func TestStartWaitsForALockedFile(t *testing.T) {
 
 func TestDeadLetters(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, url func(testing.TB) string) {
-		coretest.DeadLetters(t, func(t *testing.T, deliver coretest.Deliver) (core.Inbox, core.DeadLetters, core.Store) {
+		coretest.DeadLetters(t, func(t *testing.T, deliver coretest.Deliver) (core.Inbox, core.DeadLetters, records.Store) {
 			db := open(t, url(t))
 			in, _ := startInbox(t, db, deliver, Options{Attempts: 2, Logger: slog.New(slog.DiscardHandler)})
 			return in, in.DeadLetters(), db.Store()

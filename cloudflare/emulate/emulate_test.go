@@ -21,6 +21,7 @@ import (
 	"github.com/serverurl/serverurl/core/coretest"
 	"github.com/serverurl/serverurl/internal/testing/testenv"
 	"github.com/serverurl/serverurl/simulate"
+	"github.com/serverurl/serverurl/simulate/simulatetest"
 )
 
 const (
@@ -159,7 +160,7 @@ func TestAdapterInWorkerd(t *testing.T) {
 // Whole calls, with all that goes wrong on the way.
 func TestCallsInWorkerd(t *testing.T) {
 	url, _ := run(t, emulate.Options{WASM: wasm(t, "./cmd/cloudflare")})
-	simulate.Test(t, simulate.Options{URL: url, Secret: secret, Faults: []simulate.Fault{simulate.Duplicate, simulate.Reorder, simulate.Late}},
+	simulatetest.Run(t, simulate.Options{URL: url, Secret: secret, Faults: []simulate.Fault{simulate.Duplicate, simulate.Reorder, simulate.Late}},
 		"booking", "barge-in", "no-report")
 }
 

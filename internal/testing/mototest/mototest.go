@@ -43,7 +43,7 @@ func URL(t testing.TB) string {
 	return endpoint
 }
 
-// Launch is URL for a program that is no test. Whoever calls it calls Stop.
+// Launch is URL for a program that is not a test. The caller must call Stop.
 func Launch() (endpoint string, err error) {
 	return launch(func() (string, error) { return exec.LookPath("moto_server") })
 }

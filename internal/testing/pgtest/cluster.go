@@ -22,8 +22,8 @@ import (
 
 // Options change a server. The zero value of each field means its default.
 type Options struct {
-	// NoSync tells the server not to wait for the disk: quick, and a stop of
-	// the machine loses data. Stop(Immediate) does not.
+	// NoSync makes the server not wait for the disk: quick, but a stop of the
+	// machine loses data. Stop(Immediate) does not.
 	NoSync bool
 
 	// TCP makes the server listen on a free port of 127.0.0.1, the same after
@@ -37,6 +37,7 @@ type Options struct {
 // A Mode is how hard a server is stopped.
 type Mode syscall.Signal
 
+// The modes, which are those of pg_ctl and a crash.
 const (
 	Fast      = Mode(syscall.SIGINT)  // ends sessions, writes a checkpoint
 	Immediate = Mode(syscall.SIGQUIT) // drops everything; Start recovers

@@ -74,7 +74,7 @@ func New(t testing.TB, o *Options) *Cluster {
 	return c
 }
 
-// Launch starts a server for a program that is no test. Whoever calls it calls
+// Launch starts a server for a program that is not a test. The caller must call
 // Remove. nil is all defaults.
 func Launch(o *Options) (*Cluster, error) { return start(o) }
 
