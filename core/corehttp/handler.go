@@ -9,6 +9,7 @@
 package corehttp
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -29,15 +30,28 @@ func NewRequest(r *http.Request) core.Request {
 	}
 }
 
+type admissionKey struct{}
+
+// Admit decides about a request once, before its body is read. The request that
+// it returns carries the decision to [Handler] and to later calls of Admit.
+func Admit(p *core.Processor, r *http.Request) (*core.Admission, *http.Request) {
+	if a, ok := r.Context().Value(admissionKey{}).(*core.Admission); ok {
+		return a, r
+	}
+	a := p.Admit(NewRequest(r))
+	return a, r.WithContext(context.WithValue(r.Context(), admissionKey{}, a))
+}
+
 // Handler returns a handler that answers requests with p. It passes bodies on
 // byte for byte. It stops reading a body that is too large as soon as that is
 // known, and does not read those of unauthenticated clients.
 func Handler(p *core.Processor) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		req := NewRequest(r)
-		if p.WantsBody(req) {
+		admission, r := Admit(p, r)
+		var body []byte
+		if admission.ReadBody() {
 			var err error
-			req.Body, err = readBody(r, p.MaxBodyBytes())
+			body, err = readBody(r, p.MaxBodyBytes())
 			if errors.Is(err, os.ErrDeadlineExceeded) { // the server limits the time of a body under load
 				w.Header().Set("Retry-After", "1")
 				http.Error(w, `{"error":"try again"}`, http.StatusServiceUnavailable)
@@ -50,7 +64,7 @@ func Handler(p *core.Processor) http.Handler {
 				return
 			}
 		}
-		resp := p.Handle(r.Context(), req)
+		resp := admission.Handle(r.Context(), body)
 		for _, f := range resp.Header {
 			w.Header().Add(f.Name, f.Value)
 		}
