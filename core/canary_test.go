@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/auth"
+	"github.com/serverurl/serverurl/core/calls"
 )
 
 // canaries are one made-up value for each class of identifier that the HIPAA
@@ -74,7 +76,7 @@ func play(t *testing.T, b *backend) (replies string) {
 		}
 	}
 	stranger := request("POST", "/events", text)
-	stranger.Header = core.Header{"X-Interactly-Secret": {text}, "X-Call-Id": {text}, "Content-Type": {text}}
+	stranger.Header = auth.Header{"X-Interactly-Secret": {text}, "X-Call-Id": {text}, "Content-Type": {text}}
 	stranger.Query = text
 	send(stranger)
 	strange := request("POST", "/"+text, text)
@@ -143,7 +145,7 @@ func TestCanaries(t *testing.T) {
 	for _, r := range b.store.All() {
 		kept += r.Key + " " + string(r.Value) + "\n"
 	}
-	quarantined, err := core.ListQuarantine(t.Context(), b.store, "", 100)
+	quarantined, err := calls.ListQuarantine(t.Context(), b.store, "", 100)
 	if err != nil || len(quarantined) == 0 {
 		t.Fatalf("%d bodies in quarantine, %v", len(quarantined), err)
 	}

@@ -9,7 +9,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
-	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/records"
 )
 
 // auditDir is where it is written down what was shown to whom.
@@ -25,17 +25,17 @@ type Audit struct {
 	Remote string    `json:"remote"`
 }
 
-func keepAudit(ctx context.Context, s core.Store, a Audit) error {
+func keepAudit(ctx context.Context, s records.Store, a Audit) error {
 	value, err := json.Marshal(a)
 	if err != nil {
 		return errors.New("inspect: cannot be written down")
 	}
 	key := fmt.Sprintf("%s/%013d-%s", auditDir, max(0, 9_999_999_999_999-a.At.UnixMilli()), rand.Text()[:8])
-	return s.Commit(ctx, core.Record{Key: key, Value: value, Expires: a.At.Add(auditAge)})
+	return s.Commit(ctx, records.Record{Key: key, Value: value, Expires: a.At.Add(auditAge)})
 }
 
 // Audits returns up to limit acts of showing, newest first.
-func Audits(ctx context.Context, s core.Store, limit int) ([]Audit, error) {
+func Audits(ctx context.Context, s records.Store, limit int) ([]Audit, error) {
 	recs, err := s.Range(ctx, auditDir, "", limit)
 	if err != nil {
 		return nil, err

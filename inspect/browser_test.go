@@ -52,10 +52,10 @@ func open(t testing.TB, root, path string, opts ...action) *tab {
 	program := testenv.Program(t, "chromium", "chromium-browser", "google-chrome", "chromium-headless-shell")
 	alloc, stop := chromedp.NewExecAllocator(context.Background(), append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(program), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.WindowSize(1400, 900),
-		chromedp.UserDataDir(t.TempDir()), chromedp.Flag("hide-scrollbars", true), chromedp.WSURLReadTimeout(60*time.Second))...)
+		chromedp.UserDataDir(t.TempDir()), chromedp.Flag("hide-scrollbars", true), chromedp.WSURLReadTimeout(patience))...)
 	t.Cleanup(stop)
 	ctx, end := chromedp.NewContext(alloc)
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	t.Cleanup(func() { cancel(); end() })
 	b := &tab{t: t, ctx: ctx, root: root}
 	var mu sync.Mutex
@@ -466,4 +466,4 @@ func TestLongCallIsFollowed(t *testing.T) {
 }
 
 // patience is how long anything may take on a machine that has much to do.
-const patience = 60 * time.Second
+const patience = 5 * time.Minute

@@ -13,12 +13,15 @@ import (
 	"time"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/calls"
+	"github.com/serverurl/serverurl/core/event"
+	"github.com/serverurl/serverurl/internal/callstate"
 )
 
 // A callView is all that the page of a call shows.
 type callView struct {
 	frame
-	core.Call
+	calls.Call
 	eye
 	What     string // to show or hide it
 	Talk     []talk
@@ -87,7 +90,7 @@ type mark struct{ Word, Why string }
 
 // A toolView is a tool request as it is shown.
 type toolView struct {
-	core.ToolRequest
+	calls.ToolRequest
 	ID        string // "" when only the run is known
 	Args      string // masked
 	Say       string // masked
@@ -121,7 +124,7 @@ func (p *Page) call(w http.ResponseWriter, r *http.Request) {
 	id := callOf(r)
 	v, err := p.readCall(r.Context(), id, p.sees(r, string(id)))
 	switch {
-	case errors.Is(err, core.ErrNoCall):
+	case errors.Is(err, callstate.ErrNotFound):
 		p.message(w, r, http.StatusNotFound, "There is no such call here.", "It may be kept in another store, or nothing of it has come yet.")
 		return
 	case err != nil:
@@ -134,7 +137,7 @@ func (p *Page) call(w http.ResponseWriter, r *http.Request) {
 }
 
 // neighbors are the calls above and below in the list.
-func (x *index) neighbors(id core.CallID) (prev, next string) {
+func (x *index) neighbors(id event.CallID) (prev, next string) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	r := x.byID[id]
@@ -151,30 +154,30 @@ func (x *index) neighbors(id core.CallID) (prev, next string) {
 	return prev, next
 }
 
-func callURL(id core.CallID) string { return "/calls/" + url.PathEscape(string(id)) }
+func callURL(id event.CallID) string { return "/calls/" + url.PathEscape(string(id)) }
 
 // readCall puts together what is known of a call.
-func (p *Page) readCall(ctx context.Context, id core.CallID, e eye) (*callView, error) {
-	c, err := core.ReadCall(ctx, p.o.Store, id)
+func (p *Page) readCall(ctx context.Context, id event.CallID, e eye) (*callView, error) {
+	c, err := calls.Read(ctx, p.o.Store, id)
 	if err != nil {
 		return nil, err
 	}
-	kept, err := core.ReadToolRequests(ctx, p.o.Store, id)
+	kept, err := calls.ToolRequests(ctx, p.o.Store, id)
 	if err != nil {
 		return nil, err
 	}
-	repeats, err := core.ReadRepeats(ctx, p.o.Store, id)
+	repeats, err := calls.Duplicates(ctx, p.o.Store, id)
 	if err != nil {
 		return nil, err
 	}
 	v := &callView{Call: c, eye: e, What: string(id), Repeats: len(repeats), Scale: 6 * time.Second, EndedBy: c.Info.EndedBy()}
 	v.Live = !c.Ended && !c.Status.Terminal()
 	if v.Duration = c.Info.Duration(); v.Duration <= 0 {
-		v.Duration = c.Last.Sub(c.First)
+		v.Duration = c.LastSeen.Sub(c.FirstSeen)
 	}
 	v.Tools = toolViews(c, kept, e)
 	for _, t := range v.Tools {
-		v.Scale = max(v.Scale, t.Took*10/9)
+		v.Scale = max(v.Scale, t.Latency*10/9)
 	}
 	v.talk()
 	v.timeline(repeats)
@@ -186,21 +189,21 @@ func (p *Page) readCall(ctx context.Context, id core.CallID, e eye) (*callView, 
 
 // toolViews are the requests that were recorded, and the runs of which no
 // request was.
-func toolViews(c core.Call, kept []core.KeptRequest, e eye) []toolView {
+func toolViews(c calls.Call, kept []calls.StoredToolRequest, e eye) []toolView {
 	var all []toolView
 	count, seen := map[string]int{}, map[string]int{}
 	for _, k := range kept {
-		if k.Same != "" {
-			count[k.Same]++
+		if k.DedupKey != "" {
+			count[k.DedupKey]++
 		}
 	}
 	told := map[string]bool{}
 	for _, k := range kept {
 		t := newToolView(k.ToolRequest, k.ID, e)
-		t.Offset = k.At.Sub(c.First)
-		if k.Same != "" {
-			seen[k.Same]++
-			t.Same, t.Nth = count[k.Same], seen[k.Same]
+		t.Offset = k.ReceivedAt.Sub(c.FirstSeen)
+		if k.DedupKey != "" {
+			seen[k.DedupKey]++
+			t.Same, t.Nth = count[k.DedupKey], seen[k.DedupKey]
 		}
 		told[k.Tool+string(k.ToolRequest.Args)] = true
 		all = append(all, t)
@@ -209,20 +212,20 @@ func toolViews(c core.Call, kept []core.KeptRequest, e eye) []toolView {
 		if told[run.Tool+string(run.Args)] {
 			continue
 		}
-		r := core.ToolRequest{At: run.Started, Tool: run.Tool, Call: c.ID, State: run.State, Args: run.Args, Result: run.Result, Status: 200}
+		r := calls.ToolRequest{ReceivedAt: run.Started, Tool: run.Tool, Call: c.ID, State: run.State, Args: run.Args, Result: run.Result, HTTPStatus: 200}
 		if !run.Finished.IsZero() {
-			r.Took = run.Finished.Sub(run.Started)
+			r.Latency = run.Finished.Sub(run.Started)
 		}
 		t := newToolView(r, "", e)
 		t.Findings, t.Level, t.Estimated = nil, Fine, true
-		t.Offset = run.Started.Sub(c.First)
+		t.Offset = run.Started.Sub(c.FirstSeen)
 		all = append(all, t)
 	}
-	slices.SortStableFunc(all, func(a, b toolView) int { return a.At.Compare(b.At) })
+	slices.SortStableFunc(all, func(a, b toolView) int { return a.ReceivedAt.Compare(b.ReceivedAt) })
 	return all
 }
 
-func newToolView(r core.ToolRequest, id string, e eye) toolView {
+func newToolView(r calls.ToolRequest, id string, e eye) toolView {
 	t := toolView{ToolRequest: r, ID: id, Args: e.json(r.Args, true), Say: e.text(r.Result), BudgetOr: cmp.Or(r.Budget, core.DefaultBudget)}
 	t.Findings = Lint(ReplyOf(r))
 	t.Level = worst(t.Findings)
@@ -233,7 +236,7 @@ func newToolView(r core.ToolRequest, id string, e eye) toolView {
 }
 
 // Slow reports whether it used most of its budget.
-func (t toolView) Slow() bool { return slow(t.Took, t.Budget) }
+func (t toolView) Slow() bool { return slow(t.Latency, t.Budget) }
 
 // Word is the state for people.
 func (t toolView) Word() string {
@@ -253,8 +256,8 @@ func (v *callView) talk() {
 	heard := heardAt(v.Call)
 	cut := interrupted(v.Call)
 	for i, m := range v.Transcript {
-		b := &bubble{ID: m.ID, Assistant: m.FromAssistant(), Text: v.text(m.Text), At: heard[i].Sub(v.First), Cut: cut[i]}
-		for _, s := range m.Skipped {
+		b := &bubble{ID: m.ID, Assistant: m.FromAssistant(), Text: v.text(m.Text), At: heard[i].Sub(v.FirstSeen), Cut: cut[i]}
+		for _, s := range m.Interrupted {
 			b.Skipped = append(b.Skipped, v.text(s.Text))
 		}
 		if x := m.Metrics; x != nil {
@@ -265,10 +268,10 @@ func (v *callView) talk() {
 		v.Talk = append(v.Talk, talk{Bubble: b, at: heard[i], order: i})
 	}
 	for i := range v.Tools {
-		v.Talk = append(v.Talk, talk{Tool: &v.Tools[i], at: v.Tools[i].At, order: -1})
+		v.Talk = append(v.Talk, talk{Tool: &v.Tools[i], at: v.Tools[i].ReceivedAt, order: -1})
 	}
 	slices.SortStableFunc(v.Talk, func(a, b talk) int { return a.at.Compare(b.at) })
-	for _, m := range v.Dropped {
+	for _, m := range v.Superseded {
 		v.Talk = append(v.Talk, talk{Bubble: &bubble{ID: m.ID, Assistant: m.FromAssistant(), Text: v.text(m.Text), Dropped: true}})
 	}
 }
@@ -277,13 +280,13 @@ func pos(f float64) float64 { return max(f, 0) }
 
 // heardAt is when each message of the conversation came here: by the time of
 // the event that brought it, because the sender's clock is another one.
-func heardAt(c core.Call) []time.Time {
+func heardAt(c calls.Call) []time.Time {
 	at := make([]time.Time, len(c.Transcript))
 	for i := range at {
-		at[i] = c.Last
+		at[i] = c.LastSeen
 	}
 	for _, e := range c.Events {
-		for i := e.Keep; i < e.Keep+e.New && i < len(at); i++ {
+		for i := e.PrefixLen; i < e.PrefixLen+e.Added && i < len(at); i++ {
 			at[i] = e.Received
 		}
 	}
@@ -293,7 +296,7 @@ func heardAt(c core.Call) []time.Time {
 // interrupted tells which messages the caller cut short, by the report's
 // figures: those of the assistant's turns that answer a message of the
 // caller's, else the turns in their order.
-func interrupted(c core.Call) map[int]bool {
+func interrupted(c calls.Call) map[int]bool {
 	cut := map[int]bool{}
 	if c.Info.Metrics == nil {
 		return cut
@@ -326,27 +329,27 @@ func interrupted(c core.Call) map[int]bool {
 }
 
 // timeline is what came here, in the order in which it came.
-func (v *callView) timeline(repeats []core.EventArrival) {
+func (v *callView) timeline(repeats []calls.EventArrival) {
 	messages := 0
 	for i, e := range v.Events {
 		l := line{Kind: "event", Label: string(e.Type), when: e.Received, N: i + 1, Link: fmt.Sprintf("#event-%d", i+1)}
-		if e.Late {
+		if e.Stale {
 			l.Marks = append(l.Marks, mark{"late", "an older snapshot of the conversation than what was known"})
 			v.Late++
 		}
-		if e.New > 0 {
-			l.Detail = plural(e.New, "new message")
+		if e.Added > 0 {
+			l.Detail = plural(e.Added, "new message")
 		}
-		if e.Type == core.EventConversationUpdate && e.Keep < messages && !e.Late {
+		if e.Type == event.TypeConversationUpdate && e.PrefixLen < messages && !e.Stale {
 			l.Marks = append(l.Marks, mark{"rewritten", "it replaced a part of the conversation"})
 		}
-		if !e.Late {
-			messages = e.Keep + e.New
+		if !e.Stale {
+			messages = e.PrefixLen + e.Added
 		}
 		if strings.HasPrefix(e.ID, "repair") {
 			l.Marks = append(l.Marks, mark{"repaired", "it never came; the calls API told it afterwards"})
 		}
-		if e.Type == core.EventHang || e.Type == core.EventError {
+		if e.Type == event.TypeHang || e.Type == event.TypeError {
 			l.Level = Risky
 		}
 		v.Lines = append(v.Lines, l)
@@ -356,7 +359,7 @@ func (v *callView) timeline(repeats []core.EventArrival) {
 			Marks: []mark{{"duplicate", "it came before, and changed nothing"}}})
 	}
 	for _, t := range v.Tools {
-		l := line{Kind: "tool", Label: cmp.Or(t.Tool, "unknown tool"), Detail: t.Word(), when: t.At, Took: t.Took, Budget: t.BudgetOr, Level: t.Level, Link: t.Link,
+		l := line{Kind: "tool", Label: cmp.Or(t.Tool, "unknown tool"), Detail: t.Word(), when: t.ReceivedAt, Took: t.Latency, Budget: t.BudgetOr, Level: t.Level, Link: t.Link,
 			Slow: t.Slow()}
 		if t.Slow() {
 			l.Marks = append(l.Marks, mark{"slow", "it used most of its budget"})
@@ -370,14 +373,14 @@ func (v *callView) timeline(repeats []core.EventArrival) {
 		v.Lines = append(v.Lines, l)
 	}
 	switch v.EndReason {
-	case core.EndNoReport, core.EndSilent:
-		v.Lines = append(v.Lines, line{Kind: "event", Label: "ended here", when: v.Last, Detail: string(v.EndReason),
+	case event.EndReasonReportTimeout, event.EndReasonIdleTimeout:
+		v.Lines = append(v.Lines, line{Kind: "event", Label: "ended here", when: v.LastSeen, Detail: string(v.EndReason),
 			Marks: []mark{{"repaired", "no report came; the sweep ended the call"}}, Level: Risky})
-	case core.EndReported, core.EndRepaired: // the report's own line shows the end
+	case event.EndReasonReport, event.EndReasonBackfill: // the report's own line shows the end
 	}
 	slices.SortStableFunc(v.Lines, func(a, b line) int { return a.when.Compare(b.when) })
 	for i := range v.Lines {
-		v.Lines[i].At = v.Lines[i].when.Sub(v.First)
+		v.Lines[i].At = v.Lines[i].when.Sub(v.FirstSeen)
 	}
 }
 
@@ -415,16 +418,16 @@ func (v *callView) alarms() {
 	for _, t := range v.Tools {
 		if t.Slow() {
 			v.Alarms = append(v.Alarms, alarm{Risky, cmp.Or(t.Tool, "A tool") + " was slow",
-				fmt.Sprintf("It took %s of a budget of %s; the caller hears silence as a hang after 5 s.", span(t.Took), span(t.BudgetOr)), t.Link})
+				fmt.Sprintf("It took %s of a budget of %s; the caller hears silence as a hang after 5 s.", span(t.Latency), span(t.BudgetOr)), t.Link})
 		}
 	}
-	if v.Hangs > 0 {
-		v.Alarms = append(v.Alarms, alarm{Risky, plural(v.Hangs, "hang"), "The assistant was silent for 5 s. Look at what ran just before in the time line.", "#timeline"})
+	if v.HangCount > 0 {
+		v.Alarms = append(v.Alarms, alarm{Risky, plural(v.HangCount, "hang"), "The assistant was silent for 5 s. Look at what ran just before in the time line.", "#timeline"})
 	}
-	if v.Errors > 0 {
-		v.Alarms = append(v.Alarms, alarm{Risky, plural(v.Errors, "error"), "A model or a voice failed. The event has the vendor's code.", "#events"})
+	if v.ErrorCount > 0 {
+		v.Alarms = append(v.Alarms, alarm{Risky, plural(v.ErrorCount, "error"), "A model or a voice failed. The event has the vendor's code.", "#events"})
 	}
-	if v.Ended && v.EndReason != core.EndReported {
+	if v.Ended && v.EndReason != event.EndReasonReport {
 		v.Alarms = append(v.Alarms, alarm{Risky, "There is no report", "The call was ended here: " + string(v.EndReason) + ".", "#timeline"})
 	}
 }
@@ -438,11 +441,11 @@ func (v *callView) facts() {
 			v.Facts = append(v.Facts, fact{name, value, secret})
 		}
 	}
-	add("Assistant", cmp.Or(v.Call.Assistant.Name, v.CallSummary.Assistant), false)
+	add("Assistant", cmp.Or(v.Call.Assistant.Name, v.Summary.Assistant), false)
 	add("Kind", strings.TrimSpace(v.Info.Type+" "+v.Info.Direction), false)
 	add("Caller", v.Info.UserNumber, true)
 	add("Called", v.Info.AssistantNumber, true)
-	add("Started", v.First.Local().Format("2006-01-02 15:04:05"), false)
+	add("Started", v.FirstSeen.Local().Format("2006-01-02 15:04:05"), false)
 	add("Ended by", v.EndedBy, false)
 	add("Phone", v.Phone.Provider.Name, false)
 	add("Model", strings.TrimSpace(v.Call.Assistant.Provider+" "+v.Call.Assistant.Model), false)
@@ -466,20 +469,20 @@ func (p *Page) event(w http.ResponseWriter, r *http.Request) {
 	p.renderPart(w, "call", "eventbody", struct {
 		frame
 		Body string
-		Call core.CallID
+		Call event.CallID
 		N    string
 		eye
 	}{p.frame(r, "", ""), e.json(body, false), callOf(r), r.PathValue("n"), e})
 }
 
-func (p *Page) eventBody(w http.ResponseWriter, r *http.Request) (body []byte, typ core.EventType, ok bool) {
+func (p *Page) eventBody(w http.ResponseWriter, r *http.Request) (body []byte, typ event.Type, ok bool) {
 	n, err := strconv.Atoi(r.PathValue("n"))
 	if err != nil || n < 1 {
 		p.message(w, r, http.StatusNotFound, "There is no such event.", "")
 		return nil, "", false
 	}
 	i := 0
-	for e, err := range core.ReadEvents(r.Context(), p.o.Store, callOf(r)) {
+	for e, err := range calls.Events(r.Context(), p.o.Store, callOf(r)) {
 		if err != nil {
 			p.storeTrouble(w, r)
 			return nil, "", false

@@ -12,6 +12,8 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/calls"
+	"github.com/serverurl/serverurl/core/event"
 )
 
 const perPage = 50
@@ -66,13 +68,13 @@ func (r *row) is(only string, m *toolMarks) bool {
 	case "live":
 		return !r.Ended && !r.Status.Terminal()
 	case "finished":
-		return r.Status == core.StatusFinished
+		return r.Status == event.StatusFinished
 	case "failed":
-		return r.Status == core.StatusFailed
+		return r.Status == event.StatusFailed
 	case "hang":
-		return r.Hangs > 0
+		return r.HangCount > 0
 	case "error":
-		return r.Errors > 0
+		return r.ErrorCount > 0
 	case "slow":
 		return m != nil && m.slow > 0
 	case "ignored":
@@ -83,7 +85,7 @@ func (r *row) is(only string, m *toolMarks) bool {
 
 // A listed is a line of the list.
 type listed struct {
-	core.CallSummary
+	calls.Summary
 	Tools         []string
 	Slow, Ignored int
 	Live          bool
@@ -134,7 +136,7 @@ func (x *index) find(f filter) (l listing) {
 		if l.Found++; l.Found <= from || l.Found > from+perPage {
 			continue
 		}
-		one := listed{CallSummary: r.CallSummary, Live: r.is("live", nil), Took: r.Last.Sub(r.First)}
+		one := listed{Summary: r.Summary, Live: r.is("live", nil), Took: r.LastSeen.Sub(r.FirstSeen)}
 		if m != nil {
 			one.Tools, one.Slow, one.Ignored = m.tools, m.slow, m.ignored
 		}
@@ -178,8 +180,8 @@ func (p *Page) list(w http.ResponseWriter, r *http.Request) {
 	f := readFilter(r.URL.Query())
 	l := p.index.find(f)
 	if l.Found == 0 && f.Search != "" { // a call that is too old for the index
-		if some, err := core.ReadSummaries(r.Context(), p.o.Store, core.CallID(f.Search)); err == nil && len(some) == 1 {
-			l.Calls = []listed{{CallSummary: some[0], Took: some[0].Last.Sub(some[0].First)}}
+		if some, err := calls.Summaries(r.Context(), p.o.Store, event.CallID(f.Search)); err == nil && len(some) == 1 {
+			l.Calls = []listed{{Summary: some[0], Took: some[0].LastSeen.Sub(some[0].FirstSeen)}}
 			l.Found, l.From, l.To = 1, 1, 1
 		}
 	}
@@ -215,7 +217,7 @@ func (x *index) chart(now time.Time) chart {
 	c := chart{BudgetMs: ms(core.DefaultBudget), HangMs: ms(hangAfter)}
 	step, n := time.Hour, 24
 	c.Unit = "hour"
-	if k := len(x.rows); k == 0 || now.Sub(x.rows[k-1].First) < time.Hour {
+	if k := len(x.rows); k == 0 || now.Sub(x.rows[k-1].FirstSeen) < time.Hour {
 		step, n, c.Unit = time.Minute, 60, "minute"
 	}
 	start := now.Truncate(step).Add(-time.Duration(n-1) * step)
@@ -225,15 +227,15 @@ func (x *index) chart(now time.Time) chart {
 	}
 	counts := map[string]int{}
 	for _, r := range x.rows {
-		i := int(r.First.Sub(start) / step)
-		if r.First.Before(start) {
+		i := int(r.FirstSeen.Sub(start) / step)
+		if r.FirstSeen.Before(start) {
 			break // they are in order
 		}
 		if i >= n {
 			continue
 		}
 		switch {
-		case r.Status == core.StatusFailed:
+		case r.Status == event.StatusFailed:
 			c.Failed[i]++
 		case r.Status.Terminal():
 			c.Finished[i]++
@@ -256,13 +258,13 @@ func (x *index) chart(now time.Time) chart {
 
 func outcomeOf(r *row) string {
 	switch {
-	case r.Status == core.StatusFailed:
+	case r.Status == event.StatusFailed:
 		return "failed"
-	case r.EndReason == core.EndReported:
+	case r.EndReason == event.EndReasonReport:
 		return "reported"
-	case r.EndReason == core.EndNoReport:
+	case r.EndReason == event.EndReasonReportTimeout:
 		return "no report"
-	case r.EndReason == core.EndSilent:
+	case r.EndReason == event.EndReasonIdleTimeout:
 		return "silent"
 	}
 	return "live"

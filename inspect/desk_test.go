@@ -16,6 +16,7 @@ import (
 
 	"github.com/serverurl/serverurl/app"
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/auth"
 	"github.com/serverurl/serverurl/core/corehttp"
 	"github.com/serverurl/serverurl/core/coretest"
 	"github.com/serverurl/serverurl/inspect"
@@ -88,7 +89,7 @@ func openDesk(t testing.TB, change ...func(*inspect.Options)) *desk {
 	r := inspect.NewRecorder()
 	d.inbox = &deskInbox{deliver: d.p.Deliver}
 	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
-	err := d.p.Bind(core.Platform{Name: "test", Store: d.store, Inbox: d.inbox, Sender: core.Sender{Anyone: true}, Logger: quiet, Observe: r.Observe})
+	err := d.p.Bind(core.Platform{Name: "test", Store: d.store, Inbox: d.inbox, Verifier: auth.Verifier{AllowUnauthenticated: true}, Logger: quiet, Observe: r.Observe})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -242,7 +243,7 @@ func (c *client) do(method, path string, form url.Values, header ...string) (int
 // until asks until the page has what is wanted.
 func (c *client) until(path, want string) string {
 	c.t.Helper()
-	for end := time.Now().Add(60 * time.Second); ; {
+	for end := time.Now().Add(5 * time.Minute); ; {
 		_, body := c.get(path)
 		if strings.Contains(body, want) {
 			return body

@@ -7,7 +7,7 @@
 //	go r.Run(ctx, store)
 //	err = page.Run(ctx, "127.0.0.1:0", func(url string) { fmt.Println(url) })
 //
-// It works on every [core.Store]. It has a listener of its own and is never a
+// It works on every [records.Store]. It has a listener of its own and is never a
 // part of a backend's. On an address that others can reach it needs a secret.
 //
 // What people said, and numbers and names, is masked. Showing it is a request

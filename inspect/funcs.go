@@ -9,14 +9,14 @@ import (
 	"strings"
 	"time"
 
-	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/event"
 )
 
 var funcs = template.FuncMap{
 	"asset": asset, "ago": ago, "span": span, "offset": offset, "short": short, "clock": func(t time.Time) string { return t.Local().Format("15:04:05") },
 	"stamp":   func(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05") },
 	"iso":     func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
-	"callurl": func(id core.CallID) string { return callURL(id) },
+	"callurl": func(id event.CallID) string { return callURL(id) },
 	"percent": percent,
 	"part":    func(v, of float64) string { return pct(v / math.Max(of, 1)) },
 	"add": func(vs ...float64) (sum float64) {
@@ -40,7 +40,7 @@ var funcs = template.FuncMap{
 		}
 		return strings.ToUpper(s[:1]) + s[1:]
 	},
-	"status": func(s core.Status) string { return string(s) },
+	"status": func(s event.Status) string { return string(s) },
 	"dict": func(kv ...any) map[string]any {
 		m := map[string]any{}
 		for i := 0; i+1 < len(kv); i += 2 {

@@ -4,7 +4,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/calls"
 )
 
 // healthView is what the page of health shows.
@@ -20,7 +20,7 @@ type healthView struct {
 	Calls, Open int
 	Requests    int
 	Dropped     int64
-	Quarantine  []core.Quarantined
+	Quarantine  []calls.QuarantinedBody
 	Audits      []Audit
 	CanSweep    bool
 	Up          time.Duration
@@ -49,10 +49,10 @@ func (p *Page) health(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
 	_, err := p.o.Store.Get(ctx, "health/ready")
 	v.StoreMs, v.StoreOK = ms(time.Since(start)), err == nil
-	if open, _, err := core.ListOpen(ctx, p.o.Store, "", 1000); err == nil {
+	if open, _, err := calls.ListUnfinished(ctx, p.o.Store, "", 1000); err == nil {
 		v.Open = len(open)
 	}
-	v.Quarantine, _ = core.ListQuarantine(ctx, p.o.Store, "", 50)
+	v.Quarantine, _ = calls.ListQuarantine(ctx, p.o.Store, "", 50)
 	v.Audits, _ = Audits(ctx, p.o.Store, 20)
 	if p.o.Inbox != nil {
 		if v.Waiting, err = p.o.Inbox.Depth(ctx, mostWaiting); err != nil {

@@ -15,7 +15,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/event"
 )
 
 //go:embed static
@@ -366,4 +366,4 @@ func (p *Page) audit(r *http.Request, what string) error {
 }
 
 // callOf is the call in a path.
-func callOf(r *http.Request) core.CallID { return core.CallID(r.PathValue("id")) }
+func callOf(r *http.Request) event.CallID { return event.CallID(r.PathValue("id")) }

@@ -9,6 +9,9 @@ import (
 	"time"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/calls"
+	"github.com/serverurl/serverurl/core/event"
+	"github.com/serverurl/serverurl/core/records"
 )
 
 const (
@@ -21,16 +24,16 @@ const (
 // newest calls, and for each of the newest tool requests. It is in memory and
 // follows the store, so that it works on all of them.
 type index struct {
-	store core.Store
+	store records.Store
 	most  int
 	now   func() time.Time
 
 	mu       sync.RWMutex
 	rows     []*row // newest first
-	byID     map[core.CallID]*row
+	byID     map[event.CallID]*row
 	requests []request // newest first
 	known    map[string]bool
-	marks    map[core.CallID]*toolMarks
+	marks    map[event.CallID]*toolMarks
 	loaded   bool // the store was read to the end, or to the most
 	behind   string
 	polled   time.Time
@@ -39,12 +42,12 @@ type index struct {
 	watchMu  sync.Mutex
 	watchers map[*watcher]bool
 
-	nudge chan core.CallID
+	nudge chan event.CallID
 }
 
 // A row is a call in the list. It is replaced, never changed.
 type row struct {
-	core.CallSummary
+	calls.Summary
 	find string // what a search looks at, in small letters
 }
 
@@ -57,7 +60,7 @@ type toolMarks struct {
 // A request is a tool request in charts and figures.
 type request struct {
 	id      string
-	call    core.CallID
+	call    event.CallID
 	tool    string
 	at      time.Time
 	took    time.Duration
@@ -67,13 +70,13 @@ type request struct {
 	ignored bool
 }
 
-func newIndex(s core.Store, most int, now func() time.Time) *index {
-	return &index{store: s, most: most, now: now, byID: map[core.CallID]*row{}, known: map[string]bool{},
-		marks: map[core.CallID]*toolMarks{}, watchers: map[*watcher]bool{}, nudge: make(chan core.CallID, 1024)}
+func newIndex(s records.Store, most int, now func() time.Time) *index {
+	return &index{store: s, most: most, now: now, byID: map[event.CallID]*row{}, known: map[string]bool{},
+		marks: map[event.CallID]*toolMarks{}, watchers: map[*watcher]bool{}, nudge: make(chan event.CallID, 1024)}
 }
 
 // heard is told of a call that something happened to; "" is something else.
-func (x *index) heard(id core.CallID) {
+func (x *index) heard(id event.CallID) {
 	select {
 	case x.nudge <- id:
 	default: // the next look finds it
@@ -91,7 +94,7 @@ func (x *index) run(ctx context.Context, every time.Duration, log *slog.Logger) 
 		case <-ctx.Done():
 			return
 		case id := <-x.nudge:
-			ids := []core.CallID{id}
+			ids := []event.CallID{id}
 			for len(x.nudge) > 0 {
 				ids = append(ids, <-x.nudge)
 			}
@@ -111,7 +114,7 @@ func (x *index) load(ctx context.Context, log *slog.Logger) {
 	after := x.behind
 	x.mu.RUnlock()
 	for after != "" && ctx.Err() == nil {
-		some, next, err := core.ListCalls(ctx, x.store, after, 500)
+		some, next, err := calls.List(ctx, x.store, after, 500)
 		if err != nil {
 			if ctx.Err() == nil {
 				log.Warn("inspector: calls cannot be listed")
@@ -161,7 +164,7 @@ func (x *index) poll(ctx context.Context, log *slog.Logger) {
 
 func (x *index) pollCalls(ctx context.Context) error {
 	for after := ""; ; {
-		some, next, err := core.ListCalls(ctx, x.store, after, headCalls)
+		some, next, err := calls.List(ctx, x.store, after, headCalls)
 		if err != nil {
 			return err
 		}
@@ -181,10 +184,10 @@ func (x *index) pollCalls(ctx context.Context) error {
 		}
 		after = next // more than a page is new
 	}
-	var open []core.CallID
+	var open []event.CallID
 	x.mu.RLock()
 	for _, r := range x.rows[min(headCalls, len(x.rows)):] {
-		if (!r.Ended || r.Pending > 0) && len(open) < openCalls {
+		if (!r.Ended || r.PendingHandlers > 0) && len(open) < openCalls {
 			open = append(open, r.ID)
 		}
 	}
@@ -193,12 +196,12 @@ func (x *index) pollCalls(ctx context.Context) error {
 }
 
 // refresh reads the calls with the ids again.
-func (x *index) refresh(ctx context.Context, ids []core.CallID) error {
-	ids = slices.DeleteFunc(slices.Clone(ids), func(id core.CallID) bool { return id == "" })
+func (x *index) refresh(ctx context.Context, ids []event.CallID) error {
+	ids = slices.DeleteFunc(slices.Clone(ids), func(id event.CallID) bool { return id == "" })
 	if len(ids) == 0 {
 		return nil
 	}
-	some, err := core.ReadSummaries(ctx, x.store, ids...)
+	some, err := calls.Summaries(ctx, x.store, ids...)
 	if err != nil {
 		return err
 	}
@@ -207,15 +210,15 @@ func (x *index) refresh(ctx context.Context, ids []core.CallID) error {
 }
 
 // put takes in calls as they are now.
-func (x *index) put(some []core.CallSummary, tell bool) {
-	var changed []core.CallID
+func (x *index) put(some []calls.Summary, tell bool) {
+	var changed []event.CallID
 	x.mu.Lock()
 	for _, s := range some {
 		old := x.byID[s.ID]
-		if old != nil && sameSummary(old.CallSummary, s) {
+		if old != nil && sameSummary(old.Summary, s) {
 			continue
 		}
-		r := &row{CallSummary: s, find: strings.ToLower(string(s.ID) + " " + s.Assistant + " " + s.AssistantID + " " + string(s.Metadata))}
+		r := &row{Summary: s, find: strings.ToLower(string(s.ID) + " " + s.Assistant + " " + s.AssistantID + " " + string(s.Metadata))}
 		x.byID[s.ID] = r
 		changed = append(changed, s.ID)
 		at, found := x.place(r)
@@ -242,22 +245,22 @@ func (x *index) put(some []core.CallSummary, tell bool) {
 
 func (x *index) place(r *row) (int, bool) {
 	return slices.BinarySearchFunc(x.rows, r, func(a, b *row) int {
-		if c := b.First.Compare(a.First); c != 0 {
+		if c := b.FirstSeen.Compare(a.FirstSeen); c != 0 {
 			return c
 		}
 		return strings.Compare(string(a.ID), string(b.ID))
 	})
 }
 
-func sameSummary(a, b core.CallSummary) bool {
-	return a.Status == b.Status && a.Messages == b.Messages && a.Ended == b.Ended && a.EndReason == b.EndReason && a.Last.Equal(b.Last) &&
-		a.Hangs == b.Hangs && a.Errors == b.Errors && a.Pending == b.Pending && a.Assistant == b.Assistant && string(a.Metadata) == string(b.Metadata)
+func sameSummary(a, b calls.Summary) bool {
+	return a.Status == b.Status && a.MessageCount == b.MessageCount && a.Ended == b.Ended && a.EndReason == b.EndReason && a.LastSeen.Equal(b.LastSeen) &&
+		a.HangCount == b.HangCount && a.ErrorCount == b.ErrorCount && a.PendingHandlers == b.PendingHandlers && a.Assistant == b.Assistant && string(a.Metadata) == string(b.Metadata)
 }
 
 // pollRequests takes in tool requests that are new.
 func (x *index) pollRequests(ctx context.Context) error {
 	for after := ""; ; {
-		some, err := core.ListToolRequests(ctx, x.store, after, 200)
+		some, err := calls.ListToolRequests(ctx, x.store, after, 200)
 		if err != nil {
 			return err
 		}
@@ -283,10 +286,10 @@ func (x *index) pollRequests(ctx context.Context) error {
 }
 
 // take adds a request. The lock is held.
-func (x *index) take(k core.KeptRequest) request {
+func (x *index) take(k calls.StoredToolRequest) request {
 	findings := Lint(ReplyOf(k.ToolRequest))
-	r := request{id: k.ID, call: k.Call, tool: k.Tool, at: k.At, took: k.Took, state: k.State, status: k.Status,
-		slow: slow(k.Took, k.Budget), ignored: worst(findings) == Ignored}
+	r := request{id: k.ID, call: k.Call, tool: k.Tool, at: k.ReceivedAt, took: k.Latency, state: k.State, status: k.HTTPStatus,
+		slow: slow(k.Latency, k.Budget), ignored: worst(findings) == Ignored}
 	x.known[k.ID] = true
 	at, _ := slices.BinarySearchFunc(x.requests, r, func(a, b request) int { return strings.Compare(a.id, b.id) })
 	x.requests = slices.Insert(x.requests, at, r)
@@ -327,11 +330,11 @@ func slow(took, budget time.Duration) bool {
 type watcher struct {
 	wake chan struct{}
 	mu   sync.Mutex
-	ids  map[core.CallID]bool
+	ids  map[event.CallID]bool
 }
 
 func (x *index) watch() *watcher {
-	w := &watcher{wake: make(chan struct{}, 1), ids: map[core.CallID]bool{}}
+	w := &watcher{wake: make(chan struct{}, 1), ids: map[event.CallID]bool{}}
 	x.watchMu.Lock()
 	defer x.watchMu.Unlock()
 	x.watchers[w] = true
@@ -345,7 +348,7 @@ func (x *index) forget(w *watcher) {
 }
 
 // changed tells the watchers.
-func (x *index) changed(id core.CallID) {
+func (x *index) changed(id event.CallID) {
 	x.watchMu.Lock()
 	defer x.watchMu.Unlock()
 	for w := range x.watchers {
@@ -360,10 +363,10 @@ func (x *index) changed(id core.CallID) {
 }
 
 // take returns what changed since it was last asked.
-func (w *watcher) take() map[core.CallID]bool {
+func (w *watcher) take() map[event.CallID]bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	ids := w.ids
-	w.ids = map[core.CallID]bool{}
+	w.ids = map[event.CallID]bool{}
 	return ids
 }

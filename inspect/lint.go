@@ -12,6 +12,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/calls"
 )
 
 // Limits of the sender (docs/tools.md#budget, docs/events.md#delivery).
@@ -28,13 +29,13 @@ type Reply struct {
 	Body   []byte
 	Took   time.Duration
 	Budget time.Duration // 0 is the default
-	State  string        // as in [core.ToolRequest], "" where it is not known
+	State  string        // as in [calls.ToolRequest], "" where it is not known
 	ID     string        // the tool call's id, in a dialect that has ids
 }
 
 // ReplyOf is the reply of a recorded request.
-func ReplyOf(r core.ToolRequest) Reply {
-	return Reply{Status: r.Status, Type: r.Type, Body: r.Reply, Took: r.Took, Budget: r.Budget, State: r.State, ID: r.ToolCallID}
+func ReplyOf(r calls.ToolRequest) Reply {
+	return Reply{Status: r.HTTPStatus, Type: r.ContentType, Body: r.Reply, Took: r.Latency, Budget: r.Budget, State: r.State, ID: r.ToolCallID}
 }
 
 // A Level is how bad a finding is.
@@ -221,7 +222,7 @@ func lintResult(v jsontext.Value, add func(Level, string, string, string, string
 	if strings.TrimSpace(s) == "" {
 		add(Risky, "nothing", "its result is empty, so the assistant has nothing to say", "Say what was done, in one sentence.", sourceReply)
 	}
-	if len(s) > core.MaxResult {
+	if len(s) > core.MaxResultBytes {
 		add(Risky, "too-long", "its result is longer than 16 kB", "Send what the caller needs to hear.", sourceReply)
 	} else if len(s) > longSpeech && !strings.HasPrefix(s, "{") && !strings.HasPrefix(s, "[") {
 		add(Advice, "long", "its result takes more than a minute to read out", "Send what the caller needs to hear.", sourceReply)

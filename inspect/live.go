@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/event"
 )
 
 // apart is the least time between two messages to a browser: it draws no
@@ -24,7 +24,7 @@ func (p *Page) live(w http.ResponseWriter, r *http.Request) {
 	if rc.Flush() != nil {
 		return
 	}
-	call := core.CallID(r.URL.Query().Get("call"))
+	call := event.CallID(r.URL.Query().Get("call"))
 	watcher := p.index.watch()
 	defer p.index.forget(watcher)
 	beat := time.NewTicker(15 * time.Second)

@@ -12,11 +12,14 @@ import (
 	"time"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/auth"
+	"github.com/serverurl/serverurl/core/event"
+	"github.com/serverurl/serverurl/core/records"
 )
 
 // Options say what a page shows. Store is required.
 type Options struct {
-	Store core.Store
+	Store records.Store
 	Name  string // where the calls are, to be read by people: "SQLite, .serverurl"
 
 	// ReadOnly is a page that changes nothing: no writing to the store, no
@@ -78,8 +81,8 @@ type Inbox interface {
 // A DeadEvent is an event whose delivery was given up.
 type DeadEvent struct {
 	ID       string
-	Call     core.CallID
-	Type     core.EventType
+	Call     event.CallID
+	Type     event.Type
 	Received time.Time
 	Died     time.Time
 	Attempts int
@@ -136,7 +139,7 @@ func (p *Page) Run(ctx context.Context, addr string, ready func(url string)) err
 		if p.o.Secret == "" {
 			return ErrNoSecret
 		}
-		if err := core.NewSecret(p.o.Secret).Weak(); err != nil {
+		if err := auth.NewSecret(p.o.Secret).Validate(); err != nil {
 			return fmt.Errorf("inspect: the page's secret: %w", err)
 		}
 	}
@@ -187,8 +190,8 @@ func (p *Page) serve(ctx context.Context, listener net.Listener, ready func(url 
 }
 
 // readOnly is a store that refuses to write.
-type readOnly struct{ core.Store }
+type readOnly struct{ records.Store }
 
 var errReadOnly = errors.New("inspect: the page is read-only")
 
-func (readOnly) Commit(context.Context, ...core.Record) error { return errReadOnly }
+func (readOnly) Commit(context.Context, ...records.Record) error { return errReadOnly }

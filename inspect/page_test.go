@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/auth"
 	"github.com/serverurl/serverurl/inspect"
 )
 
@@ -21,7 +21,7 @@ func TestOthersNeedASecret(t *testing.T) {
 		{"every interface without a secret", "0.0.0.0:0", "", inspect.ErrNoSecret},
 		{"no host is every interface", ":0", "", inspect.ErrNoSecret},
 		{"a name that is not this machine's", "desk.example.com:0", "", inspect.ErrNoSecret},
-		{"a weak secret", "0.0.0.0:0", "password", core.ErrWeakSecret},
+		{"a weak secret", "0.0.0.0:0", "password", auth.ErrWeakSecret},
 	} {
 		page, err := inspect.New(inspect.Options{Store: openDesk(t).store, Secret: c.secret})
 		if err != nil {

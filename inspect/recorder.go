@@ -7,6 +7,9 @@ import (
 	"time"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/calls"
+	"github.com/serverurl/serverurl/core/event"
+	"github.com/serverurl/serverurl/core/records"
 )
 
 // queued is how many observations wait to be written. What comes above it is
@@ -20,7 +23,7 @@ type Recorder struct {
 	dropped atomic.Int64
 
 	mu       sync.Mutex
-	listener func(core.CallID)
+	listener func(event.CallID)
 	stranger time.Time // when the last request of one was written down
 }
 
@@ -42,14 +45,14 @@ func (r *Recorder) Observe(o core.Observation) {
 // than they could be written.
 func (r *Recorder) Dropped() int64 { return r.dropped.Load() }
 
-func (r *Recorder) listen(f func(core.CallID)) {
+func (r *Recorder) listen(f func(event.CallID)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.listener = f
 }
 
 // Run writes observations to s until ctx ends, then those that are left.
-func (r *Recorder) Run(ctx context.Context, s core.Store) error {
+func (r *Recorder) Run(ctx context.Context, s records.Store) error {
 	for {
 		select {
 		case o := <-r.queue:
@@ -71,22 +74,22 @@ func (r *Recorder) Run(ctx context.Context, s core.Store) error {
 
 // write keeps what is to be kept. One that cannot be written counts as
 // dropped.
-func (r *Recorder) write(ctx context.Context, s core.Store, o core.Observation) {
-	var call core.CallID
+func (r *Recorder) write(ctx context.Context, s records.Store, o core.Observation) {
+	var call event.CallID
 	var err error
 	switch {
 	case o.Tool != nil:
 		call = o.Tool.Call
-		if o.Tool.Status == 401 { // anybody can make these: one a second will do
-			if o.Tool.At.Sub(r.stranger) < time.Second {
+		if o.Tool.HTTPStatus == 401 { // anybody can make these: one a second will do
+			if o.Tool.ReceivedAt.Sub(r.stranger) < time.Second {
 				return
 			}
-			r.stranger = o.Tool.At
+			r.stranger = o.Tool.ReceivedAt
 		}
-		err = core.KeepToolRequest(ctx, s, *o.Tool)
+		err = calls.RecordToolRequest(ctx, s, *o.Tool)
 	case o.Event != nil:
-		if call = o.Event.Call; o.Event.Repeated {
-			err = core.KeepRepeat(ctx, s, *o.Event)
+		if call = o.Event.Call; o.Event.Duplicate {
+			err = calls.RecordDuplicate(ctx, s, *o.Event)
 		}
 	}
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/calls"
 )
 
 const maxReply = 1 << 20
@@ -103,7 +104,7 @@ func (p *Page) sendEvent(w http.ResponseWriter, r *http.Request) {
 
 // sendRequest calls a tool again as it was called.
 func (p *Page) sendRequest(w http.ResponseWriter, r *http.Request) {
-	k, found, err := core.ReadToolRequest(r.Context(), p.o.Store, r.PathValue("id"))
+	k, found, err := calls.ReadToolRequest(r.Context(), p.o.Store, r.PathValue("id"))
 	if err != nil || !found {
 		p.storeTrouble(w, r)
 		return
@@ -126,7 +127,7 @@ func (p *Page) sendRequest(w http.ResponseWriter, r *http.Request) {
 		path += "?call=" + url.QueryEscape(string(k.Call))
 	}
 	s := sent{eye: p.sees(r, seenAs(k)), IsTool: true, Compared: true}
-	s.Then = s.replyText(k.Status, k.Reply)
+	s.Then = s.replyText(k.HTTPStatus, k.Reply)
 	status, typ, reply, took, err := p.post(r.Context(), to, path, "POST", k.ToolRequest.Args)
 	s.fill(to, status, reply, took, err)
 	if err == nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/calls"
 )
 
 // A toolStat is what the newest requests say of a tool.
@@ -158,7 +159,7 @@ func (p *Page) tool(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if p.o.Processor != nil {
-		for _, d := range p.o.Processor.Definitions(p.o.Target) {
+		for _, d := range p.o.Processor.ToolDefinitions(p.o.Target) {
 			if d.Function.Name == name {
 				if b, err := json.Marshal(d, jsontext.WithIndent("  ")); err == nil {
 					v.Definition = string(b)
@@ -176,7 +177,7 @@ func (p *Page) tool(w http.ResponseWriter, r *http.Request) {
 	}
 	p.index.mu.RUnlock()
 	for _, id := range ids {
-		if k, ok, err := core.ReadToolRequest(r.Context(), p.o.Store, id); err == nil && ok {
+		if k, ok, err := calls.ReadToolRequest(r.Context(), p.o.Store, id); err == nil && ok {
 			v.Recent = append(v.Recent, newToolView(k.ToolRequest, k.ID, v.eye))
 		}
 	}
@@ -254,7 +255,7 @@ func (p *Page) try(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	args := map[string]jsontext.Value{}
-	for _, d := range p.o.Processor.Definitions("") {
+	for _, d := range p.o.Processor.ToolDefinitions("") {
 		if d.Function.Name != name {
 			continue
 		}
@@ -309,7 +310,7 @@ func asJSON(f field, typed string) jsontext.Value {
 
 // request is one tool request.
 func (p *Page) request(w http.ResponseWriter, r *http.Request) {
-	k, found, err := core.ReadToolRequest(r.Context(), p.o.Store, r.PathValue("id"))
+	k, found, err := calls.ReadToolRequest(r.Context(), p.o.Store, r.PathValue("id"))
 	switch {
 	case err != nil:
 		p.storeTrouble(w, r)
@@ -332,14 +333,14 @@ func (p *Page) request(w http.ResponseWriter, r *http.Request) {
 		CanRepeat bool
 		Of        time.Duration
 	}{frame: p.frame(r, "Tool "+cmp.Or(k.Tool, "request"), "calls"), toolView: newToolView(k.ToolRequest, k.ID, e), eye: e, What: seenAs(k),
-		Raw: e.replyText(k.Status, k.Reply), Confirm: p.changes(k.Tool), CanRepeat: k.Tool != "" && k.ToolRequest.Args != nil}
+		Raw: e.replyText(k.HTTPStatus, k.Reply), Confirm: p.changes(k.Tool), CanRepeat: k.Tool != "" && k.ToolRequest.Args != nil}
 	_, v.Raw, _ = strings.Cut(v.Raw, "\n")
-	v.Scale = max(6*time.Second, k.Took*10/9)
+	v.Scale = max(6*time.Second, k.Latency*10/9)
 	if k.Call != "" {
 		v.CallURL = callURL(k.Call)
-		if all, err := core.ReadToolRequests(r.Context(), p.o.Store, k.Call); err == nil {
+		if all, err := calls.ToolRequests(r.Context(), p.o.Store, k.Call); err == nil {
 			for _, o := range all {
-				if o.Same == k.Same && k.Same != "" {
+				if o.DedupKey == k.DedupKey && k.DedupKey != "" {
 					v.Same++
 					if o.ID == k.ID {
 						v.Nth = v.Same
@@ -354,7 +355,7 @@ func (p *Page) request(w http.ResponseWriter, r *http.Request) {
 }
 
 // seenAs is what is shown when a request is: its call, where it has one.
-func seenAs(k core.KeptRequest) string {
+func seenAs(k calls.StoredToolRequest) string {
 	if k.Call != "" {
 		return string(k.Call)
 	}

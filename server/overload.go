@@ -63,7 +63,7 @@ func newGate(p *core.Processor, bytes int64) *gate {
 	return &gate{
 		p:      p,
 		events: newLane(bytes/4, eventPlaces, eventWait, tellLater),
-		large:  newLane(max(bytes/2, min(bytes, int64(p.MaxBody())+1)), largePlaces, eventWait, tellLater),
+		large:  newLane(max(bytes/2, min(bytes, int64(p.MaxBodyBytes())+1)), largePlaces, eventWait, tellLater),
 		tools:  newLane(bytes/4, toolPlaces, toolWait, saySorry),
 	}
 }
@@ -84,7 +84,7 @@ func (g *gate) handler(next http.Handler) http.Handler {
 			return
 		}
 		size := r.ContentLength
-		if most := int64(g.p.MaxBody()) + 1; size < 0 || size > most {
+		if most := int64(g.p.MaxBodyBytes()) + 1; size < 0 || size > most {
 			size = most // one that is too large is read no further
 		}
 		l := g.events

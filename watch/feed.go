@@ -7,13 +7,15 @@ import (
 	"strings"
 	"time"
 
-	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/calls"
+	"github.com/serverurl/serverurl/core/event"
+	"github.com/serverurl/serverurl/core/records"
 	"github.com/serverurl/serverurl/inspect"
 )
 
 // Options say what to watch.
 type Options struct {
-	Store core.Store
+	Store records.Store
 	Name  string        // of the store, for the title
 	Poll  time.Duration // how often the store is looked at; default 500 ms
 }
@@ -26,8 +28,8 @@ const newest = 200
 type Item struct {
 	ID   string // unique, and the same for as long as the item is there
 	At   time.Time
-	Call *core.CallSummary
-	Tool *core.KeptRequest
+	Call *calls.Summary
+	Tool *calls.StoredToolRequest
 
 	Worst inspect.Level // of what is wrong with a tool's reply
 	Rule  string        // the rule that it breaks
@@ -37,8 +39,8 @@ type Item struct {
 // Trouble reports that somebody should look at it.
 func (i Item) Trouble() bool {
 	if i.Call != nil {
-		return i.Call.Hangs > 0 || i.Call.Errors > 0 || i.Call.Status == "failed" ||
-			i.Call.EndReason == core.EndNoReport || i.Call.EndReason == core.EndSilent
+		return i.Call.HangCount > 0 || i.Call.ErrorCount > 0 || i.Call.Status == "failed" ||
+			i.Call.EndReason == event.EndReasonReportTimeout || i.Call.EndReason == event.EndReasonIdleTimeout
 	}
 	return i.Worst >= inspect.Risky
 }
@@ -49,26 +51,26 @@ func (i Item) version() string {
 		return i.ID
 	}
 	c := i.Call
-	return strings.Join([]string{string(c.Status), string(rune(c.Messages)), string(c.EndReason), string(rune(c.Hangs)), string(rune(c.Errors))}, " ")
+	return strings.Join([]string{string(c.Status), string(rune(c.MessageCount)), string(c.EndReason), string(rune(c.HangCount)), string(rune(c.ErrorCount))}, " ")
 }
 
 // look reads what is there, newest first.
-func look(ctx context.Context, s core.Store) ([]Item, error) {
-	calls, _, err := core.ListCalls(ctx, s, "", newest)
+func look(ctx context.Context, s records.Store) ([]Item, error) {
+	found, _, err := calls.List(ctx, s, "", newest)
 	if err != nil {
 		return nil, err
 	}
-	requests, err := core.ListToolRequests(ctx, s, "", newest)
+	requests, err := calls.ListToolRequests(ctx, s, "", newest)
 	if err != nil {
 		return nil, err
 	}
-	items := make([]Item, 0, len(calls)+len(requests))
-	for _, c := range calls {
-		items = append(items, Item{ID: "call " + string(c.ID), At: c.Last, Call: &c,
+	items := make([]Item, 0, len(found)+len(requests))
+	for _, c := range found {
+		items = append(items, Item{ID: "call " + string(c.ID), At: c.LastSeen, Call: &c,
 			find: strings.ToLower(strings.Join([]string{"call", string(c.ID), string(c.Status), string(c.EndReason), c.Assistant, c.AssistantID, string(c.Metadata)}, " "))})
 	}
 	for _, r := range requests {
-		i := Item{ID: "tool " + r.ID, At: r.At, Tool: &r}
+		i := Item{ID: "tool " + r.ID, At: r.ReceivedAt, Tool: &r}
 		if found := inspect.Lint(inspect.ReplyOf(r.ToolRequest)); len(found) > 0 {
 			i.Worst, i.Rule = found[0].Level, found[0].Rule
 		}

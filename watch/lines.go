@@ -57,16 +57,16 @@ func line(i Item) string {
 				more += " (" + string(c.EndReason) + ")"
 			}
 		}
-		if c.Hangs > 0 {
-			more += ", " + count(c.Hangs, "hang")
+		if c.HangCount > 0 {
+			more += ", " + count(c.HangCount, "hang")
 		}
-		if c.Errors > 0 {
-			more += ", " + count(c.Errors, "error")
+		if c.ErrorCount > 0 {
+			more += ", " + count(c.ErrorCount, "error")
 		}
-		return fmt.Sprintf("%s  call  %s  %s, %s%s", at, safe(string(c.ID)), safe(string(c.Status)), count(c.Messages, "message"), more)
+		return fmt.Sprintf("%s  call  %s  %s, %s%s", at, safe(string(c.ID)), safe(string(c.Status)), count(c.MessageCount, "message"), more)
 	}
 	r := i.Tool
-	s := fmt.Sprintf("%s  tool  %s  %s in %s", at, name(r.Tool), state(i), took(r.Took))
+	s := fmt.Sprintf("%s  tool  %s  %s in %s", at, name(r.Tool), state(i), took(r.Latency))
 	if i.Worst >= inspect.Risky {
 		s += ", " + i.Worst.String() + ": " + i.Rule
 	}

@@ -10,7 +10,7 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 
-	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/calls"
 )
 
 // Screen shows calls and tools on a terminal until the user quits or ctx ends.
@@ -65,8 +65,8 @@ type model struct {
 type detail struct {
 	id    string
 	item  Item
-	call  core.Call
-	tools []core.KeptRequest
+	call  calls.Call
+	tools []calls.StoredToolRequest
 	err   error
 }
 
@@ -93,9 +93,9 @@ func (m model) read(i Item) tea.Cmd {
 	return func() tea.Msg {
 		d := detail{id: i.ID, item: i}
 		if i.Call != nil {
-			d.call, d.err = core.ReadCall(m.ctx, m.o.Store, i.Call.ID)
+			d.call, d.err = calls.Read(m.ctx, m.o.Store, i.Call.ID)
 			if d.err == nil {
-				d.tools, d.err = core.ReadToolRequests(m.ctx, m.o.Store, i.Call.ID)
+				d.tools, d.err = calls.ToolRequests(m.ctx, m.o.Store, i.Call.ID)
 			}
 		}
 		return opened(d)

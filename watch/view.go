@@ -10,7 +10,8 @@ import (
 	"charm.land/lipgloss/v2"
 	"github.com/charmbracelet/x/ansi"
 
-	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/calls"
+	"github.com/serverurl/serverurl/core/event"
 	"github.com/serverurl/serverurl/inspect"
 )
 
@@ -114,23 +115,23 @@ func (m model) row(i Item) string {
 			style = dim
 		}
 		s := fmt.Sprintf("%s  %s %s %s", at, style.Render("☎"), pad(short(string(c.ID)), 16), style.Render(pad(safe(string(c.Status)), 12)))
-		s += pad(count(c.Messages, "message"), 14)
+		s += pad(count(c.MessageCount, "message"), 14)
 		if c.Assistant != "" {
 			s += " " + pad(safe(c.Assistant), 20)
 		}
-		if c.Hangs > 0 {
-			s += bad.Render(" " + count(c.Hangs, "hang"))
+		if c.HangCount > 0 {
+			s += bad.Render(" " + count(c.HangCount, "hang"))
 		}
-		if c.Errors > 0 {
-			s += bad.Render(" " + count(c.Errors, "error"))
+		if c.ErrorCount > 0 {
+			s += bad.Render(" " + count(c.ErrorCount, "error"))
 		}
-		if c.EndReason == core.EndNoReport || c.EndReason == core.EndSilent {
+		if c.EndReason == event.EndReasonReportTimeout || c.EndReason == event.EndReasonIdleTimeout {
 			s += warn.Render(" ended: " + string(c.EndReason))
 		}
 		return s
 	}
 	r := i.Tool
-	s := fmt.Sprintf("%s    %s %s %s %s", at, pad(safe(name(r.Tool)), 22), pad(state(i), 13), bar(r.Took, r.Budget), pad(took(r.Took), 8))
+	s := fmt.Sprintf("%s    %s %s %s %s", at, pad(safe(name(r.Tool)), 22), pad(state(i), 13), bar(r.Latency, r.Budget), pad(took(r.Latency), 8))
 	if i.Worst >= inspect.Risky {
 		style := warn
 		if i.Worst == inspect.Ignored {
@@ -179,8 +180,8 @@ func (m model) callLines(d *detail) []string {
 	}
 	lines := []string{bold.Render("call "+safe(string(c.ID))) + "  " + safe(string(c.Status)) + ", " + over}
 	lines = append(lines, dim.Render(fmt.Sprintf("from %s to %s   %s   %s   %s   %s",
-		c.First.Local().Format(time.DateTime), c.Last.Local().Format(time.TimeOnly), count(c.Messages, "message"),
-		count(len(c.Events), "event"), count(c.Hangs, "hang"), count(c.Errors, "error"))), "")
+		c.FirstSeen.Local().Format(time.DateTime), c.LastSeen.Local().Format(time.TimeOnly), count(c.MessageCount, "message"),
+		count(len(c.Events), "event"), count(c.HangCount, "hang"), count(c.ErrorCount, "error"))), "")
 	for _, t := range c.Transcript {
 		who := accent.Render("   caller  ")
 		if t.FromAssistant() {
@@ -195,7 +196,7 @@ func (m model) callLines(d *detail) []string {
 			if found := inspect.Lint(inspect.ReplyOf(r.ToolRequest)); len(found) > 0 {
 				i.Worst, i.Rule = found[0].Level, found[0].Rule
 			}
-			i.At = r.At
+			i.At = r.ReceivedAt
 			lines = append(lines, m.row(i))
 		}
 	}
@@ -210,12 +211,12 @@ func (m model) callLines(d *detail) []string {
 	return lines
 }
 
-func (m model) toolLines(r core.KeptRequest) []string {
+func (m model) toolLines(r calls.StoredToolRequest) []string {
 	i := Item{Tool: &r}
 	lines := []string{
 		bold.Render("tool "+safe(name(r.Tool))) + "  " + state(i),
-		dim.Render(fmt.Sprintf("%s   %s   status %d   call %s", r.At.Local().Format(time.DateTime), safe(r.Method), r.Status, cmp.Or(safe(string(r.Call)), "not known"))),
-		"", bar(r.Took, r.Budget) + " " + took(r.Took) + dim.Render(" of "+cmp.Or(r.Budget, 4*time.Second).String()), "",
+		dim.Render(fmt.Sprintf("%s   %s   status %d   call %s", r.ReceivedAt.Local().Format(time.DateTime), safe(r.Method), r.HTTPStatus, cmp.Or(safe(string(r.Call)), "not known"))),
+		"", bar(r.Latency, r.Budget) + " " + took(r.Latency) + dim.Render(" of "+cmp.Or(r.Budget, 4*time.Second).String()), "",
 	}
 	for _, f := range inspect.Lint(inspect.ReplyOf(r.ToolRequest)) {
 		style := warn

@@ -15,7 +15,10 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/auth"
+	"github.com/serverurl/serverurl/core/calls"
 	"github.com/serverurl/serverurl/core/coretest"
+	"github.com/serverurl/serverurl/core/records"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -27,7 +30,7 @@ const secret = "a-secret-of-more-than-thirty-two-bytes-0123456789"
 type backend struct {
 	*core.Processor
 	t     *testing.T
-	store core.Store
+	store records.Store
 }
 
 func newBackend(t *testing.T) *backend {
@@ -40,10 +43,10 @@ func newBackend(t *testing.T) *backend {
 		return "Nine thirty is open.", nil
 	})
 	err := b.Bind(core.Platform{
-		Name: "test", Logger: slog.New(slog.DiscardHandler), Store: b.store, Inbox: b, Sender: core.Sender{Secrets: []core.Secret{core.NewSecret(secret)}},
+		Name: "test", Logger: slog.New(slog.DiscardHandler), Store: b.store, Inbox: b, Verifier: auth.Verifier{Secrets: []auth.Secret{auth.NewSecret(secret)}},
 		Observe: func(o core.Observation) {
 			if o.Tool != nil {
-				if err := core.KeepToolRequest(context.Background(), b.store, *o.Tool); err != nil {
+				if err := calls.RecordToolRequest(context.Background(), b.store, *o.Tool); err != nil {
 					t.Error(err)
 				}
 			}
@@ -68,7 +71,7 @@ func (b *backend) Put(ctx context.Context, es ...core.Envelope) error {
 func (b *backend) post(path, body string) {
 	b.t.Helper()
 	b.Handle(b.t.Context(), core.Request{Method: "POST", Path: strings.Split(path, "?")[0], Query: strings.TrimPrefix(strings.TrimPrefix(path, strings.Split(path, "?")[0]), "?"),
-		Header: core.Header{"X-Interactly-Secret": {secret}, "Content-Type": {"application/json"}}, Body: []byte(body)})
+		Header: auth.Header{"X-Interactly-Secret": {secret}, "Content-Type": {"application/json"}}, Body: []byte(body)})
 }
 
 func (b *backend) call(id string) {
@@ -120,7 +123,7 @@ func (x *terminal) sees(texts ...string) {
 
 func (x *terminal) until(ok func(string) bool, what string) {
 	x.t.Helper()
-	for end := time.Now().Add(time.Minute); !ok(x.String()); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(5 * time.Minute); !ok(x.String()); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			x.t.Fatalf("not on the screen: %s\n%s", what, x.String())
 		}

@@ -22,7 +22,7 @@ func main() {
 	p := core.New()
 	core.AddTool(p, core.Tool{Name: "opening_hours", Description: "When we are open.", Effect: core.ReadOnly}, hours)
 	p.OnCallEnded(func(ctx context.Context, e core.CallEnded) error {
-		fmt.Println("a call of", e.Call.Messages, "messages is over")
+		fmt.Println("a call of", e.Call.MessageCount, "messages is over")
 		return nil
 	})
 	server.Main(p)

@@ -60,6 +60,15 @@ func CheckBuild(t *testing.T, goos, goarch string) {
 	}
 }
 
+// CheckWASM fails the test if the package in the current folder does not
+// compile for one of the two targets of WebAssembly.
+func CheckWASM(t *testing.T) {
+	t.Helper()
+	for _, goos := range []string{"js", "wasip1"} {
+		CheckBuild(t, goos, "wasm")
+	}
+}
+
 // TrackSources makes the test depend on every Go file and module file below
 // dir. A test that asks the go command about packages needs it: the test cache
 // does not know what the go command has read.

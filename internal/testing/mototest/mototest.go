@@ -105,7 +105,7 @@ func start(path string) (*url.URL, error) {
 		return nil, err
 	}
 	root := &url.URL{Scheme: "http", Host: "127.0.0.1:" + strconv.Itoa(port)}
-	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(5 * time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		resp, err := http.Get(root.JoinPath("moto-api/data.json").String())
 		if err != nil {
 			continue
