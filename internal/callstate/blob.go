@@ -94,4 +94,5 @@ func GetBytes(ctx context.Context, s records.Store, dir string, value []byte) ([
 	return b, nil
 }
 
+// ErrBadRecord is returned for a stored record that cannot be decoded.
 var ErrBadRecord = errors.New("core: a stored record cannot be read")

@@ -10,7 +10,7 @@ import (
 	"github.com/serverurl/serverurl/core/event"
 )
 
-// Where the lines are, the oldest first.
+// AuditDir holds the lines of the audit log, the oldest first.
 const AuditDir = "audit"
 
 // Where the records of a call are. A Store lists one directory at a time, so
@@ -40,10 +40,13 @@ func KeyName(id string) string {
 	return "~" + hex.EncodeToString(sum[:20])
 }
 
+// CallKey is where the state of a call is.
 func CallKey(id event.CallID) string { return callsDir + "/" + KeyName(string(id)) }
 
+// CallDir is the directory of all else that is stored for a call.
 func CallDir(id event.CallID) string { return callsDir + "/" + KeyName(string(id)) }
 
+// OpenKey lists a call that has not ended.
 func OpenKey(id event.CallID) string { return OpenDir + "/" + KeyName(string(id)) }
 
 // RecentKey sorts newer calls before older ones.
@@ -51,23 +54,27 @@ func RecentKey(id event.CallID, first time.Time) string {
 	return fmt.Sprintf("%s/%013d-%s", RecentDir, max(0, 9_999_999_999_999-first.UnixMilli()), KeyName(string(id)))
 }
 
+// Directories of deletion and of legal holds.
 const (
 	DeletedDir = "gone" // calls that were deleted, until what came late is deleted too
 	holdDir    = "hold" // calls that nothing may delete
 )
 
+// DeletedKey is the tombstone of a call.
 func DeletedKey(id event.CallID) string { return DeletedDir + "/" + KeyName(string(id)) }
 
+// HoldKey is the legal hold on a call.
 func HoldKey(id event.CallID) string { return holdDir + "/" + KeyName(string(id)) }
 
-// Where bodies are that were authenticated and could not be understood.
+// QuarantineDir holds bodies that were authenticated and could not be decoded.
 const QuarantineDir = "quarantine"
 
 func partKey(dir, name string, n int) string { return fmt.Sprintf("%s/%s-%04d", dir, name, n) }
 
+// LogKey is the n-th entry of a call's log.
 func LogKey(id event.CallID, n int) string { return fmt.Sprintf("%s/log/%08d", CallDir(id), n) }
 
-// Where observations are that were kept.
+// RequestsDir holds the tool requests that were recorded.
 const RequestsDir = "requests"
 
 // RetainKey is the record of how far retention has come.

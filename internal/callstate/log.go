@@ -65,6 +65,7 @@ type Transcript struct {
 	undelivered []Message // those of them that only an older snapshot had: no handler was told
 }
 
+// Apply applies the next entry of the log.
 func (v *Transcript) Apply(e Entry) {
 	added := make([]Message, 0, len(e.Added))
 	for _, raw := range e.Added {

@@ -15,6 +15,7 @@ import (
 // An Effect is something that an event brought about, for the handlers.
 type Effect string
 
+// The effects that an event can have.
 const (
 	EffectStatus   Effect = "status"
 	EffectMessages Effect = "messages"
@@ -225,6 +226,7 @@ func sumOf(b []byte) []byte {
 	return sum[:16]
 }
 
+// RawMessages returns the messages as they were received.
 func RawMessages(ms []Message) []jsontext.Value {
 	vs := make([]jsontext.Value, len(ms))
 	for i, m := range ms {

@@ -9,6 +9,7 @@ import (
 // changed the call in between.
 const MaxTries = 100
 
+// Pause waits for d, or until ctx ends, and returns the cause then.
 func Pause(ctx context.Context, d time.Duration) error {
 	select {
 	case <-ctx.Done():

@@ -86,6 +86,7 @@ type Pending struct {
 
 const stateVersion = 1
 
+// EncodeState returns the stored form of a state.
 func EncodeState(s State) ([]byte, error) {
 	b, err := json.Marshal(s)
 	if err != nil {
@@ -94,6 +95,7 @@ func EncodeState(s State) ([]byte, error) {
 	return b, nil
 }
 
+// DecodeState returns the state in a record, or the zero State if there is none.
 func DecodeState(r records.Record) (State, error) {
 	var s State
 	if r.Version == 0 {

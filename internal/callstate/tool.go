@@ -19,6 +19,7 @@ const ToolRecordVersion = 1
 //	unknown → running                     core.Idempotent only
 type ToolState string
 
+// The states of a tool call.
 const (
 	ToolRunning       ToolState = "running"
 	ToolDone          ToolState = "done"
@@ -26,7 +27,7 @@ const (
 	ToolNotApplied    ToolState = "released"
 	ToolIndeterminate ToolState = "unknown"
 
-	// Not states of a record, but of an answer.
+	// ToolTimedOut and ToolSuperseded are not stored: an answer has them.
 	ToolTimedOut   = "late"
 	ToolSuperseded = "fenced"
 )
