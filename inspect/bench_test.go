@@ -85,7 +85,7 @@ func fill(b testing.TB, database string, calls int) {
 		b.Fatal(err)
 	}
 	defer db.Close()
-	memory := coretest.NewStore()
+	memory := coretest.NewMemoryStore()
 	in := new(deskInbox)
 	now := time.Now().Add(-24 * time.Hour)
 	flush := func() {
@@ -106,7 +106,7 @@ func fill(b testing.TB, database string, calls int) {
 		}
 	}
 	for i := 0; i < calls; {
-		memory = coretest.NewStore()
+		memory = coretest.NewMemoryStore()
 		p := core.New()
 		in.deliver = p.Deliver
 		err := p.Bind(core.Platform{Store: memory, Inbox: in, Verifier: auth.Verifier{AllowUnauthenticated: true}, Logger: slog.New(slog.DiscardHandler), Now: func() time.Time { return now }})

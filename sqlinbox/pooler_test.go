@@ -22,7 +22,7 @@ func TestThroughPooler(t *testing.T) {
 	}
 	// The suite wants an empty inbox for each case; what is left in this one is
 	// of other cases, and known by its ids.
-	coretest.Inbox(t, coretest.InboxTraits{Events: 300}, func(t *testing.T, deliver coretest.Deliver) core.Inbox {
+	coretest.Inbox(t, coretest.InboxCapabilities{ConcurrentEvents: 300}, func(t *testing.T, deliver coretest.DeliverFunc) core.Inbox {
 		if _, err := db.write.Exec("DELETE FROM river_job"); err != nil {
 			t.Fatal(err)
 		}

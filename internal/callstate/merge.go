@@ -17,6 +17,7 @@ type Effect string
 
 // The effects that an event can have.
 const (
+	EffectEvent    Effect = "event"    // any event, known or not
 	EffectStatus   Effect = "status"   // the status moved forward
 	EffectMessages Effect = "messages" // there are messages that no handler was given
 	EffectHang     Effect = "hang"     // the assistant was silent

@@ -60,8 +60,8 @@ func TestCalls(t *testing.T) {
 		database := pgtest.Open(t)
 		o.Env, o.Cron = env(database), time.Second
 		simulatetest.Run(t, simulate.Options{
-			URL: start(t, o), Secret: secret, Settle: 2 * time.Minute, State: state(storeOn(t, database)),
-			Faults: []simulate.Fault{simulate.Duplicate, simulate.Reorder, simulate.Late},
+			URL: start(t, o), Secret: secret, SettleTimeout: 2 * time.Minute, State: state(storeOn(t, database)),
+			Faults: []simulate.Fault{simulate.FaultDuplicate, simulate.FaultReorder, simulate.FaultLate},
 		}, "booking", "barge-in", "no-report")
 	})
 }
@@ -72,8 +72,8 @@ func TestCallsThroughAPooler(t *testing.T) {
 	database := pgtest.Pooler(t, pgtest.Open(t))
 	url := start(t, emulate.Options{Output: built(t, emulate.Standalone), Freeze: true, Recycle: 5, Cron: time.Second, Env: env(database)})
 	simulatetest.Run(t, simulate.Options{
-		URL: url, Secret: secret, Settle: 2 * time.Minute, State: state(storeOn(t, database)),
-		Faults: []simulate.Fault{simulate.Duplicate, simulate.Reorder, simulate.Late},
+		URL: url, Secret: secret, SettleTimeout: 2 * time.Minute, State: state(storeOn(t, database)),
+		Faults: []simulate.Fault{simulate.FaultDuplicate, simulate.FaultReorder, simulate.FaultLate},
 	}, "booking", "barge-in", "no-report")
 }
 
