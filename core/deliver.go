@@ -131,7 +131,7 @@ func (p *Processor) commit(ctx context.Context, c *callstate.Change, todo callst
 	}
 	// Merge comes from the same state and the same event to the same entry.
 	name := callstate.Digest(todo.Envelope, strconv.FormatInt(recs[0].Version, 10))[:24]
-	line, err := callstate.PutValue(ctx, p.on.Store, callstate.CallDir(s.ID)+"/blobs", name, c.Entry)
+	line, err := callstate.PutValue(ctx, p.on.Store, callstate.BlobsDir(s.ID), name, c.Entry)
 	if err != nil {
 		return err
 	}

@@ -86,7 +86,6 @@ type Config struct {
 	// Ready is called with the server's URL when it takes requests.
 	Ready func(url string)
 
-
 	// Beside runs beside the server, with what the server works with, from
 	// when it takes requests. It returns soon after ctx ends; when it returns an
 	// error before, the server stops.

@@ -31,7 +31,8 @@ type MemoryStore struct {
 
 	mu      sync.Mutex
 	records map[string]memoryRecord
-	version int64 // of the whole store, so that no key gets a version twice
+	written map[string]bool // keys of all commits
+	version int64           // of the whole store, so that none repeats for a key
 }
 
 type memoryRecord struct {
@@ -45,7 +46,7 @@ var _ records.Store = (*MemoryStore)(nil)
 
 // NewMemoryStore returns an empty store.
 func NewMemoryStore() *MemoryStore {
-	return &MemoryStore{records: make(map[string]memoryRecord)}
+	return &MemoryStore{records: make(map[string]memoryRecord), written: make(map[string]bool)}
 }
 
 // Get implements records.Store.
@@ -109,6 +110,7 @@ func (s *MemoryStore) Commit(ctx context.Context, rs ...records.Record) error {
 			}
 		}
 		for _, r := range rs {
+			s.written[r.Key] = true
 			if r.Value == nil {
 				delete(s.records, r.Key)
 				continue
@@ -138,6 +140,14 @@ func (s *MemoryStore) All() []records.Record {
 		}
 	}
 	return rs
+}
+
+// Written returns every key that was ever committed, also of records that were
+// deleted or have expired, in order. It calls no hook.
+func (s *MemoryStore) Written() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Sorted(maps.Keys(s.written))
 }
 
 // do runs one operation between the hooks.
