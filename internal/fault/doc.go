@@ -6,5 +6,5 @@
 // tag mutations a named rule is broken:
 //
 //	fault.Point("after put")
-//	if fault.Mutated("ack before put") { ... }
+//	if fault.Mutated("ack-before-put") { ... }
 package fault

@@ -29,7 +29,7 @@ const minSecretBytes = 8
 // Masking JSON twice is masking it once. When there is nothing to JSON, JSON
 // returns body itself, else it writes to dst[:0].
 func JSON(dst, body []byte, secrets []string) []byte {
-	if fault.Mutated("no mask") {
+	if fault.Mutated("no-redaction") {
 		return body
 	}
 	m := redactor{body: body}
