@@ -34,7 +34,7 @@ import (
 
 	"github.com/serverurl/serverurl/core"
 	"github.com/serverurl/serverurl/core/corehttp"
-	"github.com/serverurl/serverurl/sqlinbox"
+	"github.com/serverurl/serverurl/sqldb"
 )
 
 // CronPath is where vercel.json sends the cron: a GET with the header
@@ -44,7 +44,7 @@ const CronPath = "/cron"
 // A backlog is what was accepted and is not delivered yet. inbox is one.
 type backlog interface {
 	Prepare(ctx context.Context) error
-	Drain(ctx context.Context, begin time.Duration, limit int) (sqlinbox.Drained, error)
+	Drain(ctx context.Context, begin time.Duration, limit int) (sqldb.Drained, error)
 	Tend(ctx context.Context) error
 	SweepExpired(ctx context.Context) error
 }
@@ -146,7 +146,7 @@ func (a *adapter) serveCron(ctx context.Context, w http.ResponseWriter, r *http.
 		writeError(w, http.StatusServiceUnavailable, "unavailable")
 		return
 	}
-	var drained sqlinbox.Drained
+	var drained sqldb.Drained
 	err := func() error {
 		ctx, cancel := context.WithTimeout(ctx, cronCut)
 		defer cancel()

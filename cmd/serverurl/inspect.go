@@ -30,8 +30,7 @@ import (
 	"github.com/serverurl/serverurl/inspect"
 	"github.com/serverurl/serverurl/server"
 	"github.com/serverurl/serverurl/simulate"
-	"github.com/serverurl/serverurl/sqlinbox"
-	"github.com/serverurl/serverurl/sqlstore"
+	"github.com/serverurl/serverurl/sqldb"
 )
 
 type inspectCommand struct {
@@ -101,15 +100,15 @@ func openSQLiteReadOnly(ctx context.Context, path string) (records.Store, func()
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, usageError{fmt.Errorf("--store %s: there is no such file", path)}
 	}
-	db, err := sql.Open("sqlite", sqlstore.SQLiteDSN(path).Read)
+	db, err := sql.Open("sqlite", sqldb.SQLiteDSN(path).Read)
 	if err != nil {
 		return nil, nil, fmt.Errorf("the SQLite file cannot be opened: %w", err)
 	}
-	return checked(ctx, sqlstore.New(db, db, sqlstore.SQLite), db)
+	return checked(ctx, sqldb.NewStore(db, db, sqldb.SQLite), db)
 }
 
 func openPostgresReadOnly(ctx context.Context, url string) (records.Store, func(), error) {
-	config, err := pgx.ParseConfig(sqlstore.PostgresDSN(url))
+	config, err := pgx.ParseConfig(sqldb.PostgresDSN(url))
 	if err != nil {
 		return nil, nil, usageError{errors.New("--store is not a Postgres URL, such as postgres://user@host:5432/name")} // its error may quote the password
 	}
@@ -118,7 +117,7 @@ func openPostgresReadOnly(ctx context.Context, url string) (records.Store, func(
 		return err
 	}))
 	db.SetMaxOpenConns(4)
-	return checked(ctx, sqlstore.New(db, db, sqlstore.Postgres), db)
+	return checked(ctx, sqldb.NewStore(db, db, sqldb.Postgres), db)
 }
 
 // checked makes sure that the store can be read before the page opens.
@@ -229,7 +228,7 @@ func scenarios() []inspect.Scenario {
 }
 
 // sqlInbox is the inbox of a database as the page shows it.
-type sqlInbox struct{ in *sqlinbox.Inbox }
+type sqlInbox struct{ in *sqldb.Inbox }
 
 func (s sqlInbox) Depth(ctx context.Context, most int) (int, error) {
 	es, err := s.in.Waiting(ctx, most)
@@ -249,7 +248,7 @@ func (s sqlInbox) Dead(ctx context.Context, most int) ([]inspect.DeadEvent, erro
 func (s sqlInbox) Redrive(ctx context.Context, id string) error {
 	n, err := strconv.ParseInt(id, 10, 64)
 	if err != nil {
-		return sqlinbox.ErrNotDead
+		return sqldb.ErrNotDead
 	}
 	return s.in.Redrive(ctx, n)
 }

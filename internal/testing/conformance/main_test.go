@@ -8,7 +8,7 @@ import (
 )
 
 func TestTableSaysWhatFailed(t *testing.T) {
-	said := strings.ReplaceAll(`{"Action":"pass","Package":"MODsqlstore","Test":"TestStore/SQLite/a_case"}
+	said := strings.ReplaceAll(`{"Action":"pass","Package":"MODsqldb","Test":"TestStore/SQLite/a_case"}
 {"Action":"output","Package":"MODaws","Test":"TestStoreOnMoto/a_case","Output":"    x.go:1: NOT PROMISED: a; because\n"}
 {"Action":"skip","Package":"MODaws","Test":"TestStoreOnMoto/a_case"}
 {"Action":"fail","Package":"MODgcp","Test":"TestStoreOnEmulator/a_case"}

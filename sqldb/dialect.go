@@ -1,0 +1,91 @@
+package sqldb
+
+import (
+	"database/sql"
+	"strconv"
+	"strings"
+
+	"github.com/serverurl/serverurl/sqldb/statements"
+)
+
+// A Dialect is a kind of SQL database.
+type Dialect int
+
+// The dialects. SQLite is 3.51.3 or newer (see [CheckSQLite]), Postgres is 13
+// or newer.
+const (
+	SQLite Dialect = iota + 1
+	Postgres
+)
+
+// A dialect is the statements of a Dialect. The parameters are, in this order:
+// dir, name, value, expires, version; of a Range dir, after, limit.
+type dialect struct {
+	migrations string // directory of them
+	begin      *sql.TxOptions
+	lock       []string // begins a transaction that one process at a time is in
+
+	create, update, delete string
+	selects, ranges, sweep string
+	placeholder            func(n int) string
+}
+
+// get returns the statement that reads n keys.
+func (d *dialect) get(n int) string {
+	var b strings.Builder
+	b.WriteString(d.selects)
+	for i := range n {
+		b.WriteString(map[bool]string{true: " AND (", false: " OR "}[i == 0])
+		b.WriteString("(dir = " + d.placeholder(2*i+1) + " AND name = " + d.placeholder(2*i+2) + ")")
+	}
+	b.WriteByte(')')
+	return b.String()
+}
+
+var dialects = map[Dialect]*dialect{SQLite: &sqlite, Postgres: &postgres}
+
+// The statements of SQLite are also D1's, so they are in a package of their own.
+var sqlite = dialect{
+	migrations:  "statements/migrations/sqlite",
+	lock:        []string{"BEGIN IMMEDIATE"},
+	create:      statements.Create,
+	update:      statements.Update,
+	delete:      statements.Delete,
+	selects:     statements.Select,
+	ranges:      statements.Range,
+	sweep:       statements.Sweep,
+	placeholder: func(n int) string { return "?" + strconv.Itoa(n) },
+}
+
+// In PostgreSQL's READ COMMITTED a statement that waited for a row looks again
+// at what the row has become: that makes each of these conditions atomic.
+// clock_timestamp is the time of the write itself, not of the transaction that
+// may have waited.
+var postgres = dialect{
+	migrations: "statements/migrations/postgres",
+	begin:      &sql.TxOptions{Isolation: sql.LevelReadCommitted},
+	// The lock ends with the transaction, so that a pooler may be between us.
+	lock: []string{"BEGIN ISOLATION LEVEL READ COMMITTED", "SELECT pg_advisory_xact_lock(7378697629483)"},
+	create: `INSERT INTO serverurl_records AS r (dir, name, value, written_at, expires_at)
+VALUES ($1::text, $2::text, $3::bytea, ` + postgresMillis + `, $4::bigint)
+ON CONFLICT (dir, name) DO UPDATE SET value = excluded.value, version = excluded.version,
+written_at = excluded.written_at, expires_at = excluded.expires_at
+WHERE r.expires_at <= ` + postgresSeconds,
+	update: `UPDATE serverurl_records SET value = $3::bytea, version = DEFAULT, written_at = ` + postgresMillis + `, expires_at = $4::bigint
+WHERE dir = $1::text AND name = $2::text AND version = $5::bigint AND ` + postgresLive,
+	delete: `DELETE FROM serverurl_records WHERE dir = $1::text AND name = $2::text AND version = $3::bigint AND ` + postgresLive,
+	selects: `SELECT dir, name, value, version, ` + postgresMillis + ` - written_at, expires_at
+FROM serverurl_records WHERE ` + postgresLive,
+	ranges: `SELECT dir, name, value, version, ` + postgresMillis + ` - written_at, expires_at
+FROM serverurl_records WHERE dir = $1::text AND name > $2::text AND ` + postgresLive + ` ORDER BY name LIMIT $3::bigint`,
+	// The condition stands twice: a row may have been created anew between.
+	sweep: `DELETE FROM serverurl_records WHERE expires_at <= ` + postgresSeconds + ` AND (dir, name) IN
+(SELECT dir, name FROM serverurl_records WHERE expires_at <= ` + postgresSeconds + ` ORDER BY expires_at LIMIT $1::bigint FOR UPDATE SKIP LOCKED)`,
+	placeholder: func(n int) string { return "$" + strconv.Itoa(n) },
+}
+
+const (
+	postgresMillis  = `floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint`
+	postgresSeconds = `floor(extract(epoch FROM statement_timestamp()))::bigint`
+	postgresLive    = `(expires_at IS NULL OR expires_at > ` + postgresSeconds + `)`
+)
