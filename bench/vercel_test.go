@@ -107,7 +107,7 @@ func BenchmarkVercelConnect(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				if err := l.Prepare(context.Background()); err != nil {
+				if err := l.Connect(context.Background()); err != nil {
 					b.Fatal(err)
 				}
 				_ = l.Close()

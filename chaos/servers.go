@@ -203,7 +203,7 @@ func (s *servers) settle(ctx context.Context, d time.Duration) error {
 		return err
 	}
 	for end := time.Now().Add(d); time.Now().Before(end) && ctx.Err() == nil; sleep(ctx, 200*time.Millisecond) {
-		es, err := inbox.Waiting(ctx, 1)
+		es, err := inbox.Pending(ctx, 1)
 		if err == nil && len(es) == 0 {
 			return nil
 		}
@@ -235,7 +235,7 @@ func (s *servers) view(ctx context.Context) (*view, error) {
 		return nil, errors.Join(err, db.Close())
 	}
 	v := &view{store: db.Store(), close: db.Close, check: func() error { return nil }}
-	waiting, err := inbox.Waiting(ctx, mostKept)
+	waiting, err := inbox.Pending(ctx, mostKept)
 	dead, failed := inbox.Dead(ctx, 10_000)
 	if err := errors.Join(err, failed); err != nil {
 		return nil, errors.Join(err, db.Close())

@@ -52,7 +52,7 @@ func TestSpoolRefuses(t *testing.T) {
 	put := func() error {
 		return s.Put(t.Context(), core.Envelope{ID: rand.Text(), Type: event.TypeHang, Call: "CA1", Received: time.Now(), Body: []byte(`{"x":"` + noise(100_000) + `"}`)})
 	}
-	if s.most, err = s.db.Used(t.Context()); err != nil {
+	if s.most, err = s.db.UsedBytes(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	s.most += 1 << 20

@@ -126,7 +126,7 @@ func Run(ctx context.Context, p *core.Processor, c Config) (err error) {
 	for _, w := range db.Warnings() {
 		c.Logger.Warn(w)
 	}
-	inbox, err := sqldb.NewInbox(db, p.Deliver, sqldb.InboxOptions{Sweep: p.Sweep, SweepEvery: c.Sweep, Logger: c.Logger})
+	inbox, err := sqldb.NewInbox(db, p.Deliver, sqldb.InboxOptions{Sweep: p.Sweep, SweepInterval: c.Sweep, Logger: c.Logger})
 	if err != nil {
 		return err
 	}

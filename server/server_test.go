@@ -334,7 +334,7 @@ func notStored(t *testing.T, url string, acked *sync.Map) (missing []string) {
 		t.Fatal(err)
 	}
 	const most = 10_000
-	es, err := inbox.Waiting(t.Context(), most)
+	es, err := inbox.Pending(t.Context(), most)
 	if err != nil || len(es) == most {
 		t.Fatalf("%d events wait, %v", len(es), err)
 	}

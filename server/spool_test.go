@@ -92,7 +92,7 @@ func TestSpoolOutlivesDatabaseAndProcess(t *testing.T) {
 	for {
 		waits := map[event.CallID]bool{}
 		for _, in := range slices.Backward(inboxes) { // the file first: events go from it to the other
-			es, err := in.Waiting(t.Context(), 1000)
+			es, err := in.Pending(t.Context(), 1000)
 			if err != nil {
 				t.Fatal(err)
 			}

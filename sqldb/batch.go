@@ -29,21 +29,21 @@ type put struct {
 	size int
 	done chan error // has room for the answer
 
-	lane   int     // 1 first; 0 counts as 1
-	update *update // it is one conversation-update
-	stands []*put  // for these, which are not stored
+	priority  int     // 1 first; 0 counts as 1
+	update    *update // it is one conversation-update
+	coalesced []*put  // for these, which are not stored
 }
 
 // awaited reports whether somebody still waits for p.
-func (p *put) awaited() bool {
-	return p.ctx.Err() == nil || slices.ContainsFunc(p.stands, (*put).awaited)
+func (p *put) hasWaiter() bool {
+	return p.ctx.Err() == nil || slices.ContainsFunc(p.coalesced, (*put).hasWaiter)
 }
 
 // answer tells everybody who waits for p.
-func (p *put) answer(err error) {
+func (p *put) finish(err error) {
 	p.done <- err
-	for _, o := range p.stands {
-		o.answer(err)
+	for _, o := range p.coalesced {
+		o.finish(err)
 	}
 }
 
@@ -72,10 +72,10 @@ func newBatcher(committers int, insert func(context.Context, []river.InsertManyP
 // put waits until the jobs are committed. When ctx ends before, they may be
 // stored or not.
 func (b *batcher) put(ctx context.Context, jobs []river.InsertManyParams, size int) error {
-	return b.putIn(ctx, &put{jobs: jobs, size: size})
+	return b.enqueueAndWait(ctx, &put{jobs: jobs, size: size})
 }
 
-func (b *batcher) putIn(ctx context.Context, p *put) error {
+func (b *batcher) enqueueAndWait(ctx context.Context, p *put) error {
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
@@ -99,7 +99,7 @@ func (b *batcher) enqueue(p *put) error {
 		return b.fatal
 	case b.stopped:
 		return ErrStopped
-	case b.bytes > 0 && b.bytes+p.size > share(p.lane):
+	case b.bytes > 0 && b.bytes+p.size > queueLimit(p.priority):
 		return ErrOverloaded
 	}
 	b.waiting = append(b.waiting, p)
@@ -117,14 +117,14 @@ func (b *batcher) busy() bool {
 
 // share is how many bytes may wait when one of the lane comes, so that a flood
 // of what matters less leaves room for what matters more.
-func share(lane int) int {
+func queueLimit(lane int) int {
 	switch {
 	case lane <= 1:
-		return maxQueued
-	case lane < updateLane:
-		return maxQueued * 3 / 4
+		return maxQueuedBytes
+	case lane < lowestPriority:
+		return maxQueuedBytes * 3 / 4
 	}
-	return maxQueued / 2
+	return maxQueuedBytes / 2
 }
 
 func (b *batcher) signal() {
@@ -146,7 +146,7 @@ func (b *batcher) run(ctx context.Context) error {
 	defer b.mu.Unlock()
 	b.stopped = true
 	for _, p := range b.waiting { // only after an error; else commitUntil has emptied it
-		p.answer(ErrStopped)
+		p.finish(ErrStopped)
 	}
 	b.waiting = nil
 	return err
@@ -177,17 +177,17 @@ func (b *batcher) commitUntil(ctx context.Context) error {
 func (b *batcher) take() []*put {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if len(b.waiting) > maxBatch || b.bytes > maxBatchBytes {
-		b.crowd()
+	if len(b.waiting) > maxBatchJobs || b.bytes > maxBatchBytes {
+		b.prioritize()
 	}
 	var batch []*put
 	jobs, size, n := 0, 0, 0
 	for _, p := range b.waiting {
-		if len(batch) > 0 && (jobs+len(p.jobs) > maxBatch || size+p.size > maxBatchBytes) {
+		if len(batch) > 0 && (jobs+len(p.jobs) > maxBatchJobs || size+p.size > maxBatchBytes) {
 			break
 		}
 		n++
-		if !p.awaited() { // nobody waits for it any more
+		if !p.hasWaiter() { // nobody waits for it any more
 			b.bytes -= p.size
 			continue
 		}
@@ -206,10 +206,10 @@ func (b *batcher) take() []*put {
 
 // crowd orders what waits by lane, and lets the newest update of a call stand
 // for those that it covers.
-func (b *batcher) crowd() {
+func (b *batcher) prioritize() {
 	newest := map[event.CallID]*put{}
 	for _, p := range b.waiting {
-		if p.update == nil || !p.awaited() {
+		if p.update == nil || !p.hasWaiter() {
 			continue
 		}
 		if n := newest[p.update.call]; n == nil || p.update.received.After(n.update.received) && len(p.update.body) >= len(n.update.body) {
@@ -217,24 +217,24 @@ func (b *batcher) crowd() {
 		}
 	}
 	b.waiting = slices.DeleteFunc(b.waiting, func(p *put) bool {
-		if p.update == nil || p.update.tried {
+		if p.update == nil || p.update.compared {
 			return false
 		}
 		n := newest[p.update.call]
 		if n == nil || n == p {
 			return false
 		}
-		if !n.update.covers(p.update) {
-			p.update.tried = true // comparing takes time
+		if !n.update.subsumes(p.update) {
+			p.update.compared = true // comparing takes time
 			return false
 		}
-		n.stands = append(n.stands, p)
+		n.coalesced = append(n.coalesced, p)
 		b.bytes -= p.size
 		p.jobs = nil // it is not stored, so it need not be held
 		b.coalesced++
 		return true
 	})
-	slices.SortStableFunc(b.waiting, func(p, q *put) int { return cmp.Compare(max(1, p.lane), max(1, q.lane)) })
+	slices.SortStableFunc(b.waiting, func(p, q *put) int { return cmp.Compare(max(1, p.priority), max(1, q.priority)) })
 }
 
 // commit stores a batch and answers everybody in it. One that cannot be stored
@@ -260,7 +260,7 @@ func (b *batcher) commit(ctx context.Context, batch []*put) {
 	}
 	b.mu.Unlock()
 	for _, p := range batch {
-		p.answer(err)
+		p.finish(err)
 	}
 }
 
@@ -274,14 +274,14 @@ func (b *batcher) store(ctx context.Context, batch []*put) error {
 	}
 	start := time.Now()
 	for pause := 10 * time.Millisecond; ; pause = min(2*pause, 500*time.Millisecond) {
-		try, cancel := context.WithTimeout(ctx, commitTime)
+		try, cancel := context.WithTimeout(ctx, commitTimeout)
 		err := b.insert(try, jobs)
 		cancel()
 		if err == nil {
 			return nil
 		}
 		err = wrap("put", err)
-		if !kindOf(err).temporary() || ctx.Err() != nil || time.Since(start) > patience {
+		if !kindOf(err).temporary() || ctx.Err() != nil || time.Since(start) > retryTime {
 			return err
 		}
 		time.Sleep(rand.N(pause))

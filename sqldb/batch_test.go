@@ -38,7 +38,7 @@ func (f *fakeTable) insert(ctx context.Context, jobs []river.InsertManyParams) e
 	}
 	names := make([]string, len(jobs))
 	for i, j := range jobs {
-		names[i] = string(j.Args.(ev).Packed)
+		names[i] = string(j.Args.(eventArgs).Packed)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -55,7 +55,7 @@ func (f *fakeTable) heal() {
 func named(names ...string) []river.InsertManyParams {
 	jobs := make([]river.InsertManyParams, len(names))
 	for i, n := range names {
-		jobs[i].Args = ev{Packed: []byte(n)}
+		jobs[i].Args = eventArgs{Packed: []byte(n)}
 	}
 	return jobs
 }
@@ -97,11 +97,11 @@ func TestBatchSharesCommits(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		if n := len(f.batches); n < 2000/maxBatch || n > 2000/maxBatch+2 {
-			t.Errorf("%d commits for 2000 jobs; want batches of %d", n, maxBatch)
+		if n := len(f.batches); n < 2000/maxBatchJobs || n > 2000/maxBatchJobs+2 {
+			t.Errorf("%d commits for 2000 jobs; want batches of %d", n, maxBatchJobs)
 		}
 		for _, names := range f.batches {
-			if len(names) > maxBatch {
+			if len(names) > maxBatchJobs {
 				t.Errorf("a commit of %d jobs", len(names))
 			}
 		}
@@ -129,7 +129,7 @@ func TestBatchBoundsBytesOfACommit(t *testing.T) {
 
 func TestBatchOneBadPutFailsAlone(t *testing.T) {
 	f := &fakeTable{fail: func(jobs []river.InsertManyParams) error {
-		if slices.ContainsFunc(jobs, func(j river.InsertManyParams) bool { return string(j.Args.(ev).Packed) == "bad" }) {
+		if slices.ContainsFunc(jobs, func(j river.InsertManyParams) bool { return string(j.Args.(eventArgs).Packed) == "bad" }) {
 			return stateError("22P02")
 		}
 		return nil
@@ -154,7 +154,7 @@ func TestBatchOneBadPutFailsAlone(t *testing.T) {
 func TestBatchRidesOutARestart(t *testing.T) {
 	start := time.Time{}
 	f := &fakeTable{fail: func([]river.InsertManyParams) error {
-		if time.Since(start) < patience/2 {
+		if time.Since(start) < retryTime/2 {
 			return io.ErrUnexpectedEOF
 		}
 		return nil
@@ -174,7 +174,7 @@ func TestBatchGivesUp(t *testing.T) {
 			inBubble(t, f, func(t *testing.T, b *batcher, _ func() error) {
 				start := time.Now()
 				err := b.put(t.Context(), named("a"), 1)
-				if !errors.Is(err, fail) || time.Since(start) > 2*patience {
+				if !errors.Is(err, fail) || time.Since(start) > 2*retryTime {
 					t.Errorf("after %v: %v", time.Since(start), err)
 				}
 				f.heal()
@@ -209,7 +209,7 @@ func TestBatchRefusesTooMuch(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
 		for range 8 {
-			wg.Go(func() { _ = b.put(ctx, named("a"), maxQueued/8) })
+			wg.Go(func() { _ = b.put(ctx, named("a"), maxQueuedBytes/8) })
 		}
 		synctest.Wait()
 		if err := b.put(ctx, named("b"), 1); !errors.Is(err, ErrOverloaded) {
@@ -218,7 +218,7 @@ func TestBatchRefusesTooMuch(t *testing.T) {
 		cancel()
 		wg.Wait()
 		f.heal()
-		time.Sleep(2 * patience)
+		time.Sleep(2 * retryTime)
 		synctest.Wait()
 		if err := b.put(t.Context(), named("c"), 1); err != nil || b.bytes != 0 {
 			t.Errorf("later: %v, %d bytes wait", err, b.bytes)

@@ -16,23 +16,23 @@ type update struct {
 	call     event.CallID
 	received time.Time
 	body     []byte
-	tried    bool // to be covered: it tells something of its own
+	compared bool // to be covered: it tells something of its own
 }
 
 // covers reports that u tells all that o tells: it is later, and has everything
 // that o has where o has it, more messages at the end, and another time.
-func (u *update) covers(o *update) bool {
+func (u *update) subsumes(o *update) bool {
 	return u.call == o.call && u.received.After(o.received) && len(u.body) >= len(o.body) && contains(u.body, o.body, 0)
 }
 
 // maxDeep is how deep contains looks; below, values have to be equal.
-const maxDeep = 4
+const maxSubsumeDepth = 4
 
 func contains(u, o jsontext.Value, depth int) bool {
 	if bytes.Equal(u, o) {
 		return true
 	}
-	if depth == maxDeep || u.Kind() != o.Kind() {
+	if depth == maxSubsumeDepth || u.Kind() != o.Kind() {
 		return false
 	}
 	switch o.Kind() {

@@ -17,15 +17,15 @@ import (
 // An event is an envelope as a job. It is opaque to the database, because
 // Postgres' jsonb would change a body's bytes and refuse a NUL in an id, and
 // packed, because bodies are text that repeats itself.
-type ev struct {
+type eventArgs struct {
 	Packed []byte `json:"e"`
 }
 
 // Kind implements river.JobArgs.
-func (ev) Kind() string { return "serverurl_event" }
+func (eventArgs) Kind() string { return "serverurl_event" }
 
 // A header is an envelope without its body.
-type header struct {
+type envelopeHeader struct {
 	ID       string       `json:"id"`
 	Received time.Time    `json:"received"`
 	Type     event.Type   `json:"type"`
@@ -44,12 +44,12 @@ const (
 
 // maxPacked is the most that an envelope unpacks to: no body is larger than
 // the core's limit can be set in reason.
-const maxPacked = 64 << 20
+const maxUnpackedBytes = 64 << 20
 
 // worthPacking is the size below which packing costs more than it saves.
-const worthPacking = 1 << 10
+const minDeflateBytes = 1 << 10
 
-var errUnpackable = errors.New("sqldb: an envelope in the inbox cannot be read")
+var errUndecodable = errors.New("sqldb: an envelope in the inbox cannot be read")
 
 var deflaters = sync.Pool{New: func() any {
 	w, err := flate.NewWriter(nil, flate.BestSpeed)
@@ -59,14 +59,14 @@ var deflaters = sync.Pool{New: func() any {
 	return w
 }}
 
-func pack(e core.Envelope) (ev, error) {
-	head, err := json.Marshal(header{ID: e.ID, Received: e.Received.UTC(), Type: e.Type, Call: e.Call, Repaired: e.Backfilled, Replayed: e.RedriveCount})
+func pack(e core.Envelope) (eventArgs, error) {
+	head, err := json.Marshal(envelopeHeader{ID: e.ID, Received: e.Received.UTC(), Type: e.Type, Call: e.Call, Repaired: e.Backfilled, Replayed: e.RedriveCount})
 	if err != nil {
-		return ev{}, errors.New("sqldb: the envelope's header cannot be encoded")
+		return eventArgs{}, errors.New("sqldb: the envelope's header cannot be encoded")
 	}
 	size := 1 + binary.MaxVarintLen32 + len(head) + len(e.Body)
 	form := byte(formPlain)
-	if size > worthPacking {
+	if size > minDeflateBytes {
 		form, size = formDeflated, size/3
 	}
 	b := bytes.NewBuffer(make([]byte, 0, size))
@@ -79,7 +79,7 @@ func pack(e core.Envelope) (ev, error) {
 	}
 	if form == formPlain {
 		write(b)
-		return ev{b.Bytes()}, nil
+		return eventArgs{b.Bytes()}, nil
 	}
 	// The size comes first, so that the reader needs no more room than that.
 	b.Write(binary.AppendUvarint(nil, uint64(len(binary.AppendUvarint(nil, uint64(len(head))))+len(head)+len(e.Body))))
@@ -88,53 +88,53 @@ func pack(e core.Envelope) (ev, error) {
 	w.Reset(b)
 	write(w)
 	if err := w.Close(); err != nil {
-		return ev{}, errors.New("sqldb: the envelope cannot be packed")
+		return eventArgs{}, errors.New("sqldb: the envelope cannot be packed")
 	}
-	return ev{b.Bytes()}, nil
+	return eventArgs{b.Bytes()}, nil
 }
 
 // unpackedSize is how many bytes unpack makes.
-func unpackedSize(ev ev) int64 {
+func unpackedSize(ev eventArgs) int64 {
 	if len(ev.Packed) > 0 && ev.Packed[0] == formDeflated {
-		if size, used := binary.Uvarint(ev.Packed[1:]); used > 0 && size <= maxPacked {
+		if size, used := binary.Uvarint(ev.Packed[1:]); used > 0 && size <= maxUnpackedBytes {
 			return int64(size)
 		}
 	}
 	return int64(len(ev.Packed))
 }
 
-func unpack(ev ev) (core.Envelope, error) {
+func unpack(ev eventArgs) (core.Envelope, error) {
 	if len(ev.Packed) == 0 || ev.Packed[0] > formDeflated {
-		return core.Envelope{}, errUnpackable
+		return core.Envelope{}, errUndecodable
 	}
 	b := ev.Packed[1:]
 	if ev.Packed[0] == formDeflated {
 		size, used := binary.Uvarint(b)
-		if used <= 0 || size > maxPacked {
-			return core.Envelope{}, errUnpackable
+		if used <= 0 || size > maxUnpackedBytes {
+			return core.Envelope{}, errUndecodable
 		}
 		r := flate.NewReader(bytes.NewReader(b[used:]))
 		b = make([]byte, size)
 		if _, err := io.ReadFull(r, b); err != nil {
-			return core.Envelope{}, errUnpackable
+			return core.Envelope{}, errUndecodable
 		}
 	}
 	n, used := binary.Uvarint(b)
 	if used <= 0 || n > uint64(len(b)-used) {
-		return core.Envelope{}, errUnpackable
+		return core.Envelope{}, errUndecodable
 	}
-	var h header
+	var h envelopeHeader
 	if err := json.Unmarshal(b[used:used+int(n)], &h); err != nil {
-		return core.Envelope{}, errUnpackable
+		return core.Envelope{}, errUndecodable
 	}
 	return core.Envelope{ID: h.ID, Received: h.Received.UTC(), Type: h.Type, Call: h.Call, Backfilled: h.Repaired, RedriveCount: h.Replayed, Body: b[used+int(n):]}, nil
 }
 
 // unpackArgs reads an envelope from a job's row.
 func unpackArgs(args []byte) (core.Envelope, error) {
-	var ev ev
+	var ev eventArgs
 	if err := json.Unmarshal(args, &ev); err != nil {
-		return core.Envelope{}, errUnpackable
+		return core.Envelope{}, errUndecodable
 	}
 	return unpack(ev)
 }

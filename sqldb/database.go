@@ -27,8 +27,8 @@ import (
 // A Database is where a room keeps calls, tool records and its inbox:
 // one SQLite file, or one Postgres database that several instances share.
 type Database struct {
-	store *Store
-	kept  records.Store // what rooms see of it
+	store       *Store
+	commitStore records.Store // what rooms see of it
 
 	// SQLite. One connection writes: whoever wants to waits in a fair queue in
 	// this process and not in the file's lock, which is a lottery.
@@ -69,14 +69,14 @@ func Open(ctx context.Context, url string) (*Database, error) {
 }
 
 // Store returns the records of the database.
-func (db *Database) Store() records.Store { return db.kept }
+func (db *Database) Store() records.Store { return db.commitStore }
 
 // Warnings returns settings of the database that break a promise, a line each.
 func (db *Database) Warnings() []string { return db.warnings }
 
 // Used is how many bytes of a SQLite file hold something: what was deleted
 // makes room for what comes, and the file does not shrink.
-func (db *Database) Used(ctx context.Context) (bytes int64, err error) {
+func (db *Database) UsedBytes(ctx context.Context) (bytes int64, err error) {
 	const query = "SELECT (page_count - freelist_count) * page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size"
 	if err := db.read.QueryRowContext(ctx, query).Scan(&bytes); err != nil {
 		return 0, wrap("measure the file", err)
@@ -97,7 +97,7 @@ func (db *Database) Close() error {
 
 // checkTime is how long a start looks for damage in a SQLite file. It reads
 // more than a gigabyte in that time; of a larger file it sees the beginning.
-const checkTime = 5 * time.Second
+const quickCheckTimeout = 5 * time.Second
 
 func openSQLite(ctx context.Context, path string) (_ *Database, err error) {
 	if path == "" || strings.Contains(path, ":memory:") {
@@ -116,10 +116,10 @@ func openSQLite(ctx context.Context, path string) (_ *Database, err error) {
 	if db.read, err = sql.Open("sqlite", dsn.Read); err != nil {
 		return nil, wrap("open", err)
 	}
-	db.read.SetMaxOpenConns(readers)
-	db.read.SetMaxIdleConns(readers)
+	db.read.SetMaxOpenConns(sqliteReaders)
+	db.read.SetMaxIdleConns(sqliteReaders)
 	db.store = NewStore(db.write, db.read, SQLite)
-	db.kept = newShared(db.store)
+	db.commitStore = newGroupCommitStore(db.store)
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, db.Close())
@@ -128,23 +128,23 @@ func openSQLite(ctx context.Context, path string) (_ *Database, err error) {
 
 	// Processes that start at once get in each other's way: the first to come
 	// switches the journal of a new file, which nobody else waits for.
-	if err := untilFree(ctx, func() error { return CheckSQLite(ctx, db.write) }); err != nil {
-		return nil, sqliteTrouble(path, err)
+	if err := retryBusy(ctx, func() error { return CheckSQLite(ctx, db.write) }); err != nil {
+		return nil, describeSQLiteError(path, err)
 	}
 	if existed {
-		check, cancel := context.WithTimeout(ctx, checkTime)
+		check, cancel := context.WithTimeout(ctx, quickCheckTimeout)
 		err := QuickCheck(check, db.write)
 		interrupted := check.Err() != nil
 		cancel()
 		if err != nil && !interrupted {
-			return nil, sqliteTrouble(path, err)
+			return nil, describeSQLiteError(path, err)
 		}
 	}
-	if err := untilFree(ctx, func() error { return db.store.Migrate(ctx) }); err != nil {
-		return nil, sqliteTrouble(path, err)
+	if err := retryBusy(ctx, func() error { return db.store.Migrate(ctx) }); err != nil {
+		return nil, describeSQLiteError(path, err)
 	}
 	if err := db.migrateRiverSQLite(ctx); err != nil {
-		return nil, sqliteTrouble(path, wrap("migrate the inbox", err))
+		return nil, describeSQLiteError(path, wrap("migrate the inbox", err))
 	}
 	return db, nil
 }
@@ -156,7 +156,7 @@ func createFile(path string) (existed bool, err error) {
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
 		return false, fmt.Errorf("sqldb: the database's directory is not there: mkdir -p %q", dir)
 	}
-	if name := networkDisk(dir); name != "" {
+	if name := networkFS(dir); name != "" {
 		return false, fmt.Errorf("sqldb: %q is on %s, where SQLite's locks do not hold: use a disk of this machine, or Postgres", dir, name)
 	}
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) // #nosec G304 -- the operator names the file
@@ -167,7 +167,7 @@ func createFile(path string) (existed bool, err error) {
 	return err == nil && info.Size() > 0, errors.Join(err, f.Close())
 }
 
-func sqliteTrouble(path string, err error) error {
+func describeSQLiteError(path string, err error) error {
 	if n, ok := sqliteCode(err); ok {
 		switch n & 0xff {
 		case 26:
@@ -192,7 +192,7 @@ func (db *Database) migrateRiverSQLite(ctx context.Context) error {
 	// who came second in a step meets what the first has made, and looks again.
 	for start := time.Now(); ; {
 		_, err := m.Migrate(ctx, rivermigrate.DirectionUp, nil)
-		if err == nil || ctx.Err() != nil || time.Since(start) > 2*patience || kindOf(err) == errorDisk {
+		if err == nil || ctx.Err() != nil || time.Since(start) > 2*retryTime || kindOf(err) == errorDisk {
 			return err
 		}
 		time.Sleep(rand.N(50 * time.Millisecond))
@@ -200,10 +200,10 @@ func (db *Database) migrateRiverSQLite(ctx context.Context) error {
 }
 
 // untilFree tries f again while somebody else holds what it needs.
-func untilFree(ctx context.Context, f func() error) error {
+func retryBusy(ctx context.Context, f func() error) error {
 	for start := time.Now(); ; {
 		err := f()
-		if !kindOf(err).temporary() || time.Since(start) > 2*patience {
+		if !kindOf(err).temporary() || time.Since(start) > 2*retryTime {
 			return err
 		}
 		select {
@@ -220,11 +220,11 @@ func openPostgres(ctx context.Context, url string) (_ *Database, err error) {
 		return nil, errors.New("sqldb: the database URL cannot be read: want postgres://user:password@host:5432/name, with special characters as %xx")
 	}
 	if !strings.Contains(url, "pool_max_conns=") {
-		config.MaxConns = connections
+		config.MaxConns = postgresConnections
 	}
 	config.MaxConns = max(config.MaxConns, 4) // migrations hold one while they use another
 	if config.ConnConfig.ConnectTimeout == 0 {
-		config.ConnConfig.ConnectTimeout = patience
+		config.ConnConfig.ConnectTimeout = retryTime
 	}
 	db := new(Database)
 	if db.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
@@ -232,14 +232,14 @@ func openPostgres(ctx context.Context, url string) (_ *Database, err error) {
 	}
 	db.write = stdlib.OpenDBFromPool(db.pool)
 	db.store = NewStore(db.write, nil, Postgres)
-	db.kept = db.store
+	db.commitStore = db.store
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, db.Close())
 		}
 	}()
-	if err := untilFree(ctx, func() error { return db.pool.Ping(ctx) }); err != nil {
-		return nil, postgresTrouble(config.ConnConfig, err)
+	if err := retryBusy(ctx, func() error { return db.pool.Ping(ctx) }); err != nil {
+		return nil, describePostgresError(config.ConnConfig, err)
 	}
 	if db.warnings, err = CheckPostgres(ctx, db.write); err != nil {
 		return nil, err
@@ -259,7 +259,7 @@ func openPostgres(ctx context.Context, url string) (_ *Database, err error) {
 	return db, nil
 }
 
-func postgresTrouble(c *pgx.ConnConfig, err error) error {
+func describePostgresError(c *pgx.ConnConfig, err error) error {
 	where := fmt.Sprintf("%s:%d", c.Host, c.Port)
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
 		switch e.Code {
@@ -282,7 +282,7 @@ func (db *Database) migrateRiverPostgres(ctx context.Context) error {
 		return err
 	}
 	for {
-		migrated, err := db.migrateRiverAlone(ctx, m)
+		migrated, err := db.tryMigrateRiver(ctx, m)
 		if migrated || err != nil {
 			return err
 		}
@@ -299,7 +299,7 @@ func (db *Database) migrateRiverPostgres(ctx context.Context) error {
 // because one that adds to an enum must be committed before the next. So
 // nobody waits for the lock inside a transaction: many who did would have all
 // connections of a pooler, and who has the lock would get no second one.
-func (db *Database) migrateRiverAlone(ctx context.Context, m *rivermigrate.Migrator[pgx.Tx]) (migrated bool, err error) {
+func (db *Database) tryMigrateRiver(ctx context.Context, m *rivermigrate.Migrator[pgx.Tx]) (migrated bool, err error) {
 	err = pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
 		if err := tx.QueryRow(ctx, "SELECT pg_try_advisory_xact_lock($1::bigint)", riverLock).Scan(&migrated); err != nil || !migrated {
 			return err

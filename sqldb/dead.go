@@ -26,7 +26,7 @@ func (in *Inbox) Dead(ctx context.Context, limit int) ([]Dead, error) {
 	if limit <= 0 {
 		return nil, nil
 	}
-	found, err := in.jobs.JobList(ctx, river.NewJobListParams().Kinds(ev{}.Kind()).
+	found, err := in.jobs.JobList(ctx, river.NewJobListParams().Kinds(eventArgs{}.Kind()).
 		States(rivertype.JobStateDiscarded).OrderBy(river.JobListOrderByFinalizedAt, river.SortOrderDesc).First(min(limit, 10_000)))
 	if err != nil {
 		return nil, wrap("dead", err)
@@ -55,12 +55,12 @@ func readDead(job *rivertype.JobRow) Dead {
 
 // Waiting returns up to limit accepted events that are not delivered yet, the
 // oldest first, dead ones not among them.
-func (in *Inbox) Waiting(ctx context.Context, limit int) ([]core.Envelope, error) {
+func (in *Inbox) Pending(ctx context.Context, limit int) ([]core.Envelope, error) {
 	if limit <= 0 {
 		return nil, nil
 	}
 	const page = 10_000 // what River lists at once
-	params := river.NewJobListParams().Kinds(ev{}.Kind()).
+	params := river.NewJobListParams().Kinds(eventArgs{}.Kind()).
 		States(rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRetryable, rivertype.JobStateRunning, rivertype.JobStateScheduled).
 		OrderBy(river.JobListOrderByID, river.SortOrderAsc)
 	var es []core.Envelope
@@ -91,7 +91,7 @@ var ErrNotDead = errors.New("sqldb: no dead event has this id")
 // Redrive delivers a dead event once more. If that fails, it is dead again.
 func (in *Inbox) Redrive(ctx context.Context, id int64) error {
 	job, err := in.jobs.JobGet(ctx, id)
-	if errors.Is(err, river.ErrNotFound) || err == nil && (job.State != rivertype.JobStateDiscarded || job.Kind != ev{}.Kind()) {
+	if errors.Is(err, river.ErrNotFound) || err == nil && (job.State != rivertype.JobStateDiscarded || job.Kind != eventArgs{}.Kind()) {
 		return fmt.Errorf("%w: %d", ErrNotDead, id)
 	}
 	if err == nil {

@@ -25,15 +25,15 @@ type dialect struct {
 	begin      *sql.TxOptions
 	lock       []string // begins a transaction that one process at a time is in
 
-	create, update, delete string
-	selects, ranges, sweep string
-	placeholder            func(n int) string
+	create, update, delete         string
+	selectLive, selectRange, sweep string
+	placeholder                    func(n int) string
 }
 
 // get returns the statement that reads n keys.
 func (d *dialect) get(n int) string {
 	var b strings.Builder
-	b.WriteString(d.selects)
+	b.WriteString(d.selectLive)
 	for i := range n {
 		b.WriteString(map[bool]string{true: " AND (", false: " OR "}[i == 0])
 		b.WriteString("(dir = " + d.placeholder(2*i+1) + " AND name = " + d.placeholder(2*i+2) + ")")
@@ -51,8 +51,8 @@ var sqlite = dialect{
 	create:      statements.Create,
 	update:      statements.Update,
 	delete:      statements.Delete,
-	selects:     statements.Select,
-	ranges:      statements.Range,
+	selectLive:  statements.Select,
+	selectRange: statements.Range,
 	sweep:       statements.Sweep,
 	placeholder: func(n int) string { return "?" + strconv.Itoa(n) },
 }
@@ -74,9 +74,9 @@ WHERE r.expires_at <= ` + postgresSeconds,
 	update: `UPDATE serverurl_records SET value = $3::bytea, version = DEFAULT, written_at = ` + postgresMillis + `, expires_at = $4::bigint
 WHERE dir = $1::text AND name = $2::text AND version = $5::bigint AND ` + postgresLive,
 	delete: `DELETE FROM serverurl_records WHERE dir = $1::text AND name = $2::text AND version = $3::bigint AND ` + postgresLive,
-	selects: `SELECT dir, name, value, version, ` + postgresMillis + ` - written_at, expires_at
+	selectLive: `SELECT dir, name, value, version, ` + postgresMillis + ` - written_at, expires_at
 FROM serverurl_records WHERE ` + postgresLive,
-	ranges: `SELECT dir, name, value, version, ` + postgresMillis + ` - written_at, expires_at
+	selectRange: `SELECT dir, name, value, version, ` + postgresMillis + ` - written_at, expires_at
 FROM serverurl_records WHERE dir = $1::text AND name > $2::text AND ` + postgresLive + ` ORDER BY name LIMIT $3::bigint`,
 	// The condition stands twice: a row may have been created anew between.
 	sweep: `DELETE FROM serverurl_records WHERE expires_at <= ` + postgresSeconds + ` AND (dir, name) IN

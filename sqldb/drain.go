@@ -30,15 +30,15 @@ const (
 	// settleTime bounds the note of what became of a batch, which is made
 	// after the drain's own time is over too. It is tried until then, because
 	// without it the batch waits for Tend.
-	settleTime  = 2 * time.Second
-	settlePause = 50 * time.Millisecond
+	recordTimeout = 2 * time.Second
+	recordPause   = 50 * time.Millisecond
 
 	// tendAtOnce bounds what one Tend looks at.
-	tendAtOnce = 1000
+	maintainBatch = 1000
 )
 
 // Drained is what a Drain did.
-type Drained struct {
+type DrainResult struct {
 	Delivered, Failed int
 	Empty             bool // nothing was left that was due
 }
@@ -49,11 +49,11 @@ type Drained struct {
 // one that is cut off has failed. What was taken and not begun is given back,
 // and that does not count as an attempt. Events of one call go one after the
 // other.
-func (in *Inbox) Drain(ctx context.Context, begin time.Duration, limit int) (d Drained, err error) {
+func (in *Inbox) Drain(ctx context.Context, begin time.Duration, limit int) (d DrainResult, err error) {
 	last := time.Now().Add(begin)
 	for taken := 0; taken < limit && ctx.Err() == nil && time.Now().Before(last); {
-		got, err := onLiving(func() (*riverdriver.JobGetAvailableResult, error) {
-			return in.exec.JobGetAvailable(ctx, &riverdriver.JobGetAvailableParams{
+		got, err := retryDeadConn(func() (*riverdriver.JobGetAvailableResult, error) {
+			return in.fetcher.JobGetAvailable(ctx, &riverdriver.JobGetAvailableParams{
 				ClientID: "drain", MaxAttemptedBy: 10, MaxToLock: min(drainBatch, limit-taken), Queue: eventQueue,
 			})
 		})
@@ -68,7 +68,7 @@ func (in *Inbox) Drain(ctx context.Context, begin time.Duration, limit int) (d D
 			return d, nil
 		}
 		taken += len(got.Jobs)
-		if err := in.settle(ctx, in.deliverAll(ctx, last, got.Jobs, &d)); err != nil {
+		if err := in.recordResults(ctx, in.deliverAll(ctx, last, got.Jobs, &d)); err != nil {
 			return d, wrap("drain", err)
 		}
 	}
@@ -77,14 +77,14 @@ func (in *Inbox) Drain(ctx context.Context, begin time.Duration, limit int) (d D
 
 // deliverAll delivers a batch, calls side by side, and says what is to be noted
 // of each event.
-func (in *Inbox) deliverAll(ctx context.Context, last time.Time, jobs []*rivertype.JobRow, d *Drained) []*riverdriver.JobSetStateIfRunningParams {
+func (in *Inbox) deliverAll(ctx context.Context, last time.Time, jobs []*rivertype.JobRow, d *DrainResult) []*riverdriver.JobSetStateIfRunningParams {
 	outcomes := make([]*riverdriver.JobSetStateIfRunningParams, len(jobs))
 	envelopes := make([]core.Envelope, len(jobs))
 	calls := map[event.CallID][]int{}
 	for i, job := range jobs {
 		e, err := unpackArgs(job.EncodedArgs)
 		if err != nil {
-			outcomes[i] = in.failed(ctx, job, errUnpackable)
+			outcomes[i] = in.failedState(ctx, job, errUndecodable)
 			continue
 		}
 		envelopes[i] = e
@@ -115,7 +115,7 @@ func (in *Inbox) deliverOne(ctx context.Context, last time.Time, job *rivertype.
 	if ctx.Err() != nil || time.Now().After(last) {
 		return giveBack
 	}
-	deadline, cancel := context.WithTimeout(ctx, deliveryTime)
+	deadline, cancel := context.WithTimeout(ctx, deliveryTimeout)
 	defer cancel()
 	err := safely(func() error { return in.deliver(deadline, e) })
 	switch {
@@ -126,10 +126,10 @@ func (in *Inbox) deliverOne(ctx context.Context, last time.Time, job *rivertype.
 	case deadline.Err() != nil:
 		err = errors.Join(err, deadline.Err())
 	}
-	return in.failed(ctx, job, reasonOf(err))
+	return in.failedState(ctx, job, reasonOf(err))
 }
 
-func (in *Inbox) failed(ctx context.Context, job *rivertype.JobRow, reason error) *riverdriver.JobSetStateIfRunningParams {
+func (in *Inbox) failedState(ctx context.Context, job *rivertype.JobRow, reason error) *riverdriver.JobSetStateIfRunningParams {
 	dead := job.Attempt >= job.MaxAttempts
 	in.o.Logger.LogAttrs(ctx, slog.LevelWarn, "delivery failed", slog.String("reason", reason.Error()),
 		slog.Int("attempt", job.Attempt), slog.Bool("dead", dead))
@@ -138,7 +138,7 @@ func (in *Inbox) failed(ctx context.Context, job *rivertype.JobRow, reason error
 		return riverdriver.JobSetStateDiscarded(job.ID, time.Now(), said, nil)
 	}
 	// Available with a time in the future: it needs nobody to wake it.
-	return riverdriver.JobSetStateErrorAvailable(job.ID, time.Now().Add(in.o.Pause(job.Attempt)), said, nil)
+	return riverdriver.JobSetStateErrorAvailable(job.ID, time.Now().Add(in.o.Backoff(job.Attempt)), said, nil)
 }
 
 // attemptError is how River keeps the reason of a failure.
@@ -148,7 +148,7 @@ func attemptError(attempt int, reason error) []byte {
 }
 
 // settle notes what became of a batch, also when the time for it is over.
-func (in *Inbox) settle(ctx context.Context, outcomes []*riverdriver.JobSetStateIfRunningParams) error {
+func (in *Inbox) recordResults(ctx context.Context, outcomes []*riverdriver.JobSetStateIfRunningParams) error {
 	many := &riverdriver.JobSetStateIfRunningManyParams{}
 	for _, o := range outcomes {
 		many.ID = append(many.ID, o.ID)
@@ -160,13 +160,13 @@ func (in *Inbox) settle(ctx context.Context, outcomes []*riverdriver.JobSetState
 		many.ScheduledAt = append(many.ScheduledAt, o.ScheduledAt)
 		many.State = append(many.State, o.State)
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()
 	for {
 		// A note made twice changes nothing. What it misses is given out again by
 		// Tend, and a delivery twice changes nothing either.
-		_, err := in.exec.JobSetStateIfRunningMany(ctx, many)
-		if err == nil || !kindOf(err).temporary() || pause(ctx, settlePause) != nil {
+		_, err := in.fetcher.JobSetStateIfRunningMany(ctx, many)
+		if err == nil || !kindOf(err).temporary() || sleep(ctx, recordPause) != nil {
 			return err
 		}
 	}
@@ -174,7 +174,7 @@ func (in *Inbox) settle(ctx context.Context, outcomes []*riverdriver.JobSetState
 
 // onLiving calls f again where it was given a connection that had died before,
 // as all may have while an instance was frozen.
-func onLiving[T any](f func() (T, error)) (result T, err error) {
+func retryDeadConn[T any](f func() (T, error)) (result T, err error) {
 	for range 5 {
 		if result, err = f(); err == nil || !pgconn.SafeToRetry(err) {
 			break
@@ -184,15 +184,15 @@ func onLiving[T any](f func() (T, error)) (result T, err error) {
 }
 
 // errLost is noted of an attempt that ended with its instance.
-var errLost = errors.New("instance ended")
+var errInstanceEnded = errors.New("instance ended")
 
 // Tend gives out again what was being delivered by an instance that ended in
 // the middle, and deletes what has been delivered. Whoever drains calls it once
 // in a while.
-func (in *Inbox) Tend(ctx context.Context) error {
+func (in *Inbox) Maintain(ctx context.Context) error {
 	horizon := time.Now().Add(-rescueAfter)
-	lost, err := onLiving(func() ([]*rivertype.JobRow, error) {
-		return in.exec.JobGetStuck(ctx, &riverdriver.JobGetStuckParams{Max: tendAtOnce, StuckHorizon: horizon})
+	lost, err := retryDeadConn(func() ([]*rivertype.JobRow, error) {
+		return in.fetcher.JobGetStuck(ctx, &riverdriver.JobGetStuckParams{Max: maintainBatch, StuckHorizon: horizon})
 	})
 	if err != nil {
 		return wrap("tend", err)
@@ -209,22 +209,22 @@ func (in *Inbox) Tend(ctx context.Context) error {
 				state, final = rivertype.JobStateDiscarded, &now
 			}
 			rescue.ID = append(rescue.ID, job.ID)
-			rescue.Error = append(rescue.Error, attemptError(job.Attempt, errLost))
+			rescue.Error = append(rescue.Error, attemptError(job.Attempt, errInstanceEnded))
 			rescue.FinalizedAt = append(rescue.FinalizedAt, final)
 			rescue.ScheduledAt = append(rescue.ScheduledAt, time.Now())
 			rescue.State = append(rescue.State, string(state))
 		}
-		if _, err := in.exec.JobRescueMany(ctx, rescue); err != nil {
+		if _, err := in.fetcher.JobRescueMany(ctx, rescue); err != nil {
 			return wrap("tend", err)
 		}
 	}
-	_, err = in.exec.JobDeleteBefore(ctx, &riverdriver.JobDeleteBeforeParams{
-		CompletedDoDelete: true, CompletedFinalizedAtHorizon: time.Now().Add(-keepDone), Max: tendAtOnce, QueuesIncluded: []string{eventQueue},
+	_, err = in.fetcher.JobDeleteBefore(ctx, &riverdriver.JobDeleteBeforeParams{
+		CompletedDoDelete: true, CompletedFinalizedAtHorizon: time.Now().Add(-completedRetention), Max: maintainBatch, QueuesIncluded: []string{eventQueue},
 	})
 	return wrap("tend", err)
 }
 
 // putInline commits on the caller's time.
-func (in *Inbox) putInline(ctx context.Context, jobs []river.InsertManyParams, size int) error {
+func (in *Inbox) putNow(ctx context.Context, jobs []river.InsertManyParams, size int) error {
 	return in.batcher.store(ctx, []*put{{ctx: ctx, jobs: jobs, size: size}})
 }

@@ -19,7 +19,7 @@ import (
 )
 
 // lazily opens a database as an instance does that is started for a request.
-func lazily(t testing.TB, url string) *Lazy {
+func lazily(t testing.TB, url string) *LazyDatabase {
 	t.Helper()
 	l, err := OpenLazy(url, 4)
 	if err != nil {
@@ -30,7 +30,7 @@ func lazily(t testing.TB, url string) *Lazy {
 			t.Error(err)
 		}
 	})
-	if err := l.Prepare(t.Context()); err != nil {
+	if err := l.Connect(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	return l
@@ -38,9 +38,9 @@ func lazily(t testing.TB, url string) *Lazy {
 
 func inline(t testing.TB, db *Database, deliver coretest.Deliver, o InboxOptions) *Inbox {
 	t.Helper()
-	o.Inline, o.Logger = true, slog.New(slog.DiscardHandler)
-	if o.Pause == nil {
-		o.Pause = func(int) time.Duration { return 10 * time.Millisecond }
+	o.NoWorkers, o.Logger = true, slog.New(slog.DiscardHandler)
+	if o.Backoff == nil {
+		o.Backoff = func(int) time.Duration { return 10 * time.Millisecond }
 	}
 	in, err := NewInbox(db, deliver, o)
 	if err != nil {
@@ -58,7 +58,7 @@ func TestDrainedInbox(t *testing.T) {
 		if _, err := db.write.Exec("DELETE FROM river_job"); err != nil {
 			t.Fatal(err)
 		}
-		in := inline(t, db, deliver, InboxOptions{Attempts: 4})
+		in := inline(t, db, deliver, InboxOptions{MaxAttempts: 4})
 		ctx, cancel := context.WithCancel(context.Background())
 		var drains sync.WaitGroup
 		for range 2 { // as two instances with requests
@@ -103,7 +103,7 @@ func TestDrainGivesBackWhatAStopCutsOff(t *testing.T) {
 			return ctx.Err()
 		}
 		return nil
-	}, InboxOptions{Attempts: 1})
+	}, InboxOptions{MaxAttempts: 1})
 	putSome(t, in, 3)
 	d, err := in.Drain(ctx, time.Minute, 100)
 	if err != nil || d.Delivered != 0 || d.Failed != 0 || d.Empty {
@@ -142,7 +142,7 @@ func TestDrainCutsOffWhatHangs(t *testing.T) {
 		close(limited.done)
 		<-ctx.Done()
 		return ctx.Err()
-	}, InboxOptions{Attempts: 1})
+	}, InboxOptions{MaxAttempts: 1})
 	for i := range 2 {
 		if err := in.Put(t.Context(), envelope(fmt.Sprint("event-", i), `{}`)); err != nil {
 			t.Fatal(err)
@@ -156,7 +156,7 @@ func TestDrainCutsOffWhatHangs(t *testing.T) {
 	if err != nil || len(dead) != 1 || dead[0].Reason != "deadline exceeded" {
 		t.Errorf("dead: %+v, %v", dead, err)
 	}
-	waiting, err := in.Waiting(t.Context(), 10)
+	waiting, err := in.Pending(t.Context(), 10)
 	if err != nil || len(waiting) != 1 || waiting[0].ID == dead[0].Envelope.ID {
 		t.Errorf("waiting: %d, %v", len(waiting), err)
 	}
@@ -182,7 +182,7 @@ func TestDrainPausesAfterAFailure(t *testing.T) {
 			return errors.New("Sam Rivera has a toothache")
 		}
 		return nil
-	}, InboxOptions{Pause: func(int) time.Duration { return time.Hour }})
+	}, InboxOptions{Backoff: func(int) time.Duration { return time.Hour }})
 	putSome(t, in, 1)
 	if d, err := in.Drain(t.Context(), time.Minute, 100); err != nil || d.Failed != 1 || !d.Empty {
 		t.Errorf("%+v, %v", d, err)
@@ -209,7 +209,7 @@ func TestDrainPausesAfterAFailure(t *testing.T) {
 // ended, and what is delivered leaves the database.
 func TestTend(t *testing.T) {
 	db := lazily(t, pgtest.Open(t)).Database()
-	in := inline(t, db, func(context.Context, core.Envelope) error { return nil }, InboxOptions{Attempts: 2})
+	in := inline(t, db, func(context.Context, core.Envelope) error { return nil }, InboxOptions{MaxAttempts: 2})
 	putSome(t, in, 2)
 	exec := func(q string) {
 		t.Helper()
@@ -220,7 +220,7 @@ func TestTend(t *testing.T) {
 	// One instance died with it a minute and a half ago, another has just begun.
 	exec("UPDATE river_job SET state = 'running', attempt = 1, attempted_at = now() - interval '90 seconds' WHERE id = (SELECT min(id) FROM river_job)")
 	exec("UPDATE river_job SET state = 'running', attempt = 1, attempted_at = now() WHERE id = (SELECT max(id) FROM river_job)")
-	if err := in.Tend(t.Context()); err != nil {
+	if err := in.Maintain(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if d, err := in.Drain(t.Context(), time.Minute, 100); err != nil || d.Delivered != 1 {
@@ -229,7 +229,7 @@ func TestTend(t *testing.T) {
 	exec("UPDATE river_job SET finalized_at = now() - interval '1 minute' WHERE state = 'completed'")
 	// The last attempt of the other is lost too.
 	exec("UPDATE river_job SET attempt = 2, attempted_at = now() - interval '90 seconds' WHERE state = 'running'")
-	if err := in.Tend(t.Context()); err != nil {
+	if err := in.Maintain(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	dead, err := in.Dead(t.Context(), 10)
@@ -278,7 +278,7 @@ func TestLazyConnectsWhenItIsNeeded(t *testing.T) {
 	defer l.Close()
 	short, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	if err := l.Prepare(short); err == nil {
+	if err := l.Connect(short); err == nil {
 		t.Fatal("it prepared a database that is away")
 	}
 	if err := cluster.Start(); err != nil {
@@ -287,7 +287,7 @@ func TestLazyConnectsWhenItIsNeeded(t *testing.T) {
 	var all sync.WaitGroup
 	for range 8 { // requests that come at once
 		all.Go(func() {
-			if err := l.Prepare(t.Context()); err != nil {
+			if err := l.Connect(t.Context()); err != nil {
 				t.Error(err)
 			}
 		})

@@ -154,4 +154,6 @@ func kindOfSQLState(s string) errorKind {
 
 // Refused reports that an event can never be stored, whatever the database
 // does next. After any other error of Put the same may be stored later.
-func Refused(err error) bool { return kindOf(err) == errorPermanent || errors.Is(err, errUnpackable) }
+func IsPermanent(err error) bool {
+	return kindOf(err) == errorPermanent || errors.Is(err, errUndecodable)
+}

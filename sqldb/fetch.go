@@ -25,7 +25,7 @@ const (
 
 	// fetchDoubt is how long after a fetch failed the database may still commit
 	// it: a server does not notice at once that its client is gone.
-	fetchDoubt = 10 * time.Second
+	fetchUncertain = 10 * time.Second
 )
 
 // A fetcher is River's executor with fetches that can be undone.
@@ -39,9 +39,9 @@ type fetcher struct {
 
 // JobGetAvailable implements riverdriver.Executor.
 func (f *fetcher) JobGetAvailable(ctx context.Context, params *riverdriver.JobGetAvailableParams) (*riverdriver.JobGetAvailableResult, error) {
-	ctx, cancel := outlast(ctx, fetchGrace)
+	ctx, cancel := extend(ctx, fetchGrace)
 	defer cancel()
-	if err := f.giveBack(ctx); err != nil {
+	if err := f.release(ctx); err != nil {
 		return nil, err
 	}
 	named := *params
@@ -56,17 +56,17 @@ func (f *fetcher) JobGetAvailable(ctx context.Context, params *riverdriver.JobGe
 	// Often the last chance of an instance that is frozen between requests.
 	again, cancelAgain := context.WithTimeout(context.WithoutCancel(ctx), fetchGrace)
 	defer cancelAgain()
-	_ = f.giveBack(again) // the next fetch tries again
+	_ = f.release(again) // the next fetch tries again
 	return nil, err
 }
 
 // giveBack makes available again what failed fetches may have taken.
-func (f *fetcher) giveBack(ctx context.Context) error {
+func (f *fetcher) release(ctx context.Context) error {
 	f.mu.Lock()
 	failed := maps.Clone(f.failed)
 	f.mu.Unlock()
 	for name, at := range failed {
-		certain := time.Since(at) > fetchDoubt
+		certain := time.Since(at) > fetchUncertain
 		if err := f.undo(ctx, name); err != nil {
 			return err
 		}
@@ -95,8 +95,8 @@ func undoFetch(db *sql.DB, postgres bool) func(context.Context, string) error {
 
 // outlast returns a context that ends a while after ctx, and not later than one
 // try at the database may take.
-func outlast(ctx context.Context, grace time.Duration) (context.Context, context.CancelFunc) {
-	longer, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTime)
+func extend(ctx context.Context, grace time.Duration) (context.Context, context.CancelFunc) {
+	longer, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
 	stop := context.AfterFunc(ctx, func() {
 		select {
 		case <-longer.Done():

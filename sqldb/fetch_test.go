@@ -70,14 +70,14 @@ func TestDrainUndoesALostFetch(t *testing.T) {
 	engines(t, func(t *testing.T, url string) {
 		db := open(t, url)
 		delivered := 0
-		in := inline(t, db, func(context.Context, core.Envelope) error { delivered++; return nil }, InboxOptions{Attempts: 1})
+		in := inline(t, db, func(context.Context, core.Envelope) error { delivered++; return nil }, InboxOptions{MaxAttempts: 1})
 		e := envelope("event", `{}`)
 		if err := in.Put(t.Context(), e); err != nil {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		var done bool
-		in.exec.Executor = &lossy{Executor: in.exec.Executor, lose: func() bool { lost := !done; done = true; cancel(); return lost }}
+		in.fetcher.Executor = &lossy{Executor: in.fetcher.Executor, lose: func() bool { lost := !done; done = true; cancel(); return lost }}
 		if _, err := in.Drain(ctx, time.Minute, 10); err != nil {
 			t.Errorf("a drain whose time is over fails: %v", err)
 		}
@@ -97,7 +97,7 @@ func TestDrainCutOffInItsFetch(t *testing.T) {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
-		in.exec.Executor = &lossy{Executor: in.exec.Executor, lose: func() bool { cancel(); return false }}
+		in.fetcher.Executor = &lossy{Executor: in.fetcher.Executor, lose: func() bool { cancel(); return false }}
 		if d, err := in.Drain(ctx, time.Minute, 10); err != nil || d.Delivered != 0 {
 			t.Errorf("%+v, %v", d, err)
 		}
@@ -112,15 +112,15 @@ func TestRunUndoesALostFetch(t *testing.T) {
 	for _, late := range []bool{false, true} {
 		engines(t, func(t *testing.T, url string) {
 			db := open(t, url)
-			putSome(t, inline(t, db, nil, InboxOptions{Attempts: 1}), 1)
+			putSome(t, inline(t, db, nil, InboxOptions{MaxAttempts: 1}), 1)
 			came := make(chan struct{}, 1)
 			in, err := NewInbox(db, func(context.Context, core.Envelope) error { came <- struct{}{}; return nil },
-				InboxOptions{Attempts: 1, Logger: slog.New(slog.DiscardHandler)})
+				InboxOptions{MaxAttempts: 1, Logger: slog.New(slog.DiscardHandler)})
 			if err != nil {
 				t.Fatal(err)
 			}
 			left := 1
-			in.exec.Executor = &lossy{Executor: in.exec.Executor, late: late, lose: func() bool { left--; return left >= 0 }}
+			in.fetcher.Executor = &lossy{Executor: in.fetcher.Executor, late: late, lose: func() bool { left--; return left >= 0 }}
 			ctx, cancel := context.WithCancel(t.Context())
 			ended := make(chan error, 1)
 			go func() { ended <- in.Run(ctx) }()

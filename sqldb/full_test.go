@@ -39,7 +39,7 @@ func fillDisk(t *testing.T, dir string) {
 	if err := os.WriteFile(ballast, make([]byte, 4<<20), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	in, err := NewInbox(open(t, filepath.Join(dir, "serverurl.db")), nil, InboxOptions{Inline: true})
+	in, err := NewInbox(open(t, filepath.Join(dir, "serverurl.db")), nil, InboxOptions{NoWorkers: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +70,7 @@ func fillDisk(t *testing.T, dir string) {
 			t.Errorf("with room again: %v", err)
 		}
 	}
-	es, err := in.Waiting(context.Background(), 1000)
+	es, err := in.Pending(context.Background(), 1000)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,7 +26,7 @@ func FuzzUnpack(f *testing.F) {
 	f.Add([]byte{formPlain, 0x05, '{'})
 	f.Add([]byte{2})
 	f.Fuzz(func(t *testing.T, packed []byte) {
-		e, err := unpack(ev{packed})
+		e, err := unpack(eventArgs{packed})
 		if err != nil {
 			return
 		}

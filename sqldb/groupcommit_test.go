@@ -19,7 +19,7 @@ func TestGroupCommitStore(t *testing.T) {
 // Who leads a transaction and has to go takes nobody along.
 func TestLeaderGivesUp(t *testing.T) {
 	db := open(t, freshSQLite(t))
-	s := db.kept.(*shared)
+	s := db.commitStore.(*groupCommitStore)
 	writer, err := db.write.Conn(t.Context()) // nothing moves
 	if err != nil {
 		t.Fatal(err)
@@ -32,14 +32,14 @@ func TestLeaderGivesUp(t *testing.T) {
 		return s.Commit(ctx, records.Record{Key: fmt.Sprintf("d/%d", n), Value: []byte("x")})
 	}
 	var first error
-	s.turn <- struct{}{} // all gather
+	s.leader <- struct{}{} // all gather
 	wg.Go(func() { first = commit(gone, others) })
 	for n := range others {
 		wg.Go(func() { errs[n] = commit(t.Context(), n) })
 	}
 	untilTrue(t, func() bool { s.mu.Lock(); defer s.mu.Unlock(); return len(s.waiting) == others+1 })
 	led := make(chan struct{})
-	go func() { defer close(led); s.lead(gone); <-s.turn }()
+	go func() { defer close(led); s.commitBatch(gone); <-s.leader }()
 	untilTrue(t, func() bool { s.mu.Lock(); defer s.mu.Unlock(); return len(s.waiting) == 0 })
 	leave()
 	<-led

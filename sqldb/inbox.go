@@ -28,14 +28,14 @@ type InboxOptions struct {
 	Sweep func(context.Context) error
 
 	// SweepEvery is the time between sweeps. Default 1 minute.
-	SweepEvery time.Duration
+	SweepInterval time.Duration
 
 	// Attempts is how often an event is delivered until it is dead. Default 10.
-	Attempts int
+	MaxAttempts int
 
 	// Pause is how long to wait after the given attempt, counted from 1, failed.
 	// Default: 2 s, 8 s, 32 s … up to an hour, each somewhere in its upper half.
-	Pause func(attempt int) time.Duration
+	Backoff func(attempt int) time.Duration
 
 	// Workers is how many deliveries run at a time. Default 32.
 	Workers int
@@ -43,11 +43,11 @@ type InboxOptions struct {
 	// Stop is how long running deliveries may take to end when Run is to end.
 	// Default 10 s; then their contexts are canceled, and they are delivered
 	// again by whoever runs next.
-	Stop time.Duration
+	StopTimeout time.Duration
 
 	// Inline is for an instance that never calls Run: each Put commits by
 	// itself, and events are delivered by Drain.
-	Inline bool
+	NoWorkers bool
 
 	// Logger gets warnings, with numbers but no texts in them. Default:
 	// slog.Default().
@@ -66,14 +66,14 @@ type InboxOptions struct {
 // delivered again after pauses that grow. After the last attempt it is dead:
 // kept, listed by Dead, and delivered again by Redrive.
 type Inbox struct {
-	db      *Database
-	jobs    jobs
-	exec    *fetcher
-	batcher *batcher
-	rush    chan struct{}       // see enter
-	room    *semaphore.Weighted // bytes of the envelopes that are being delivered
-	deliver func(context.Context, core.Envelope) error
-	o       InboxOptions
+	db       *Database
+	jobs     jobs
+	fetcher  *fetcher
+	batcher  *batcher
+	throttle chan struct{}       // see enter
+	inflight *semaphore.Weighted // bytes of the envelopes that are being delivered
+	deliver  func(context.Context, core.Envelope) error
+	o        InboxOptions
 }
 
 var _ core.Inbox = (*Inbox)(nil)
@@ -101,17 +101,17 @@ const (
 // New returns an inbox on db that hands envelopes to deliver. Nothing
 // moves before Run.
 func NewInbox(db *Database, deliver func(context.Context, core.Envelope) error, o InboxOptions) (*Inbox, error) {
-	o.SweepEvery = cmp.Or(o.SweepEvery, time.Minute)
-	o.Attempts = cmp.Or(o.Attempts, attempts)
-	o.Workers = cmp.Or(o.Workers, workers)
-	o.Stop = cmp.Or(o.Stop, stopTime)
-	if o.Pause == nil {
-		o.Pause = pauseAfter
+	o.SweepInterval = cmp.Or(o.SweepInterval, time.Minute)
+	o.MaxAttempts = cmp.Or(o.MaxAttempts, defaultMaxAttempts)
+	o.Workers = cmp.Or(o.Workers, defaultWorkers)
+	o.StopTimeout = cmp.Or(o.StopTimeout, defaultStopTimeout)
+	if o.Backoff == nil {
+		o.Backoff = defaultBackoff
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	in := &Inbox{db: db, deliver: deliver, o: o, rush: make(chan struct{}, rushSQLite), room: semaphore.NewWeighted(deliverBytes)}
+	in := &Inbox{db: db, deliver: deliver, o: o, throttle: make(chan struct{}, throttleSQLite), inflight: semaphore.NewWeighted(maxInflightBytes)}
 	config, err := in.config()
 	if err != nil {
 		return nil, err
@@ -119,7 +119,7 @@ func NewInbox(db *Database, deliver func(context.Context, core.Envelope) error, 
 	committers := 1
 	if db.pool != nil {
 		committers = postgresCommitters
-		in.rush = make(chan struct{}, rushPostgres)
+		in.throttle = make(chan struct{}, throttlePostgres)
 		err = newClient(in, riverpgxv5.New(db.pool), config)
 	} else {
 		config.ReindexerIndexNames = []string{} // a reindex would lock the file
@@ -136,12 +136,12 @@ func NewInbox(db *Database, deliver func(context.Context, core.Envelope) error, 
 }
 
 func newClient[TTx any](in *Inbox, driver riverdriver.Driver[TTx], config *river.Config) (err error) {
-	in.exec = &fetcher{
+	in.fetcher = &fetcher{
 		Executor: driver.GetExecutor(),
 		undo:     undoFetch(in.db.write, in.db.pool != nil),
 		failed:   map[string]time.Time{},
 	}
-	in.jobs, err = river.NewClient[TTx](fetchingDriver[TTx]{driver, in.exec}, config)
+	in.jobs, err = river.NewClient[TTx](fetchingDriver[TTx]{driver, in.fetcher}, config)
 	return err
 }
 
@@ -154,24 +154,24 @@ func (in *Inbox) config() (*river.Config, error) {
 		return nil, fmt.Errorf("sqldb: inbox: %w", err)
 	}
 	c := &river.Config{
-		CompletedJobRetentionPeriod: keepDone,
+		CompletedJobRetentionPeriod: completedRetention,
 		CancelledJobRetentionPeriod: -1,
 		DiscardedJobRetentionPeriod: -1,                     // the dead are kept
 		FetchCooldown:               river.FetchCooldownMin, // see pollPause
 		FetchPollInterval:           time.Second,
-		JobTimeout:                  deliveryTime,
+		JobTimeout:                  deliveryTimeout,
 		RescueStuckJobsAfter:        rescueAfter,
-		MaxAttempts:                 in.o.Attempts,
-		RetryPolicy:                 retryPolicy(in.o.Pause),
-		SoftStopTimeout:             in.o.Stop,
-		Logger:                      slog.New(quiet{in.o.Logger.Handler()}),
+		MaxAttempts:                 in.o.MaxAttempts,
+		RetryPolicy:                 retryPolicy(in.o.Backoff),
+		SoftStopTimeout:             in.o.StopTimeout,
+		Logger:                      slog.New(quietHandler{in.o.Logger.Handler()}),
 		Workers:                     ws,
 		Queues: map[string]river.QueueConfig{
 			eventQueue: {MaxWorkers: in.o.Workers, FetchCooldown: fetchPause, FetchPollInterval: pollPause},
 			sweepQueue: {MaxWorkers: 1},
 		},
 		PeriodicJobs: []*river.PeriodicJob{river.NewPeriodicJob(
-			river.PeriodicInterval(in.o.SweepEvery),
+			river.PeriodicInterval(in.o.SweepInterval),
 			func() (river.JobArgs, *river.InsertOpts) { return sweep{}, nil },
 			&river.PeriodicJobOpts{ID: "serverurl_sweep", RunOnStart: true},
 		)},
@@ -187,7 +187,7 @@ func (in *Inbox) Put(ctx context.Context, es ...core.Envelope) error {
 	if len(es) == 0 {
 		return nil
 	}
-	p := &put{jobs: make([]river.InsertManyParams, len(es)), lane: updateLane}
+	p := &put{jobs: make([]river.InsertManyParams, len(es)), priority: lowestPriority}
 	for i, e := range es {
 		packed, err := pack(e)
 		if err != nil {
@@ -195,19 +195,19 @@ func (in *Inbox) Put(ctx context.Context, es ...core.Envelope) error {
 		}
 		p.size += len(packed.Packed) + len(e.Body) // who waits holds its body too
 		p.jobs[i] = river.InsertManyParams{Args: packed, InsertOpts: &river.InsertOpts{Queue: eventQueue, Priority: priority(e.Type)}}
-		p.lane = min(p.lane, priority(e.Type))
+		p.priority = min(p.priority, priority(e.Type))
 	}
 	if e := es[0]; len(es) == 1 && e.Type == event.TypeConversationUpdate && e.Call != "" && e.RedriveCount == 0 {
 		p.update = &update{call: e.Call, received: e.Received, body: e.Body}
 	}
-	if in.o.Inline {
-		return in.putInline(ctx, p.jobs, p.size)
+	if in.o.NoWorkers {
+		return in.putNow(ctx, p.jobs, p.size)
 	}
-	return in.batcher.putIn(ctx, p)
+	return in.batcher.enqueueAndWait(ctx, p)
 }
 
 // updateLane is the last lane.
-const updateLane = 4
+const lowestPriority = 4
 
 // priority is the lane of an event, 1 first.
 func priority(t event.Type) int {
@@ -219,7 +219,7 @@ func priority(t event.Type) int {
 	case event.TypeToolCalls, event.TypeFunctionCall:
 		return 3
 	case event.TypeConversationUpdate:
-		return updateLane
+		return lowestPriority
 	}
 	return 3 // a type that is not known
 }
@@ -246,7 +246,7 @@ func (in *Inbox) Run(ctx context.Context) error {
 	select {
 	case <-in.jobs.Stopped():
 		return err
-	case <-time.After(in.o.Stop + hardStop):
+	case <-time.After(in.o.StopTimeout + abandonAfter):
 		return errors.Join(err, errors.New("sqldb: a delivery ignores its context and was left behind"))
 	}
 }
@@ -260,20 +260,20 @@ func (in *Inbox) start(ctx, working context.Context) (started bool, err error) {
 		if err == nil {
 			return true, nil
 		}
-		if !kindOf(err).temporary() || time.Since(begin) > startPatience {
+		if !kindOf(err).temporary() || time.Since(begin) > startTimeout {
 			return false, err
 		}
 		in.o.Logger.LogAttrs(ctx, slog.LevelWarn, "inbox not started yet", slog.String("reason", errDatabase.Error()))
 		if err := in.jobs.Stop(working); err != nil { // so that it can be started again
 			return false, wrap("start the inbox", err)
 		}
-		if pause(ctx, rand.N(500*time.Millisecond)) != nil {
+		if sleep(ctx, rand.N(500*time.Millisecond)) != nil {
 			return false, nil
 		}
 	}
 }
 
-func pause(ctx context.Context, d time.Duration) error {
+func sleep(ctx context.Context, d time.Duration) error {
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
@@ -295,20 +295,20 @@ var (
 
 // A deliverer does the jobs that are events.
 type deliverer struct {
-	river.WorkerDefaults[ev]
+	river.WorkerDefaults[eventArgs]
 	in *Inbox
 }
 
 // Work implements river.Worker.
-func (d *deliverer) Work(ctx context.Context, job *river.Job[ev]) error {
-	leave, err := d.in.enter(ctx)
+func (d *deliverer) Work(ctx context.Context, job *river.Job[eventArgs]) error {
+	leave, err := d.in.waitForPuts(ctx)
 	if err != nil {
 		return err
 	}
 	defer leave()
-	size := min(unpackedSize(job.Args), deliverBytes)
-	waiting, cancel := context.WithTimeout(ctx, roomWait)
-	err = d.in.room.Acquire(waiting, size)
+	size := min(unpackedSize(job.Args), maxInflightBytes)
+	waiting, cancel := context.WithTimeout(ctx, inflightWait)
+	err = d.in.inflight.Acquire(waiting, size)
 	cancel()
 	if err != nil {
 		if ctx.Err() != nil {
@@ -316,10 +316,10 @@ func (d *deliverer) Work(ctx context.Context, job *river.Job[ev]) error {
 		}
 		return river.JobSnooze(time.Second) // which is no attempt
 	}
-	defer d.in.room.Release(size)
+	defer d.in.inflight.Release(size)
 	e, err := unpack(job.Args)
 	if err != nil {
-		return errUnpackable
+		return errUndecodable
 	}
 	err = safely(func() error { return d.in.deliver(ctx, e) })
 	switch {
@@ -337,13 +337,13 @@ func (d *deliverer) Work(ctx context.Context, job *river.Job[ev]) error {
 // enter keeps a delivery waiting for a little while events are being accepted and
 // as many as may then begin are running: whoever sends waits for an answer, and
 // has one try.
-func (in *Inbox) enter(ctx context.Context) (leave func(), err error) {
-	look := time.NewTicker(rushLook)
+func (in *Inbox) waitForPuts(ctx context.Context) (leave func(), err error) {
+	look := time.NewTicker(throttlePoll)
 	defer look.Stop()
-	for until := time.Now().Add(rushWait); in.batcher.busy() && time.Now().Before(until); {
+	for until := time.Now().Add(throttleWait); in.batcher.busy() && time.Now().Before(until); {
 		select {
-		case in.rush <- struct{}{}:
-			return func() { <-in.rush }, nil
+		case in.throttle <- struct{}{}:
+			return func() { <-in.throttle }, nil
 		case <-look.C:
 		case <-ctx.Done():
 			return nil, ctx.Err()
@@ -397,7 +397,7 @@ type sweeper struct {
 }
 
 // Timeout implements river.Worker.
-func (*sweeper) Timeout(*river.Job[sweep]) time.Duration { return sweepTime }
+func (*sweeper) Timeout(*river.Job[sweep]) time.Duration { return sweepTimeout }
 
 // Work implements river.Worker. It never fails: the next sweep is the retry.
 func (s *sweeper) Work(ctx context.Context, _ *river.Job[sweep]) error {
@@ -409,7 +409,7 @@ func (s *sweeper) Work(ctx context.Context, _ *river.Job[sweep]) error {
 }
 
 // expiredAtOnce keeps a sweep from holding SQLite's only writer for long.
-const expiredAtOnce = 500
+const sweepBatch = 500
 
 func (in *Inbox) sweep(ctx context.Context) error {
 	var err error
@@ -417,8 +417,8 @@ func (in *Inbox) sweep(ctx context.Context) error {
 		err = in.o.Sweep(ctx)
 	}
 	for {
-		n, failed := in.db.store.Sweep(ctx, expiredAtOnce)
-		if failed != nil || n < expiredAtOnce {
+		n, failed := in.db.store.Sweep(ctx, sweepBatch)
+		if failed != nil || n < sweepBatch {
 			return errors.Join(err, failed)
 		}
 	}
@@ -426,10 +426,10 @@ func (in *Inbox) sweep(ctx context.Context) error {
 
 // pauseAfter grows fourfold and is random in its upper half, so that what
 // failed together does not come back together.
-func pauseAfter(attempt int) time.Duration {
-	d := lastPause
+func defaultBackoff(attempt int) time.Duration {
+	d := lastBackoff
 	if attempt < 10 {
-		d = min(lastPause, firstPause<<(2*(attempt-1)))
+		d = min(lastBackoff, firstBackoff<<(2*(attempt-1)))
 	}
 	return d/2 + rand.N(d/2)
 }

@@ -68,8 +68,8 @@ func open(t testing.TB, url string) *Database {
 // startInbox runs an inbox until the test ends or stop is called.
 func startInbox(t testing.TB, db *Database, deliver coretest.Deliver, o InboxOptions) (in *Inbox, stop func()) {
 	t.Helper()
-	if o.Pause == nil {
-		o.Pause = func(int) time.Duration { return 10 * time.Millisecond }
+	if o.Backoff == nil {
+		o.Backoff = func(int) time.Duration { return 10 * time.Millisecond }
 	}
 	in, err := NewInbox(db, deliver, o)
 	if err != nil {
@@ -95,7 +95,7 @@ func envelope(id string, body string) core.Envelope {
 func TestInbox(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, url func(testing.TB) string) {
 		coretest.Inbox(t, coretest.InboxTraits{Dead: deadIDs}, func(t *testing.T, deliver coretest.Deliver) core.Inbox {
-			in, _ := startInbox(t, open(t, url(t)), deliver, InboxOptions{Attempts: 4, Logger: slog.New(slog.DiscardHandler)})
+			in, _ := startInbox(t, open(t, url(t)), deliver, InboxOptions{MaxAttempts: 4, Logger: slog.New(slog.DiscardHandler)})
 			return in
 		})
 	})
@@ -144,7 +144,7 @@ func TestStopInterruptsAndNextRunDelivers(t *testing.T) {
 			close(started)
 			<-ctx.Done()
 			return ctx.Err()
-		}, InboxOptions{Attempts: 1, Stop: 10 * time.Millisecond})
+		}, InboxOptions{MaxAttempts: 1, StopTimeout: 10 * time.Millisecond})
 		if err := in.Put(t.Context(), envelope("1", "{}")); err != nil {
 			t.Fatal(err)
 		}
@@ -152,7 +152,7 @@ func TestStopInterruptsAndNextRunDelivers(t *testing.T) {
 		stop()
 
 		came := make(chan core.Envelope, 1)
-		_, _ = startInbox(t, db, func(_ context.Context, e core.Envelope) error { came <- e; return nil }, InboxOptions{Attempts: 1})
+		_, _ = startInbox(t, db, func(_ context.Context, e core.Envelope) error { came <- e; return nil }, InboxOptions{MaxAttempts: 1})
 		if e := <-came; e.ID != "1" {
 			t.Errorf("got %q", e.ID)
 		}
@@ -203,7 +203,7 @@ func TestRedrive(t *testing.T) {
 			}
 			came <- struct{}{}
 			return nil
-		}, InboxOptions{Attempts: 2, Logger: slog.New(slog.DiscardHandler)})
+		}, InboxOptions{MaxAttempts: 2, Logger: slog.New(slog.DiscardHandler)})
 		if err := in.Put(t.Context(), envelope("1", `{"n":1}`)); err != nil {
 			t.Fatal(err)
 		}
@@ -258,7 +258,7 @@ func TestNoTextInRowsAndLogs(t *testing.T) {
 				panic(canary)
 			}
 			return errors.New(canary)
-		}, InboxOptions{Attempts: 1, Logger: logger, Sweep: func(context.Context) error { panic(canary) }})
+		}, InboxOptions{MaxAttempts: 1, Logger: logger, Sweep: func(context.Context) error { panic(canary) }})
 		for _, id := range []string{"fails", "panics"} {
 			if err := in.Put(t.Context(), envelope(id, `{"x":"`+canary+strings.Repeat("x", 2000)+`"}`)); err != nil {
 				t.Fatal(err)
@@ -294,7 +294,7 @@ func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
 func TestSweepRuns(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, url func(testing.TB) string) {
 		swept := make(chan struct{}, 100)
-		startInbox(t, open(t, url(t)), nil, InboxOptions{SweepEvery: 100 * time.Millisecond, Sweep: func(context.Context) error {
+		startInbox(t, open(t, url(t)), nil, InboxOptions{SweepInterval: 100 * time.Millisecond, Sweep: func(context.Context) error {
 			swept <- struct{}{}
 			return errors.New("trouble of one sweep does not stop the next")
 		}, Logger: slog.New(slog.DiscardHandler)})
@@ -360,24 +360,24 @@ func TestDeliveryStartsSoon(t *testing.T) {
 
 func TestPauses(t *testing.T) {
 	var least, most time.Duration
-	for attempt := 1; attempt < attempts; attempt++ {
+	for attempt := 1; attempt < defaultMaxAttempts; attempt++ {
 		low, high := time.Hour, time.Duration(0)
 		for range 1000 {
-			d := pauseAfter(attempt)
+			d := defaultBackoff(attempt)
 			low, high = min(low, d), max(high, d)
 		}
 		if attempt == 1 && (low < time.Second || high > 2*time.Second) {
 			t.Errorf("first pause %v to %v; want 1 s to 2 s", low, high)
 		}
-		if high > lastPause {
-			t.Errorf("pause %d: %v; want at most %v", attempt, high, lastPause)
+		if high > lastBackoff {
+			t.Errorf("pause %d: %v; want at most %v", attempt, high, lastBackoff)
 		}
 		least, most = least+low, most+high
 	}
 	if least < time.Hour || most > 6*time.Hour {
 		t.Errorf("all pauses: %v to %v; want hours", least, most)
 	}
-	pauseAfter(1000) // a redriven event may have any number
+	defaultBackoff(1000) // a redriven event may have any number
 }
 
 func TestLanes(t *testing.T) {
@@ -392,7 +392,7 @@ func TestWaitingListsAll(t *testing.T) {
 		in, _ := startInbox(t, open(t, url(t)), func(ctx context.Context, _ core.Envelope) error {
 			<-ctx.Done()
 			return ctx.Err()
-		}, InboxOptions{Stop: time.Millisecond})
+		}, InboxOptions{StopTimeout: time.Millisecond})
 		const n = 10_050
 		for from := 0; from < n; from += 250 {
 			es := make([]core.Envelope, min(250, n-from))
@@ -404,7 +404,7 @@ func TestWaitingListsAll(t *testing.T) {
 			}
 		}
 		for _, limit := range []int{0, 7, 10_000, 10_001, 1 << 20} {
-			es, err := in.Waiting(t.Context(), limit)
+			es, err := in.Pending(t.Context(), limit)
 			if err != nil || len(es) != min(limit, n) {
 				t.Fatalf("limit %d: %d events, %v", limit, len(es), err)
 			}
@@ -458,7 +458,7 @@ func TestDeadLetters(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, url func(testing.TB) string) {
 		coretest.DeadLetters(t, func(t *testing.T, deliver coretest.Deliver) (core.Inbox, core.DeadLetters, records.Store) {
 			db := open(t, url(t))
-			in, _ := startInbox(t, db, deliver, InboxOptions{Attempts: 2, Logger: slog.New(slog.DiscardHandler)})
+			in, _ := startInbox(t, db, deliver, InboxOptions{MaxAttempts: 2, Logger: slog.New(slog.DiscardHandler)})
 			return in, in.DeadLetters(), db.Store()
 		})
 	})

@@ -200,7 +200,7 @@ func TestPostgresStoppedHard(t *testing.T) {
 	db := open(t, url)
 	in, _ := startInbox(t, db, func(context.Context, core.Envelope) error {
 		return context.DeadlineExceeded // stays in the inbox
-	}, InboxOptions{Logger: slog.New(slog.DiscardHandler), Pause: func(int) time.Duration { return time.Hour }})
+	}, InboxOptions{Logger: slog.New(slog.DiscardHandler), Backoff: func(int) time.Duration { return time.Hour }})
 
 	stop := make(chan struct{})
 	var mu sync.Mutex

@@ -33,7 +33,7 @@ func TestPutLanes(t *testing.T) {
 			<-gate
 			var names []string
 			for _, j := range jobs {
-				names = append(names, string(j.Args.(ev).Packed))
+				names = append(names, string(j.Args.(eventArgs).Packed))
 			}
 			stored = append(stored, names)
 			return nil
@@ -47,7 +47,7 @@ func TestPutLanes(t *testing.T) {
 		var wg sync.WaitGroup
 		send := func(name string, lane int, u *update) {
 			wg.Go(func() {
-				if err := b.putIn(t.Context(), &put{jobs: named(name), size: 1 << 10, lane: lane, update: u}); err != nil {
+				if err := b.enqueueAndWait(t.Context(), &put{jobs: named(name), size: 1 << 10, priority: lane, update: u}); err != nil {
 					t.Errorf("%s: %v", name, err)
 				}
 				answered.Store(name, true)
@@ -58,10 +58,10 @@ func TestPutLanes(t *testing.T) {
 		const calls, each = 30, 20
 		for n := range each {
 			for c := range calls {
-				send(fmt.Sprintf("update %d of %d", n, c), updateLane, &update{call: event.CallID(fmt.Sprint(c)), received: began.Add(time.Duration(n) * time.Second), body: said(n)})
+				send(fmt.Sprintf("update %d of %d", n, c), lowestPriority, &update{call: event.CallID(fmt.Sprint(c)), received: began.Add(time.Duration(n) * time.Second), body: said(n)})
 			}
 		}
-		send("shorter", updateLane, &update{call: "0", received: began.Add(time.Hour), body: said(1)}) // later, and not the whole
+		send("shorter", lowestPriority, &update{call: "0", received: began.Add(time.Hour), body: said(1)}) // later, and not the whole
 		send("status", 2, nil)
 		send("report", 1, nil)
 		close(gate)
@@ -98,7 +98,7 @@ func TestPutLanesOfThoseWhoLeft(t *testing.T) {
 		b := newBatcher(1, func(_ context.Context, jobs []river.InsertManyParams) error {
 			<-gate
 			for _, j := range jobs {
-				stored[string(j.Args.(ev).Packed)] = true
+				stored[string(j.Args.(eventArgs).Packed)] = true
 			}
 			return nil
 		})
@@ -110,15 +110,15 @@ func TestPutLanesOfThoseWhoLeft(t *testing.T) {
 		old, leaves := make(chan error, 1), make(chan error, 1)
 		now := time.Now()
 		go func() {
-			old <- b.putIn(t.Context(), &put{jobs: named("old"), size: 1, lane: updateLane, update: &update{call: "a", received: now, body: said(1)}})
+			old <- b.enqueueAndWait(t.Context(), &put{jobs: named("old"), size: 1, priority: lowestPriority, update: &update{call: "a", received: now, body: said(1)}})
 		}()
 		going, leave := context.WithCancel(t.Context())
 		go func() {
-			leaves <- b.putIn(going, &put{jobs: named("new"), size: 1, lane: updateLane, update: &update{call: "a", received: now.Add(1), body: said(2)}})
+			leaves <- b.enqueueAndWait(going, &put{jobs: named("new"), size: 1, priority: lowestPriority, update: &update{call: "a", received: now.Add(1), body: said(2)}})
 		}()
 		synctest.Wait()
 		b.mu.Lock()
-		b.crowd()
+		b.prioritize()
 		b.mu.Unlock()
 		leave()
 		if err := <-leaves; !errors.Is(err, context.Canceled) {
@@ -146,7 +146,7 @@ func TestPutLanesShareTheRoom(t *testing.T) {
 			for ; ; n++ {
 				refused := false
 				wg.Go(func() {
-					refused = errors.Is(b.putIn(t.Context(), &put{jobs: named("x"), size: 1 << 20, lane: lane}), ErrOverloaded)
+					refused = errors.Is(b.enqueueAndWait(t.Context(), &put{jobs: named("x"), size: 1 << 20, priority: lane}), ErrOverloaded)
 				})
 				synctest.Wait()
 				if refused {
@@ -154,7 +154,7 @@ func TestPutLanesShareTheRoom(t *testing.T) {
 				}
 			}
 		}
-		updates, others, reports := fill(updateLane), fill(2), fill(1)
+		updates, others, reports := fill(lowestPriority), fill(2), fill(1)
 		if updates != 32 || others != 16 || reports != 16 {
 			t.Errorf("room for %d updates, then %d others, then %d reports, of 1 MiB", updates, others, reports)
 		}
@@ -169,7 +169,7 @@ func TestPutLanesShareTheRoom(t *testing.T) {
 // wait for them.
 func TestRush(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		in := &Inbox{batcher: newBatcher(1, nil), rush: make(chan struct{}, 2)}
+		in := &Inbox{batcher: newBatcher(1, nil), throttle: make(chan struct{}, 2)}
 		accepting := func(bytes int) {
 			in.batcher.mu.Lock()
 			defer in.batcher.mu.Unlock()
@@ -177,7 +177,7 @@ func TestRush(t *testing.T) {
 		}
 		began := make(chan func(), 10)
 		begin := func(ctx context.Context) {
-			if leave, err := in.enter(ctx); err == nil {
+			if leave, err := in.waitForPuts(ctx); err == nil {
 				began <- leave
 			}
 		}
@@ -195,7 +195,7 @@ func TestRush(t *testing.T) {
 		if len(began) != 2 {
 			t.Errorf("%d run after one ended, want 2", len(began))
 		}
-		time.Sleep(rushWait)
+		time.Sleep(throttleWait)
 		synctest.Wait()
 		if len(began) != 4 {
 			t.Errorf("%d run after the longest wait, want all that are left", len(began))
@@ -228,16 +228,16 @@ func TestCovers(t *testing.T) {
 		{"another type", `{"message":[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31,32,33,34,35]}`, false},
 		{"no JSON", `{"message":{"timestamp":2,"call":{"id":"a","status":"ongoing"},"messages":[{"m":1},{"m":2},{"m":3}]`, false},
 	} {
-		if got := (&update{call: "a", received: now.Add(1), body: []byte(c.body)}).covers(old); got != c.want {
+		if got := (&update{call: "a", received: now.Add(1), body: []byte(c.body)}).subsumes(old); got != c.want {
 			t.Errorf("%s: %v", c.why, got)
 		}
 	}
 	longer := &update{call: "b", received: now.Add(1), body: old.body}
-	if longer.covers(old) {
+	if longer.subsumes(old) {
 		t.Error("it covers one of another call")
 	}
 	longer.call, longer.received = "a", now
-	if longer.covers(old) {
+	if longer.subsumes(old) {
 		t.Error("it covers one that is not older")
 	}
 }

@@ -19,23 +19,23 @@ import (
 // freezes as it likes. It connects when it is first needed, holds few
 // connections, and keeps no state in a session, so that a pooler in transaction
 // mode may be between.
-type Lazy struct {
+type LazyDatabase struct {
 	db *Database
 
-	turn  chan struct{} // full while somebody prepares
-	ready atomic.Bool
+	connecting chan struct{} // full while somebody prepares
+	connected  atomic.Bool
 }
 
 // idleTime is how long a connection may wait unused. It is checked at the use
 // after it, which a freeze cannot put off.
-const idleTime = 30 * time.Second
+const maxConnIdleTime = 30 * time.Second
 
 // prepareTime bounds one Prepare, so that who has waited for it is answered.
-const prepareTime = 12 * time.Second
+const connectTimeout = 12 * time.Second
 
 // OpenLazy returns a database without connecting to it. connections is the
 // most of them at a time, unless the URL says pool_max_conns.
-func OpenLazy(url string, connections int) (*Lazy, error) {
+func OpenLazy(url string, connections int) (*LazyDatabase, error) {
 	if scheme, _, _ := strings.Cut(url, "://"); scheme != "postgres" && scheme != "postgresql" {
 		return nil, errors.New("sqldb: the database URL does not start with postgres://")
 	}
@@ -48,9 +48,9 @@ func OpenLazy(url string, connections int) (*Lazy, error) {
 	}
 	config.MaxConns = max(config.MaxConns, 2) // migrations hold one while they use another
 	config.MinConns, config.MinIdleConns = 0, 0
-	config.MaxConnIdleTime = idleTime
+	config.MaxConnIdleTime = maxConnIdleTime
 	if config.ConnConfig.ConnectTimeout == 0 {
-		config.ConnConfig.ConnectTimeout = patience
+		config.ConnConfig.ConnectTimeout = retryTime
 	}
 	db := &Database{pollOnly: true}
 	if db.pool, err = pgxpool.NewWithConfig(context.Background(), config); err != nil {
@@ -58,36 +58,36 @@ func OpenLazy(url string, connections int) (*Lazy, error) {
 	}
 	db.write = stdlib.OpenDBFromPool(db.pool)
 	db.store = NewStore(db.write, nil, Postgres)
-	db.kept = db.store
-	return &Lazy{db: db, turn: make(chan struct{}, 1)}, nil
+	db.commitStore = db.store
+	return &LazyDatabase{db: db, connecting: make(chan struct{}, 1)}, nil
 }
 
 // Database returns the database. It may be given to New and Bind at once, and
 // used after Prepare has returned nil.
-func (l *Lazy) Database() *Database { return l.db }
+func (l *LazyDatabase) Database() *Database { return l.db }
 
 // Prepare connects, refuses a database that cannot keep a promise, and makes
 // the tables where they are missing or old. It may be called before every use:
 // once it has returned nil, it does nothing. While the database is away, it
 // tries for some seconds.
-func (l *Lazy) Prepare(ctx context.Context) error {
-	if l.ready.Load() {
+func (l *LazyDatabase) Connect(ctx context.Context) error {
+	if l.connected.Load() {
 		return nil
 	}
 	select {
-	case l.turn <- struct{}{}:
-		defer func() { <-l.turn }()
+	case l.connecting <- struct{}{}:
+		defer func() { <-l.connecting }()
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	if l.ready.Load() {
+	if l.connected.Load() {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, prepareTime)
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
 	db := l.db
-	if err := untilFree(ctx, func() error { return db.pool.Ping(ctx) }); err != nil {
-		return postgresTrouble(db.pool.Config().ConnConfig, err)
+	if err := retryBusy(ctx, func() error { return db.pool.Ping(ctx) }); err != nil {
+		return describePostgresError(db.pool.Config().ConnConfig, err)
 	}
 	warnings, err := CheckPostgres(ctx, db.write)
 	if err != nil {
@@ -96,17 +96,17 @@ func (l *Lazy) Prepare(ctx context.Context) error {
 	if err := db.store.Migrate(ctx); err != nil {
 		return err
 	}
-	if err := db.migrateRiverIfOld(ctx); err != nil {
+	if err := db.migrateRiverIfOutdated(ctx); err != nil {
 		return wrap("migrate the inbox", err)
 	}
 	db.warnings = warnings
-	l.ready.Store(true)
+	l.connected.Store(true)
 	return nil
 }
 
 // migrateRiverIfOld asks before it takes the lock: most starts find nothing to
 // do.
-func (db *Database) migrateRiverIfOld(ctx context.Context) error {
+func (db *Database) migrateRiverIfOutdated(ctx context.Context) error {
 	m, err := rivermigrate.New(riverpgxv5.New(db.pool), nil)
 	if err != nil {
 		return err
@@ -124,17 +124,17 @@ func (db *Database) migrateRiverIfOld(ctx context.Context) error {
 }
 
 // Sweep deletes expired records, for who runs no inbox.
-func (l *Lazy) Sweep(ctx context.Context) error {
+func (l *LazyDatabase) Sweep(ctx context.Context) error {
 	for {
-		n, err := l.db.store.Sweep(ctx, expiredAtOnce)
-		if err != nil || n < expiredAtOnce {
+		n, err := l.db.store.Sweep(ctx, sweepBatch)
+		if err != nil || n < sweepBatch {
 			return err
 		}
 	}
 }
 
 // Store returns the records of the database, prepared by whoever comes first.
-func (l *Lazy) Store() records.Store { return l.db.store }
+func (l *LazyDatabase) Store() records.Store { return l.db.store }
 
 // Close closes all connections.
-func (l *Lazy) Close() error { return l.db.Close() }
+func (l *LazyDatabase) Close() error { return l.db.Close() }

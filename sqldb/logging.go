@@ -7,26 +7,30 @@ import (
 
 // quiet hands on River's warnings and errors, with what can be counted in
 // them. Texts stay behind: an error of a database can quote what is stored.
-type quiet struct{ next slog.Handler }
+type quietHandler struct{ next slog.Handler }
 
-func (q quiet) Enabled(ctx context.Context, l slog.Level) bool {
+func (q quietHandler) Enabled(ctx context.Context, l slog.Level) bool {
 	return l >= slog.LevelWarn && q.next.Enabled(ctx, l)
 }
 
-func (q quiet) Handle(ctx context.Context, r slog.Record) error {
+func (q quietHandler) Handle(ctx context.Context, r slog.Record) error {
 	clean := slog.NewRecord(r.Time, r.Level, r.Message, r.PC)
 	r.Attrs(func(a slog.Attr) bool {
-		clean.AddAttrs(countable([]slog.Attr{a})...)
+		clean.AddAttrs(numericAttrs([]slog.Attr{a})...)
 		return true
 	})
 	return q.next.Handle(ctx, clean)
 }
 
-func (q quiet) WithAttrs(as []slog.Attr) slog.Handler { return quiet{q.next.WithAttrs(countable(as))} }
+func (q quietHandler) WithAttrs(as []slog.Attr) slog.Handler {
+	return quietHandler{q.next.WithAttrs(numericAttrs(as))}
+}
 
-func (q quiet) WithGroup(name string) slog.Handler { return quiet{q.next.WithGroup(name)} }
+func (q quietHandler) WithGroup(name string) slog.Handler {
+	return quietHandler{q.next.WithGroup(name)}
+}
 
-func countable(as []slog.Attr) []slog.Attr {
+func numericAttrs(as []slog.Attr) []slog.Attr {
 	var clean []slog.Attr
 	for _, a := range as {
 		switch v := a.Value.Resolve(); v.Kind() {

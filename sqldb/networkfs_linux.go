@@ -4,7 +4,7 @@ import "syscall"
 
 // networkDisk returns the name of the network file system that dir is on, or
 // "". The numbers are those of statfs(2).
-func networkDisk(dir string) string {
+func networkFS(dir string) string {
 	var s syscall.Statfs_t
 	if syscall.Statfs(dir, &s) != nil {
 		return ""

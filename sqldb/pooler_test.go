@@ -26,7 +26,7 @@ func TestThroughPooler(t *testing.T) {
 		if _, err := db.write.Exec("DELETE FROM river_job"); err != nil {
 			t.Fatal(err)
 		}
-		in, _ := startInbox(t, open(t, where), deliver, InboxOptions{Attempts: 4, Logger: slog.New(slog.DiscardHandler)})
+		in, _ := startInbox(t, open(t, where), deliver, InboxOptions{MaxAttempts: 4, Logger: slog.New(slog.DiscardHandler)})
 		return in
 	})
 }

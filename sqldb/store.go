@@ -33,7 +33,7 @@ func NewStore(write, read *sql.DB, d Dialect) *Store {
 }
 
 // keysAtOnce bounds the parameters of one statement.
-const keysAtOnce = 100
+const maxKeysPerQuery = 100
 
 // Get implements records.Store. Up to 100 keys are one statement.
 func (s *Store) Get(ctx context.Context, keys ...string) ([]records.Record, error) {
@@ -43,7 +43,7 @@ func (s *Store) Get(ctx context.Context, keys ...string) ([]records.Record, erro
 		rs[i].Key = k
 		at[k] = append(at[k], i)
 	}
-	for some := range slices.Chunk(keys, keysAtOnce) {
+	for some := range slices.Chunk(keys, maxKeysPerQuery) {
 		args := make([]any, 0, 2*len(some))
 		for _, k := range some {
 			dir, name, err := records.SplitKey(k)
@@ -72,7 +72,7 @@ func (s *Store) Range(ctx context.Context, dir, after string, limit int) ([]reco
 	if limit <= 0 {
 		return nil, nil
 	}
-	return s.query(ctx, "range", s.d.ranges, dir, after, limit)
+	return s.query(ctx, "range", s.d.selectRange, dir, after, limit)
 }
 
 // query reads records: dir, name, value, version, age in ms, expiry in s.
@@ -140,7 +140,7 @@ func (s *Store) Commit(ctx context.Context, rs ...records.Record) error {
 // wait for the disk, and returns the error of each. Each is seen whole or not
 // at all for itself: a stale one is left out and has ErrStale, the others
 // happen. When the database fails, all have its error.
-func (s *Store) CommitEach(ctx context.Context, commits ...[]records.Record) []error {
+func (s *Store) CommitBatch(ctx context.Context, commits ...[]records.Record) []error {
 	errs := make([]error, len(commits))
 	var todo []int
 	for i, rs := range commits {
@@ -159,7 +159,7 @@ func (s *Store) CommitEach(ctx context.Context, commits ...[]records.Record) []e
 		}
 		defer tx.Rollback()
 		for _, i := range todo {
-			if errs[i], err = s.d.changeAll(ctx, tx, commits[i]); err != nil {
+			if errs[i], err = s.d.commitOne(ctx, tx, commits[i]); err != nil {
 				return err
 			}
 		}
@@ -175,7 +175,7 @@ func (s *Store) CommitEach(ctx context.Context, commits ...[]records.Record) []e
 
 // changeAll does one Commit within a transaction of several, and takes it back
 // when it is stale.
-func (d *dialect) changeAll(ctx context.Context, tx *sql.Tx, rs []records.Record) (stale, err error) {
+func (d *dialect) commitOne(ctx context.Context, tx *sql.Tx, rs []records.Record) (stale, err error) {
 	if _, err := tx.ExecContext(ctx, "SAVEPOINT one"); err != nil {
 		return nil, err
 	}

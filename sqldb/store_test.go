@@ -151,7 +151,7 @@ func TestCommitEach(t *testing.T) {
 		if err := s.Commit(t.Context(), put("d/there", "old")); err != nil {
 			t.Fatal(cause(err))
 		}
-		errs := s.CommitEach(t.Context(),
+		errs := s.CommitBatch(t.Context(),
 			[]records.Record{put("d/a", "1"), put("d/b", "1")},
 			[]records.Record{put("d/c", "2"), put("d/there", "2")}, // there is one
 			[]records.Record{put("no key", "3")},
@@ -183,7 +183,7 @@ func TestCommitEach(t *testing.T) {
 
 		ended, cancel := context.WithCancel(t.Context())
 		cancel()
-		for i, err := range s.CommitEach(ended, []records.Record{put("d/x", "")}, []records.Record{put("d/y", "")}) {
+		for i, err := range s.CommitBatch(ended, []records.Record{put("d/x", "")}, []records.Record{put("d/y", "")}) {
 			if !errors.Is(err, context.Canceled) {
 				t.Errorf("commit %d after the end of its context: %v", i, err)
 			}

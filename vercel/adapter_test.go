@@ -59,16 +59,16 @@ func (f *fake) Prepare(ctx context.Context) error {
 	return f.away
 }
 
-func (f *fake) Drain(ctx context.Context, _ time.Duration, limit int) (sqldb.Drained, error) {
+func (f *fake) Drain(ctx context.Context, _ time.Duration, limit int) (sqldb.DrainResult, error) {
 	f.drained++
 	f.limit = limit
 	if f.drain != nil {
-		return sqldb.Drained{}, f.drain(ctx)
+		return sqldb.DrainResult{}, f.drain(ctx)
 	}
-	return sqldb.Drained{Delivered: f.put, Empty: true}, nil
+	return sqldb.DrainResult{Delivered: f.put, Empty: true}, nil
 }
 
-func (f *fake) Tend(context.Context) error         { f.tended++; return nil }
+func (f *fake) Maintain(context.Context) error     { f.tended++; return nil }
 func (f *fake) SweepExpired(context.Context) error { f.swept++; return nil }
 
 // fakeAdapter returns an adapter of the app on a fake, and its log.

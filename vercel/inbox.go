@@ -42,7 +42,7 @@ type acceptedKey struct{}
 func (in *inbox) Prepare(ctx context.Context) error { return in.prepare(ctx) }
 
 // Drain implements backlog.
-func (in *inbox) Drain(ctx context.Context, begin time.Duration, limit int) (sqldb.Drained, error) {
+func (in *inbox) Drain(ctx context.Context, begin time.Duration, limit int) (sqldb.DrainResult, error) {
 	in.mu.Lock()
 	due := time.Since(in.tended) >= tendEvery
 	if due {
@@ -50,8 +50,8 @@ func (in *inbox) Drain(ctx context.Context, begin time.Duration, limit int) (sql
 	}
 	in.mu.Unlock()
 	if due {
-		if err := in.Tend(ctx); err != nil {
-			return sqldb.Drained{}, err
+		if err := in.Maintain(ctx); err != nil {
+			return sqldb.DrainResult{}, err
 		}
 	}
 	return in.Inbox.Drain(ctx, begin, limit)

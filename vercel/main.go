@@ -94,7 +94,7 @@ func run(ctx context.Context, p *core.Processor, getenv func(string) string, log
 // A backend is an adapter with its database.
 type backend struct {
 	*adapter
-	db *sqldb.Lazy
+	db *sqldb.LazyDatabase
 }
 
 // open binds p to what the environment names. It opens no connection.
@@ -130,8 +130,8 @@ const minCronSecret = 16
 // inbox in the same request.
 const repairTime = 10 * time.Second
 
-func bind(p *core.Processor, db *sqldb.Lazy, getenv func(string) string, cron string, log *slog.Logger) (*backend, error) {
-	jobs, err := sqldb.NewInbox(db.Database(), p.Deliver, sqldb.InboxOptions{Inline: true, Logger: log})
+func bind(p *core.Processor, db *sqldb.LazyDatabase, getenv func(string) string, cron string, log *slog.Logger) (*backend, error) {
+	jobs, err := sqldb.NewInbox(db.Database(), p.Deliver, sqldb.InboxOptions{NoWorkers: true, Logger: log})
 	if err != nil {
 		return nil, err
 	}
@@ -147,7 +147,7 @@ func bind(p *core.Processor, db *sqldb.Lazy, getenv func(string) string, cron st
 	if found != nil {
 		repair.API = found
 	}
-	in := &inbox{Inbox: jobs, prepare: db.Prepare, sweep: db.Sweep}
+	in := &inbox{Inbox: jobs, prepare: db.Connect, sweep: db.Sweep}
 	err = p.Bind(core.Platform{
 		Name: "vercel", Store: db.Database().Store(), Inbox: in, Logger: log,
 		Limits: core.Limits{MaxBodyBytes: MaxBody}, ReplyTimeout: Duration - margin, Backfill: repair, Retention: keep,

@@ -231,7 +231,7 @@ func scenarios() []inspect.Scenario {
 type sqlInbox struct{ in *sqldb.Inbox }
 
 func (s sqlInbox) Depth(ctx context.Context, most int) (int, error) {
-	es, err := s.in.Waiting(ctx, most)
+	es, err := s.in.Pending(ctx, most)
 	return len(es), err
 }
 

@@ -60,7 +60,7 @@ func (f placeFlags) open(ctx context.Context) (*place, error) {
 	}
 	// Inline: what is put back is committed here, and delivered by the backend.
 	none := func(context.Context, core.Envelope) error { return errors.New("not here") }
-	inbox, err := sqldb.NewInbox(db, none, sqldb.InboxOptions{Inline: true, Logger: slog.New(slog.DiscardHandler)})
+	inbox, err := sqldb.NewInbox(db, none, sqldb.InboxOptions{NoWorkers: true, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}

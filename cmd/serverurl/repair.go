@@ -77,7 +77,7 @@ func (c *repairCommand) Run(ctx context.Context, t *terminal) error {
 	defer db.Close()
 	quiet := slog.New(slog.DiscardHandler)
 	p := app.New()
-	inbox, err := sqldb.NewInbox(db, p.Deliver, sqldb.InboxOptions{Inline: true, Logger: quiet})
+	inbox, err := sqldb.NewInbox(db, p.Deliver, sqldb.InboxOptions{NoWorkers: true, Logger: quiet})
 	if err != nil {
 		return err
 	}

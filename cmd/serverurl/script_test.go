@@ -416,7 +416,7 @@ func bury(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	defer db.Close()
 	failing := func(context.Context, core.Envelope) error { return core.ErrHandlerFailed }
-	in, err := sqldb.NewInbox(db, failing, sqldb.InboxOptions{Attempts: 1, Logger: slog.New(slog.DiscardHandler)})
+	in, err := sqldb.NewInbox(db, failing, sqldb.InboxOptions{MaxAttempts: 1, Logger: slog.New(slog.DiscardHandler)})
 	ts.Check(err)
 	ran := make(chan error, 1)
 	go func() { ran <- in.Run(ctx) }()

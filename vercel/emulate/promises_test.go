@@ -37,7 +37,7 @@ func storeOn(t *testing.T, database string) records.Store {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = l.Close() })
-	if err := l.Prepare(t.Context()); err != nil {
+	if err := l.Connect(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	return l.Database().Store()
