@@ -1,7 +1,6 @@
 package sqldb
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"math/rand/v2"
@@ -11,35 +10,33 @@ import (
 
 	"github.com/riverqueue/river"
 	"golang.org/x/sync/errgroup"
-
-	"github.com/serverurl/serverurl/core/event"
 )
 
-// ErrOverloaded reports that more events wait for a commit than memory should
-// hold. Nothing was stored; the sender may try again.
+// ErrOverloaded is returned by Put if the events that wait for a commit would
+// take too much memory. Nothing was stored; the sender may try again.
 var ErrOverloaded = errors.New("sqldb: too many events wait for the database")
 
-// ErrStopped reports a Put after the inbox has stopped. Nothing was stored.
+// ErrStopped is returned by Put after the inbox has stopped. Nothing was stored.
 var ErrStopped = errors.New("sqldb: the inbox has stopped")
 
-// A put is the events of one Put, on their way into a commit.
+// A put is the events of one Put that wait for a commit.
 type put struct {
-	ctx  context.Context // of who waits
+	ctx  context.Context // of the caller
 	jobs []river.InsertManyParams
 	size int
-	done chan error // has room for the answer
+	done chan error // buffered
 
-	priority  int     // 1 first; 0 counts as 1
-	update    *update // it is one conversation-update
-	coalesced []*put  // for these, which are not stored
+	priority  int     // 1 is first; 0 counts as 1
+	update    *update // set if it is one conversation-update
+	coalesced []*put  // earlier updates that this one is stored instead of
 }
 
-// awaited reports whether somebody still waits for p.
+// hasWaiter reports whether any caller still waits for p.
 func (p *put) hasWaiter() bool {
 	return p.ctx.Err() == nil || slices.ContainsFunc(p.coalesced, (*put).hasWaiter)
 }
 
-// answer tells everybody who waits for p.
+// finish returns err to every caller that waits for p.
 func (p *put) finish(err error) {
 	p.done <- err
 	for _, o := range p.coalesced {
@@ -47,9 +44,9 @@ func (p *put) finish(err error) {
 	}
 }
 
-// A batcher lets concurrent puts share a commit: whatever has come while one
-// commit was waiting for the disk goes into the next. It adds no delay of its
-// own, so a lone put costs one commit and many cost little more.
+// A batcher lets concurrent puts share a commit: those that arrive while one
+// commit waits for the disk go into the next. It adds no delay of its own, so a
+// single put costs one commit and many cost little more.
 type batcher struct {
 	// insert stores all jobs in one transaction, or none.
 	insert     func(ctx context.Context, jobs []river.InsertManyParams) error
@@ -59,7 +56,7 @@ type batcher struct {
 	waiting []*put
 	bytes   int // of waiting puts and of those in a commit
 	stopped bool
-	fatal   error
+	fatal   error // the error after which the database cannot be trusted
 	wake    chan struct{}
 
 	commits, committed, coalesced int // for tests and benchmarks
@@ -69,13 +66,8 @@ func newBatcher(committers int, insert func(context.Context, []river.InsertManyP
 	return &batcher{insert: insert, committers: committers, wake: make(chan struct{}, committers)}
 }
 
-// put waits until the jobs are committed. When ctx ends before, they may be
-// stored or not.
-func (b *batcher) put(ctx context.Context, jobs []river.InsertManyParams, size int) error {
-	return b.enqueueAndWait(ctx, &put{jobs: jobs, size: size})
-}
-
-func (b *batcher) enqueueAndWait(ctx context.Context, p *put) error {
+// put waits until p is committed. If ctx ends first, p may or may not be stored.
+func (b *batcher) put(ctx context.Context, p *put) error {
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
@@ -108,20 +100,21 @@ func (b *batcher) enqueue(p *put) error {
 	return nil
 }
 
-// busy reports whether anybody waits for a commit.
+// busy reports whether any put waits for a commit.
 func (b *batcher) busy() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.bytes > 0
 }
 
-// share is how many bytes may wait when one of the lane comes, so that a flood
-// of what matters less leaves room for what matters more.
-func queueLimit(lane int) int {
+// queueLimit is how many bytes may wait if a put of the priority is to be
+// accepted, so that a burst of less important events leaves memory for more
+// important ones.
+func queueLimit(priority int) int {
 	switch {
-	case lane <= 1:
+	case priority <= 1:
 		return maxQueuedBytes
-	case lane < lowestPriority:
+	case priority < lowestPriority:
 		return maxQueuedBytes * 3 / 4
 	}
 	return maxQueuedBytes / 2
@@ -130,12 +123,13 @@ func queueLimit(lane int) int {
 func (b *batcher) signal() {
 	select {
 	case b.wake <- struct{}{}:
-	default: // as many wake-ups as committers are on their way
+	default: // there are as many wake-ups as committers already
 	}
 }
 
-// run commits until ctx ends, then commits what still waits and returns nil. It
-// returns early with the error after which the database cannot be trusted.
+// run commits until ctx ends, then commits the puts that still wait and returns
+// nil. It returns early with an error after which the database cannot be
+// trusted.
 func (b *batcher) run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for range b.committers {
@@ -145,7 +139,7 @@ func (b *batcher) run(ctx context.Context) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.stopped = true
-	for _, p := range b.waiting { // only after an error; else commitUntil has emptied it
+	for _, p := range b.waiting { // only after an error; otherwise there are none
 		p.finish(ErrStopped)
 	}
 	b.waiting = nil
@@ -173,7 +167,7 @@ func (b *batcher) commitUntil(ctx context.Context) error {
 	}
 }
 
-// take removes the next batch from what waits.
+// take removes the next batch from the waiting puts.
 func (b *batcher) take() []*put {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -187,7 +181,7 @@ func (b *batcher) take() []*put {
 			break
 		}
 		n++
-		if !p.hasWaiter() { // nobody waits for it any more
+		if !p.hasWaiter() { // every caller has given up
 			b.bytes -= p.size
 			continue
 		}
@@ -204,41 +198,8 @@ func (b *batcher) take() []*put {
 	return batch
 }
 
-// crowd orders what waits by lane, and lets the newest update of a call stand
-// for those that it covers.
-func (b *batcher) prioritize() {
-	newest := map[event.CallID]*put{}
-	for _, p := range b.waiting {
-		if p.update == nil || !p.hasWaiter() {
-			continue
-		}
-		if n := newest[p.update.call]; n == nil || p.update.received.After(n.update.received) && len(p.update.body) >= len(n.update.body) {
-			newest[p.update.call] = p
-		}
-	}
-	b.waiting = slices.DeleteFunc(b.waiting, func(p *put) bool {
-		if p.update == nil || p.update.compared {
-			return false
-		}
-		n := newest[p.update.call]
-		if n == nil || n == p {
-			return false
-		}
-		if !n.update.subsumes(p.update) {
-			p.update.compared = true // comparing takes time
-			return false
-		}
-		n.coalesced = append(n.coalesced, p)
-		b.bytes -= p.size
-		p.jobs = nil // it is not stored, so it need not be held
-		b.coalesced++
-		return true
-	})
-	slices.SortStableFunc(b.waiting, func(p, q *put) int { return cmp.Compare(max(1, p.priority), max(1, q.priority)) })
-}
-
-// commit stores a batch and answers everybody in it. One that cannot be stored
-// at all does not keep the others out.
+// commit stores a batch and finishes its puts. One that can never be stored does
+// not prevent the others.
 func (b *batcher) commit(ctx context.Context, batch []*put) {
 	err := b.store(ctx, batch)
 	if len(batch) > 1 && kindOf(err) == errorPermanent {
@@ -264,9 +225,9 @@ func (b *batcher) commit(ctx context.Context, batch []*put) {
 	}
 }
 
-// store inserts a batch, again and again while the database is only away or
-// busy. A try whose answer was lost may have stored it, so an event can be in
-// the inbox twice: an inbox delivers at least once.
+// store inserts a batch and retries while the database is unavailable or busy.
+// An attempt whose result was lost may have stored it, so an event can be in the
+// inbox twice: an inbox delivers at least once.
 func (b *batcher) store(ctx context.Context, batch []*put) error {
 	var jobs []river.InsertManyParams
 	for _, p := range batch {

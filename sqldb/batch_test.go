@@ -60,6 +60,10 @@ func named(names ...string) []river.InsertManyParams {
 	return jobs
 }
 
+func putJobs(ctx context.Context, b *batcher, jobs []river.InsertManyParams, size int) error {
+	return b.put(ctx, &put{jobs: jobs, size: size})
+}
+
 // inBubble runs a batcher over f while the test runs, on a fake clock.
 func inBubble(t *testing.T, f *fakeTable, test func(t *testing.T, b *batcher, stop func() error)) {
 	synctest.Test(t, func(t *testing.T) {
@@ -76,7 +80,7 @@ func inBubble(t *testing.T, f *fakeTable, test func(t *testing.T, b *batcher, st
 func TestBatchLonePutDoesNotWait(t *testing.T) {
 	inBubble(t, new(fakeTable), func(t *testing.T, b *batcher, _ func() error) {
 		start := time.Now()
-		if err := b.put(t.Context(), named("a"), 1); err != nil {
+		if err := putJobs(t.Context(), b, named("a"), 1); err != nil {
 			t.Fatal(err)
 		}
 		if took := time.Since(start); took != time.Millisecond {
@@ -91,7 +95,7 @@ func TestBatchSharesCommits(t *testing.T) {
 		var wg sync.WaitGroup
 		for i := range 1000 {
 			wg.Go(func() {
-				if err := b.put(t.Context(), named(fmt.Sprint(i), fmt.Sprint(i, "+")), 1000); err != nil {
+				if err := putJobs(t.Context(), b, named(fmt.Sprint(i), fmt.Sprint(i, "+")), 1000); err != nil {
 					t.Error(err)
 				}
 			})
@@ -116,7 +120,7 @@ func TestBatchBoundsBytesOfACommit(t *testing.T) {
 	inBubble(t, f, func(t *testing.T, b *batcher, _ func() error) {
 		var wg sync.WaitGroup
 		for i := range 9 {
-			wg.Go(func() { _ = b.put(t.Context(), named(fmt.Sprint(i)), maxBatchBytes/2) })
+			wg.Go(func() { _ = putJobs(t.Context(), b, named(fmt.Sprint(i)), maxBatchBytes/2) })
 		}
 		wg.Wait()
 		for _, names := range f.batches {
@@ -142,7 +146,7 @@ func TestBatchOneBadPutFailsAlone(t *testing.T) {
 				name = "bad"
 			}
 			wg.Go(func() {
-				if err := b.put(t.Context(), named(name), 1); (err != nil) != wantErr {
+				if err := putJobs(t.Context(), b, named(name), 1); (err != nil) != wantErr {
 					t.Errorf("%s: %v", name, err)
 				}
 			})
@@ -161,7 +165,7 @@ func TestBatchRidesOutARestart(t *testing.T) {
 	}}
 	inBubble(t, f, func(t *testing.T, b *batcher, _ func() error) {
 		start = time.Now()
-		if err := b.put(t.Context(), named("a"), 1); err != nil {
+		if err := putJobs(t.Context(), b, named("a"), 1); err != nil {
 			t.Errorf("after %v: %v", time.Since(start), err)
 		}
 	})
@@ -173,12 +177,12 @@ func TestBatchGivesUp(t *testing.T) {
 			f := &fakeTable{fail: func([]river.InsertManyParams) error { return fail }}
 			inBubble(t, f, func(t *testing.T, b *batcher, _ func() error) {
 				start := time.Now()
-				err := b.put(t.Context(), named("a"), 1)
+				err := putJobs(t.Context(), b, named("a"), 1)
 				if !errors.Is(err, fail) || time.Since(start) > 2*retryTime {
 					t.Errorf("after %v: %v", time.Since(start), err)
 				}
 				f.heal()
-				if err := b.put(t.Context(), named("b"), 1); err != nil {
+				if err := putJobs(t.Context(), b, named("b"), 1); err != nil {
 					t.Errorf("the next put: %v", err)
 				}
 			})
@@ -190,11 +194,11 @@ func TestBatchGivesUp(t *testing.T) {
 func TestBatchStopsAfterDiskError(t *testing.T) {
 	f := &fakeTable{fail: func([]river.InsertManyParams) error { return codeError(10 | 4<<8) }}
 	inBubble(t, f, func(t *testing.T, b *batcher, stop func() error) {
-		if err := b.put(t.Context(), named("a"), 1); err == nil {
+		if err := putJobs(t.Context(), b, named("a"), 1); err == nil {
 			t.Error("a put that met a disk error succeeded")
 		}
 		f.heal()
-		if err := b.put(t.Context(), named("b"), 1); err == nil {
+		if err := putJobs(t.Context(), b, named("b"), 1); err == nil {
 			t.Error("a put after a disk error succeeded")
 		}
 		if err := stop(); kindOf(err) != errorDisk {
@@ -209,10 +213,10 @@ func TestBatchRefusesTooMuch(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
 		for range 8 {
-			wg.Go(func() { _ = b.put(ctx, named("a"), maxQueuedBytes/8) })
+			wg.Go(func() { _ = putJobs(ctx, b, named("a"), maxQueuedBytes/8) })
 		}
 		synctest.Wait()
-		if err := b.put(ctx, named("b"), 1); !errors.Is(err, ErrOverloaded) {
+		if err := putJobs(ctx, b, named("b"), 1); !errors.Is(err, ErrOverloaded) {
 			t.Errorf("got %v; want ErrOverloaded", err)
 		}
 		cancel()
@@ -220,7 +224,7 @@ func TestBatchRefusesTooMuch(t *testing.T) {
 		f.heal()
 		time.Sleep(2 * retryTime)
 		synctest.Wait()
-		if err := b.put(t.Context(), named("c"), 1); err != nil || b.bytes != 0 {
+		if err := putJobs(t.Context(), b, named("c"), 1); err != nil || b.bytes != 0 {
 			t.Errorf("later: %v, %d bytes wait", err, b.bytes)
 		}
 	})
@@ -232,7 +236,7 @@ func TestBatchStopCommitsWhatWaits(t *testing.T) {
 		var wg sync.WaitGroup
 		for i := range 300 {
 			wg.Go(func() {
-				if err := b.put(t.Context(), named(fmt.Sprint(i)), 1); err != nil {
+				if err := putJobs(t.Context(), b, named(fmt.Sprint(i)), 1); err != nil {
 					t.Error(err)
 				}
 			})
@@ -242,7 +246,7 @@ func TestBatchStopCommitsWhatWaits(t *testing.T) {
 			t.Errorf("run: %v", err)
 		}
 		wg.Wait()
-		if err := b.put(t.Context(), named("late"), 1); !errors.Is(err, ErrStopped) {
+		if err := putJobs(t.Context(), b, named("late"), 1); !errors.Is(err, ErrStopped) {
 			t.Errorf("after the end: %v; want ErrStopped", err)
 		}
 	})
@@ -252,10 +256,10 @@ func TestBatchCallerLeaves(t *testing.T) {
 	inBubble(t, new(fakeTable), func(t *testing.T, b *batcher, _ func() error) {
 		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Microsecond)
 		defer cancel()
-		if err := b.put(ctx, named("a"), 1); !errors.Is(err, context.DeadlineExceeded) {
+		if err := putJobs(ctx, b, named("a"), 1); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("got %v", err)
 		}
-		if err := b.put(t.Context(), named("b"), 1); err != nil {
+		if err := putJobs(t.Context(), b, named("b"), 1); err != nil {
 			t.Error(err)
 		}
 	})

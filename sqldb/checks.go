@@ -5,18 +5,17 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/serverurl/serverurl/internal/fault"
 )
 
-// oldestSQLite is the first release without the bug of resetting the log that
-// can damage a database when two connections write at once (3.7.0 to 3.51.2).
+// oldestSQLite is the first release without the WAL reset bug, which can damage a
+// database when two connections write at once (3.7.0 to 3.51.2).
 var oldestSQLite = [3]int{3, 51, 3}
 
-// CheckSQLite refuses a SQLite that could lose or damage what it was given: an
-// old release, a journal that is not WAL, a disk that is not waited for. It
-// looks at one connection of db, the one for writing.
+// CheckSQLite returns an error if SQLite could lose or damage what it stores: an
+// old release, a journal mode other than WAL, commits that do not wait for the
+// disk. It checks one connection of db, which should be the one that writes.
 func CheckSQLite(ctx context.Context, db *sql.DB) error {
 	var version, journal string
 	var synchronous int
@@ -39,7 +38,7 @@ func checkSQLite(version, journal string, synchronous int) error {
 	if journal != "wal" {
 		return fmt.Errorf("sqldb: journal_mode is %s; want wal: open the file with sqldb.SQLiteDSN", journal)
 	}
-	if synchronous < 2 && !fault.Mutated("no sync") {
+	if synchronous < 2 && !fault.Mutated("unsynced-commit") {
 		return fmt.Errorf("sqldb: synchronous is %d; below FULL (2) a power cut loses what was acknowledged: open the file with sqldb.SQLiteDSN", synchronous)
 	}
 	return nil
@@ -55,20 +54,21 @@ func older(v, than [3]int) bool {
 }
 
 // QuickCheck reads the whole SQLite database and returns an error if it is
-// damaged. It is for the start after a crash, and for a copy.
+// damaged. It is for the start after a crash, and for a backup.
 func QuickCheck(ctx context.Context, db *sql.DB) error {
 	var answer string
 	if err := db.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&answer); err != nil {
 		return wrap("check", err)
 	}
-	if answer != "ok" { // the answer can quote what is stored
+	if answer != "ok" { // the result can quote stored data
 		return errors.New("sqldb: the database file is damaged: restore a backup, keep the file for a repair with the shell's .recover")
 	}
 	return nil
 }
 
-// CheckPostgres returns an error when the server cannot be a store: not UTF-8,
-// or a replica. It warns, a line each, of settings that break a promise.
+// CheckPostgres returns an error if the server cannot be a store: its encoding is
+// not UTF-8, or it is a replica. The warnings, a line each, are settings that
+// break a promise.
 func CheckPostgres(ctx context.Context, db *sql.DB) (warnings []string, err error) {
 	c, err := db.Conn(ctx)
 	if err != nil {
@@ -98,7 +98,7 @@ current_setting('fsync'), current_setting('full_page_writes'), current_setting('
 	if commit == "off" {
 		warnings = append(warnings, "synchronous_commit is off: a crash loses what was acknowledged in the last second")
 	}
-	// The statement above had a parameter: has the driver named and kept it?
+	// The statement above had a parameter: has the driver prepared and named it?
 	var named int
 	if err := c.QueryRowContext(ctx, "SELECT count(*) FROM pg_prepared_statements").Scan(&named); err != nil {
 		return warnings, wrap("check", err)
@@ -107,45 +107,4 @@ current_setting('fsync'), current_setting('full_page_writes'), current_setting('
 		warnings = append(warnings, "the driver keeps named prepared statements: a pooler in transaction mode breaks them; open the database with sqldb.PostgresDSN")
 	}
 	return warnings, nil
-}
-
-// A DSNPair is the connection strings of one SQLite file for the two handles of
-// [New].
-type DSNPair struct{ Write, Read string }
-
-// SQLiteDSN returns connection strings for modernc.org/sqlite: a journal that
-// readers do not wait for, a disk that is waited for at each commit, five
-// seconds of patience with other processes, transactions that take the write
-// lock when they begin, and a read handle that cannot write. Open Write first,
-// with SetMaxOpenConns(1): it creates the file.
-func SQLiteDSN(path string) DSNPair {
-	const common = "_pragma=busy_timeout(5000)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)"
-	if fault.Mutated("no sync") {
-		return dsnPair(path, strings.Replace(common, "FULL", "OFF", 1))
-	}
-	return dsnPair(path, common)
-}
-
-func dsnPair(path, common string) DSNPair {
-	file := "file:" + strings.NewReplacer("%", "%25", "?", "%3f", "#", "%23").Replace(path)
-	return DSNPair{
-		Write: file + "?" + common + "&_pragma=journal_mode(WAL)&_txlock=immediate",
-		Read:  file + "?" + common + "&_pragma=query_only(1)",
-	}
-}
-
-// PostgresDSN returns the connection string for github.com/jackc/pgx/v5 with a
-// mode of running statements that a pooler between us and the server allows:
-// the driver names none. A string that chooses a mode is returned as it is.
-func PostgresDSN(dsn string) string {
-	const mode = "default_query_exec_mode"
-	switch {
-	case strings.Contains(dsn, mode):
-		return dsn
-	case !strings.Contains(dsn, "://"):
-		return dsn + " " + mode + "=cache_describe"
-	case strings.Contains(dsn, "?"):
-		return dsn + "&" + mode + "=cache_describe"
-	}
-	return dsn + "?" + mode + "=cache_describe"
 }

@@ -14,9 +14,9 @@ import (
 	"github.com/serverurl/serverurl/core/event"
 )
 
-// An event is an envelope as a job. It is opaque to the database, because
-// Postgres' jsonb would change a body's bytes and refuse a NUL in an id, and
-// packed, because bodies are text that repeats itself.
+// eventArgs is the payload of an event's job. It is opaque to the database,
+// because PostgreSQL's jsonb would change a body's bytes and refuse a NUL in an
+// id, and compressed, because bodies are repetitive text.
 type eventArgs struct {
 	Packed []byte `json:"e"`
 }
@@ -81,7 +81,7 @@ func pack(e core.Envelope) (eventArgs, error) {
 		write(b)
 		return eventArgs{b.Bytes()}, nil
 	}
-	// The size comes first, so that the reader needs no more room than that.
+	// The size comes first, so that the reader allocates no more than that.
 	b.Write(binary.AppendUvarint(nil, uint64(len(binary.AppendUvarint(nil, uint64(len(head))))+len(head)+len(e.Body))))
 	w := deflaters.Get().(*flate.Writer)
 	defer deflaters.Put(w)

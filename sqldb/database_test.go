@@ -24,7 +24,7 @@ func TestOpenDatabaseSaysWhatToDo(t *testing.T) {
 		"in memory":         {":memory:", "give the path of a file"},
 		"no such directory": {filepath.Join(dir, "no", "a.db"), "mkdir -p"},
 		"a directory":       {dir, "cannot be written"},
-		"not a database":    {text, "no SQLite database"},
+		"not a database":    {text, "not a SQLite database"},
 		"another scheme":    {"mysql://u:hunter2secret@localhost/x", "neither postgres:// nor sqlite://"},
 		"bad port":          {"postgres://u:hunter2secret@localhost:port/x", "want postgres://"},
 		"bad escape":        {"postgres://u:%zzhunter2secret@localhost/x", "want postgres://"},
@@ -161,7 +161,7 @@ func TestDamagedFileIsRefused(t *testing.T) {
 			if (err == nil) != (name == "nothing") {
 				t.Errorf("got %v", err)
 			}
-			if err != nil && !strings.Contains(err.Error(), "backup") && !strings.Contains(err.Error(), "no SQLite database") {
+			if err != nil && !strings.Contains(err.Error(), "backup") && !strings.Contains(err.Error(), "not a SQLite database") {
 				t.Errorf("%v: it does not say what to do", err)
 			}
 		})

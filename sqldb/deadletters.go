@@ -11,27 +11,47 @@ import (
 	"github.com/serverurl/serverurl/core"
 )
 
-// DeadLetters returns the dead events, as core knows them.
+// DeadLetters returns the events whose delivery failed as often as
+// InboxOptions.MaxAttempts allows. [core.Redrive] delivers one again.
 func (in *Inbox) DeadLetters() core.DeadLetters { return deadLetters{in} }
 
+// deadLetters are the jobs of events that River has discarded.
 type deadLetters struct{ in *Inbox }
+
+// maxListed is the most jobs that River lists at once.
+const maxListed = 10_000
 
 // List implements core.DeadLetters.
 func (l deadLetters) List(ctx context.Context, limit int) ([]core.DeadLetter, error) {
-	dead, err := l.in.Dead(ctx, limit)
-	all := make([]core.DeadLetter, len(dead))
-	for i, d := range dead {
-		all[i] = deadLetterOf(d)
+	if limit <= 0 {
+		return nil, nil
 	}
-	return all, err
+	found, err := l.in.jobs.JobList(ctx, river.NewJobListParams().Kinds(eventArgs{}.Kind()).
+		States(rivertype.JobStateDiscarded).OrderBy(river.JobListOrderByFinalizedAt, river.SortOrderDesc).First(min(limit, maxListed)))
+	if err != nil {
+		return nil, wrap("list dead letters", err)
+	}
+	all := make([]core.DeadLetter, len(found.Jobs))
+	for i, job := range found.Jobs {
+		all[i] = deadLetterOf(job)
+	}
+	return all, nil
 }
 
-func deadLetterOf(d Dead) core.DeadLetter {
-	c := core.DeadLetter{ID: strconv.FormatInt(d.ID, 10), Attempts: d.Attempts, Reason: d.Reason, DeadAt: d.Died}
-	if d.Envelope.ID != "" {
-		c.Envelopes = []core.Envelope{d.Envelope}
+func deadLetterOf(job *rivertype.JobRow) core.DeadLetter {
+	d := core.DeadLetter{ID: strconv.FormatInt(job.ID, 10), Attempts: job.Attempt}
+	if n := len(job.Errors); n > 0 {
+		d.Reason = job.Errors[n-1].Error
 	}
-	return c
+	if e, err := unpackArgs(job.EncodedArgs); err != nil {
+		d.Reason = err.Error()
+	} else if e.ID != "" {
+		d.Envelopes = []core.Envelope{e}
+	}
+	if job.FinalizedAt != nil {
+		d.DeadAt = job.FinalizedAt.UTC()
+	}
+	return d
 }
 
 // Get implements core.DeadLetters.
@@ -40,7 +60,7 @@ func (l deadLetters) Get(ctx context.Context, id string) (core.DeadLetter, error
 	if err != nil {
 		return core.DeadLetter{}, err
 	}
-	return deadLetterOf(readDead(job)), nil
+	return deadLetterOf(job), nil
 }
 
 func (l deadLetters) find(ctx context.Context, id string) (*rivertype.JobRow, error) {
@@ -53,7 +73,7 @@ func (l deadLetters) find(ctx context.Context, id string) (*rivertype.JobRow, er
 	case errors.Is(err, river.ErrNotFound), err == nil && (job.State != rivertype.JobStateDiscarded || job.Kind != eventArgs{}.Kind()):
 		return nil, core.ErrDeadLetterNotFound
 	case err != nil:
-		return nil, wrap("dead", err)
+		return nil, wrap("get dead letter", err)
 	}
 	return job, nil
 }
@@ -68,5 +88,5 @@ func (l deadLetters) Delete(ctx context.Context, id string) error {
 	if errors.Is(err, river.ErrNotFound) {
 		return core.ErrDeadLetterNotFound
 	}
-	return wrap("drop", err)
+	return wrap("delete dead letter", err)
 }

@@ -18,12 +18,13 @@ const (
 	Postgres
 )
 
-// A dialect is the statements of a Dialect. The parameters are, in this order:
-// dir, name, value, expires, version; of a Range dir, after, limit.
+// A dialect holds the statements of a Dialect. Their parameters are, in this
+// order: dir, name, value, expires, version, as far as they have them; of
+// selectRange dir, after, limit.
 type dialect struct {
-	migrations string // directory of them
+	migrations string // their directory
 	begin      *sql.TxOptions
-	lock       []string // begins a transaction that one process at a time is in
+	lock       []string // begin a transaction that only one process can be in
 
 	create, update, delete         string
 	selectLive, selectRange, sweep string
@@ -35,7 +36,11 @@ func (d *dialect) get(n int) string {
 	var b strings.Builder
 	b.WriteString(d.selectLive)
 	for i := range n {
-		b.WriteString(map[bool]string{true: " AND (", false: " OR "}[i == 0])
+		if i == 0 {
+			b.WriteString(" AND (")
+		} else {
+			b.WriteString(" OR ")
+		}
 		b.WriteString("(dir = " + d.placeholder(2*i+1) + " AND name = " + d.placeholder(2*i+2) + ")")
 	}
 	b.WriteByte(')')
@@ -44,7 +49,8 @@ func (d *dialect) get(n int) string {
 
 var dialects = map[Dialect]*dialect{SQLite: &sqlite, Postgres: &postgres}
 
-// The statements of SQLite are also D1's, so they are in a package of their own.
+// The statements of SQLite are shared with D1, so they are in a package without
+// drivers.
 var sqlite = dialect{
 	migrations:  "statements/migrations/sqlite",
 	lock:        []string{"BEGIN IMMEDIATE"},
@@ -57,14 +63,14 @@ var sqlite = dialect{
 	placeholder: func(n int) string { return "?" + strconv.Itoa(n) },
 }
 
-// In PostgreSQL's READ COMMITTED a statement that waited for a row looks again
-// at what the row has become: that makes each of these conditions atomic.
-// clock_timestamp is the time of the write itself, not of the transaction that
+// In PostgreSQL's READ COMMITTED a statement that waited for a row evaluates its
+// condition again on the updated row, which makes each of these atomic.
+// clock_timestamp is the time of the write itself, not of the transaction, which
 // may have waited.
 var postgres = dialect{
 	migrations: "statements/migrations/postgres",
 	begin:      &sql.TxOptions{Isolation: sql.LevelReadCommitted},
-	// The lock ends with the transaction, so that a pooler may be between us.
+	// The lock ends with the transaction, so that it works through a pooler.
 	lock: []string{"BEGIN ISOLATION LEVEL READ COMMITTED", "SELECT pg_advisory_xact_lock(7378697629483)"},
 	create: `INSERT INTO serverurl_records AS r (dir, name, value, written_at, expires_at)
 VALUES ($1::text, $2::text, $3::bytea, ` + postgresMillis + `, $4::bigint)
@@ -78,7 +84,7 @@ WHERE dir = $1::text AND name = $2::text AND version = $5::bigint AND ` + postgr
 FROM serverurl_records WHERE ` + postgresLive,
 	selectRange: `SELECT dir, name, value, version, ` + postgresMillis + ` - written_at, expires_at
 FROM serverurl_records WHERE dir = $1::text AND name > $2::text AND ` + postgresLive + ` ORDER BY name LIMIT $3::bigint`,
-	// The condition stands twice: a row may have been created anew between.
+	// The condition is repeated: a row may have been recreated in between.
 	sweep: `DELETE FROM serverurl_records WHERE expires_at <= ` + postgresSeconds + ` AND (dir, name) IN
 (SELECT dir, name FROM serverurl_records WHERE expires_at <= ` + postgresSeconds + ` ORDER BY expires_at LIMIT $1::bigint FOR UPDATE SKIP LOCKED)`,
 	placeholder: func(n int) string { return "$" + strconv.Itoa(n) },

@@ -5,7 +5,7 @@
 //
 // It never acknowledges what is not durable: [Inbox.Put] and [Store.Commit]
 // return nil only after a commit that waited for the disk. It never runs on a
-// database that would break this: an old SQLite, a journal that is not synced,
+// database that would break this: an old SQLite, commits that are not synced,
 // a network file system or a replica is refused or warned of. It never logs or
 // returns what is stored: errors hold an operation and a code.
 //

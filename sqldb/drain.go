@@ -3,13 +3,11 @@ package sqldb
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"sync"
 	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver"
 	"github.com/riverqueue/river/rivertype"
 
@@ -17,38 +15,39 @@ import (
 	"github.com/serverurl/serverurl/core/event"
 )
 
-// Where nothing may run after a reply, nobody calls Run. There Put commits by
-// itself (Options.Inline), Drain delivers on the caller's time, and Tend does
-// what Run does beside its deliveries. The events are the same jobs, so that an
-// instance with Run may share the database.
+// An instance that is frozen after each reply cannot call Run. There Put commits
+// by itself (InboxOptions.NoWorkers), Drain delivers on the caller's time, and
+// Maintain does what Run does besides its deliveries. The events are the same
+// jobs, so that an instance with Run may share the database.
 
 const (
-	// drainBatch is how many events are taken at a time: what an instance that
-	// is ended in the middle keeps from the others until Tend gives it out again.
+	// drainBatch is how many events are fetched at a time. An instance that ends
+	// while it delivers them withholds so many from others until Maintain makes
+	// them available again.
 	drainBatch = 8
 
-	// settleTime bounds the note of what became of a batch, which is made
-	// after the drain's own time is over too. It is tried until then, because
-	// without it the batch waits for Tend.
+	// recordTimeout bounds recording the results of a batch, which happens even if
+	// the drain's own time is over. It is retried until then, because otherwise
+	// the batch waits for Maintain.
 	recordTimeout = 2 * time.Second
 	recordPause   = 50 * time.Millisecond
 
-	// tendAtOnce bounds what one Tend looks at.
+	// maintainBatch bounds how many jobs one Maintain handles.
 	maintainBatch = 1000
 )
 
-// Drained is what a Drain did.
+// A DrainResult counts what a Drain did.
 type DrainResult struct {
 	Delivered, Failed int
-	Empty             bool // nothing was left that was due
+	Empty             bool // no event was left that was due
 }
 
-// Drain delivers events that wait, until none is due or limit of them have been
-// taken. No delivery begins later than the time begin from now; one that has
-// begun goes on until ctx ends, which should leave it some seconds, because
-// one that is cut off has failed. What was taken and not begun is given back,
-// and that does not count as an attempt. Events of one call go one after the
-// other.
+// Drain delivers pending events until none is due or limit of them have been
+// fetched. No delivery begins later than begin from now. One that has begun
+// continues until ctx ends, which should leave it some seconds, because a
+// delivery that is cut off has failed. Events that were fetched and not begun
+// are made available again, which does not count as an attempt. Events of one
+// call are delivered one after the other.
 func (in *Inbox) Drain(ctx context.Context, begin time.Duration, limit int) (d DrainResult, err error) {
 	last := time.Now().Add(begin)
 	for taken := 0; taken < limit && ctx.Err() == nil && time.Now().Before(last); {
@@ -75,8 +74,8 @@ func (in *Inbox) Drain(ctx context.Context, begin time.Duration, limit int) (d D
 	return d, nil
 }
 
-// deliverAll delivers a batch, calls side by side, and says what is to be noted
-// of each event.
+// deliverAll delivers a batch, different calls concurrently, and returns the
+// state to record of each event.
 func (in *Inbox) deliverAll(ctx context.Context, last time.Time, jobs []*rivertype.JobRow, d *DrainResult) []*riverdriver.JobSetStateIfRunningParams {
 	outcomes := make([]*riverdriver.JobSetStateIfRunningParams, len(jobs))
 	envelopes := make([]core.Envelope, len(jobs))
@@ -110,6 +109,7 @@ func (in *Inbox) deliverAll(ctx context.Context, last time.Time, jobs []*riverty
 	return outcomes
 }
 
+// deliverOne delivers one event, unless no delivery may begin any more.
 func (in *Inbox) deliverOne(ctx context.Context, last time.Time, job *rivertype.JobRow, e core.Envelope) *riverdriver.JobSetStateIfRunningParams {
 	giveBack := riverdriver.JobSetStateInterrupted(job.ID, time.Now(), max(0, job.Attempt-1), nil)
 	if ctx.Err() != nil || time.Now().After(last) {
@@ -121,7 +121,7 @@ func (in *Inbox) deliverOne(ctx context.Context, last time.Time, job *rivertype.
 	switch {
 	case err == nil:
 		return riverdriver.JobSetStateCompleted(job.ID, time.Now(), nil)
-	case errors.Is(ctx.Err(), context.Canceled): // we are stopping
+	case errors.Is(ctx.Err(), context.Canceled): // the instance is stopping
 		return giveBack
 	case deadline.Err() != nil:
 		err = errors.Join(err, deadline.Err())
@@ -129,25 +129,25 @@ func (in *Inbox) deliverOne(ctx context.Context, last time.Time, job *rivertype.
 	return in.failedState(ctx, job, reasonOf(err))
 }
 
+// failedState returns the state of a job whose delivery failed: a dead letter
+// after the last attempt, otherwise a retry.
 func (in *Inbox) failedState(ctx context.Context, job *rivertype.JobRow, reason error) *riverdriver.JobSetStateIfRunningParams {
-	dead := job.Attempt >= job.MaxAttempts
-	in.o.Logger.LogAttrs(ctx, slog.LevelWarn, "delivery failed", slog.String("reason", reason.Error()),
-		slog.Int("attempt", job.Attempt), slog.Bool("dead", dead))
-	said := attemptError(job.Attempt, reason)
-	if dead {
-		return riverdriver.JobSetStateDiscarded(job.ID, time.Now(), said, nil)
+	in.logFailure(ctx, job, reason)
+	encoded := attemptError(job.Attempt, reason)
+	if job.Attempt >= job.MaxAttempts {
+		return riverdriver.JobSetStateDiscarded(job.ID, time.Now(), encoded, nil)
 	}
-	// Available with a time in the future: it needs nobody to wake it.
-	return riverdriver.JobSetStateErrorAvailable(job.ID, time.Now().Add(in.o.Backoff(job.Attempt)), said, nil)
+	// Available at a future time, not retryable: the latter needs a scheduler.
+	return riverdriver.JobSetStateErrorAvailable(job.ID, time.Now().Add(in.o.Backoff(job.Attempt)), encoded, nil)
 }
 
-// attemptError is how River keeps the reason of a failure.
+// attemptError encodes the reason of a failure as River stores it.
 func attemptError(attempt int, reason error) []byte {
 	b, _ := json.Marshal(rivertype.AttemptError{At: time.Now().UTC(), Attempt: max(1, attempt), Error: reason.Error()}) // plain fields
 	return b
 }
 
-// settle notes what became of a batch, also when the time for it is over.
+// recordResults records the states of a batch, even if the time of ctx is over.
 func (in *Inbox) recordResults(ctx context.Context, outcomes []*riverdriver.JobSetStateIfRunningParams) error {
 	many := &riverdriver.JobSetStateIfRunningManyParams{}
 	for _, o := range outcomes {
@@ -163,8 +163,8 @@ func (in *Inbox) recordResults(ctx context.Context, outcomes []*riverdriver.JobS
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()
 	for {
-		// A note made twice changes nothing. What it misses is given out again by
-		// Tend, and a delivery twice changes nothing either.
+		// Recording twice changes nothing. If it fails, Maintain makes the jobs
+		// available again; delivering an event twice changes nothing either.
 		_, err := in.fetcher.JobSetStateIfRunningMany(ctx, many)
 		if err == nil || !kindOf(err).temporary() || sleep(ctx, recordPause) != nil {
 			return err
@@ -172,8 +172,8 @@ func (in *Inbox) recordResults(ctx context.Context, outcomes []*riverdriver.JobS
 	}
 }
 
-// onLiving calls f again where it was given a connection that had died before,
-// as all may have while an instance was frozen.
+// retryDeadConn calls f again if it was given a connection that was already dead,
+// as all may be after an instance was frozen.
 func retryDeadConn[T any](f func() (T, error)) (result T, err error) {
 	for range 5 {
 		if result, err = f(); err == nil || !pgconn.SafeToRetry(err) {
@@ -183,19 +183,19 @@ func retryDeadConn[T any](f func() (T, error)) (result T, err error) {
 	return result, err
 }
 
-// errLost is noted of an attempt that ended with its instance.
+// errInstanceEnded is recorded for an attempt whose instance ended.
 var errInstanceEnded = errors.New("instance ended")
 
-// Tend gives out again what was being delivered by an instance that ended in
-// the middle, and deletes what has been delivered. Whoever drains calls it once
-// in a while.
+// Maintain makes events available again whose delivery was interrupted by the end
+// of an instance, and deletes events that have been delivered. A caller of Drain
+// calls it now and then.
 func (in *Inbox) Maintain(ctx context.Context) error {
 	horizon := time.Now().Add(-rescueAfter)
 	lost, err := retryDeadConn(func() ([]*rivertype.JobRow, error) {
 		return in.fetcher.JobGetStuck(ctx, &riverdriver.JobGetStuckParams{Max: maintainBatch, StuckHorizon: horizon})
 	})
 	if err != nil {
-		return wrap("tend", err)
+		return wrap("maintain", err)
 	}
 	if len(lost) > 0 {
 		rescue := &riverdriver.JobRescueManyParams{StuckHorizon: horizon}
@@ -215,16 +215,11 @@ func (in *Inbox) Maintain(ctx context.Context) error {
 			rescue.State = append(rescue.State, string(state))
 		}
 		if _, err := in.fetcher.JobRescueMany(ctx, rescue); err != nil {
-			return wrap("tend", err)
+			return wrap("maintain", err)
 		}
 	}
 	_, err = in.fetcher.JobDeleteBefore(ctx, &riverdriver.JobDeleteBeforeParams{
 		CompletedDoDelete: true, CompletedFinalizedAtHorizon: time.Now().Add(-completedRetention), Max: maintainBatch, QueuesIncluded: []string{eventQueue},
 	})
-	return wrap("tend", err)
-}
-
-// putInline commits on the caller's time.
-func (in *Inbox) putNow(ctx context.Context, jobs []river.InsertManyParams, size int) error {
-	return in.batcher.store(ctx, []*put{{ctx: ctx, jobs: jobs, size: size}})
+	return wrap("maintain", err)
 }

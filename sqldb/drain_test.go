@@ -91,7 +91,8 @@ func putSome(t *testing.T, in *Inbox, n int) {
 	}
 }
 
-// What a stop cuts off comes again at once, and no attempt is counted.
+// An event whose delivery a stop cut off is redelivered at once, and no attempt is
+// counted.
 func TestDrainGivesBackWhatAStopCutsOff(t *testing.T) {
 	db := lazily(t, pgtest.Open(t)).Database()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -152,12 +153,12 @@ func TestDrainCutsOffWhatHangs(t *testing.T) {
 	if err != nil || d.Failed != 1 || d.Empty {
 		t.Errorf("%+v, %v", d, err)
 	}
-	dead, err := in.Dead(t.Context(), 10)
+	dead, err := in.DeadLetters().List(t.Context(), 10)
 	if err != nil || len(dead) != 1 || dead[0].Reason != "deadline exceeded" {
 		t.Errorf("dead: %+v, %v", dead, err)
 	}
 	waiting, err := in.Pending(t.Context(), 10)
-	if err != nil || len(waiting) != 1 || waiting[0].ID == dead[0].Envelope.ID {
+	if err != nil || len(waiting) != 1 || waiting[0].ID == dead[0].Envelopes[0].ID {
 		t.Errorf("waiting: %d, %v", len(waiting), err)
 	}
 }
@@ -207,7 +208,7 @@ func TestDrainPausesAfterAFailure(t *testing.T) {
 
 // What an instance took and did not finish is given out again when it must have
 // ended, and what is delivered leaves the database.
-func TestTend(t *testing.T) {
+func TestMaintain(t *testing.T) {
 	db := lazily(t, pgtest.Open(t)).Database()
 	in := inline(t, db, func(context.Context, core.Envelope) error { return nil }, InboxOptions{MaxAttempts: 2})
 	putSome(t, in, 2)
@@ -232,7 +233,7 @@ func TestTend(t *testing.T) {
 	if err := in.Maintain(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	dead, err := in.Dead(t.Context(), 10)
+	dead, err := in.DeadLetters().List(t.Context(), 10)
 	if err != nil || len(dead) != 1 || dead[0].Reason != "instance ended" {
 		t.Errorf("%+v, %v", dead, err)
 	}
@@ -240,7 +241,7 @@ func TestTend(t *testing.T) {
 	if err := db.pool.QueryRow(t.Context(), "SELECT count(*) FROM river_job").Scan(&left); err != nil || left != 1 {
 		t.Errorf("%d jobs are left, want the dead one: %v", left, err)
 	}
-	if err := in.Redrive(t.Context(), dead[0].ID); err != nil {
+	if _, err := core.Redrive(t.Context(), db.Store(), in, in.DeadLetters(), dead[0].ID, "tester"); err != nil {
 		t.Fatal(err)
 	}
 	if d, err := in.Drain(t.Context(), time.Minute, 100); err != nil || d.Delivered != 1 {
@@ -304,8 +305,8 @@ func TestLazyConnectsWhenItIsNeeded(t *testing.T) {
 	}
 }
 
-// An instance wakes up, and its connections have died meanwhile. What comes then
-// is stored and delivered all the same: its sender does not repeat it.
+// The connections of an instance have died while it was frozen. An event that
+// arrives then is stored and delivered anyway: its sender does not repeat it.
 func TestConnectionsThatDiedInAFreeze(t *testing.T) {
 	cluster := pgtest.New(t, &pgtest.Options{TCP: true, NoSync: true})
 	db := lazily(t, cluster.Database(t)).Database()

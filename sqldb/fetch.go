@@ -12,19 +12,19 @@ import (
 	"github.com/riverqueue/river/riverdriver"
 )
 
-// A fetch marks jobs as running in the statement that returns them. When that
-// statement commits and its answer is lost, with the connection or because the
-// caller's context has ended, nobody knows of the jobs, and River would only
-// give them out again after rescueAfter, as an attempt. So each fetch has a name
-// of its own, and what is running under the name of one that failed is made
-// available again. A process that ends in between leaves its jobs to the rescue.
+// A fetch marks jobs as running in the statement that returns them. If that
+// statement commits and its result is lost, with the connection or because the
+// caller's context has ended, no client knows of the jobs, and River would make
+// them available only after rescueAfter, counting an attempt. So each fetch has
+// a unique name, and jobs that are running under the name of one that failed are
+// made available again. If the process ends in between, the rescue finds them.
 
 const (
-	// fetchGrace is how long a fetch may go on after its caller's context.
+	// fetchGrace is how long a fetch may continue after its caller's context ended.
 	fetchGrace = 2 * time.Second
 
-	// fetchDoubt is how long after a fetch failed the database may still commit
-	// it: a server does not notice at once that its client is gone.
+	// fetchUncertain is how long after a fetch failed the database may still
+	// commit it: a server does not notice at once that its client is gone.
 	fetchUncertain = 10 * time.Second
 )
 
@@ -34,7 +34,7 @@ type fetcher struct {
 	undo func(ctx context.Context, name string) error
 
 	mu     sync.Mutex
-	failed map[string]time.Time // when, by the name of the fetch
+	failed map[string]time.Time // when each failed, by name
 }
 
 // JobGetAvailable implements riverdriver.Executor.
@@ -53,14 +53,14 @@ func (f *fetcher) JobGetAvailable(ctx context.Context, params *riverdriver.JobGe
 	f.mu.Lock()
 	f.failed[named.ClientID] = time.Now()
 	f.mu.Unlock()
-	// Often the last chance of an instance that is frozen between requests.
+	// This may be the last chance of an instance that is frozen between requests.
 	again, cancelAgain := context.WithTimeout(context.WithoutCancel(ctx), fetchGrace)
 	defer cancelAgain()
 	_ = f.release(again) // the next fetch tries again
 	return nil, err
 }
 
-// giveBack makes available again what failed fetches may have taken.
+// release makes jobs available again that failed fetches may have marked.
 func (f *fetcher) release(ctx context.Context) error {
 	f.mu.Lock()
 	failed := maps.Clone(f.failed)
@@ -79,8 +79,8 @@ func (f *fetcher) release(ctx context.Context) error {
 	return nil
 }
 
-// undoFetch returns a fetcher's undo. That a job's attempt begins anew is the
-// same as when River itself gives a job back at a stop.
+// undoFetch returns a fetcher's undo. The attempt is not counted, as when River
+// itself releases a job at a stop.
 func undoFetch(db *sql.DB, postgres bool) func(context.Context, string) error {
 	last := "attempted_by ->> '$[#-1]'"
 	if postgres {
@@ -93,8 +93,8 @@ func undoFetch(db *sql.DB, postgres bool) func(context.Context, string) error {
 	}
 }
 
-// outlast returns a context that ends a while after ctx, and not later than one
-// try at the database may take.
+// extend returns a context that ends grace after ctx, and no later than
+// commitTimeout.
 func extend(ctx context.Context, grace time.Duration) (context.Context, context.CancelFunc) {
 	longer, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
 	stop := context.AfterFunc(ctx, func() {

@@ -129,7 +129,7 @@ func TestRunUndoesALostFetch(t *testing.T) {
 				case <-came:
 					delivered = true
 				case <-time.After(100 * time.Millisecond):
-					if dead, err := in.Dead(t.Context(), 1); err != nil || len(dead) > 0 {
+					if dead, err := in.DeadLetters().List(t.Context(), 1); err != nil || len(dead) > 0 {
 						t.Fatalf("its attempt counted: %+v, %v", dead, err)
 					}
 				}

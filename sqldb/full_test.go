@@ -14,9 +14,9 @@ import (
 	"github.com/serverurl/serverurl/core/event"
 )
 
-// On a disk that is full an event is refused, and none that was accepted is lost;
-// when there is room again events are taken, without a restart. The disk is a
-// file system of 8 MB of the test's own.
+// On a full disk an event is refused, and none that was accepted is lost; once
+// there is space again events are accepted, without a restart. The disk is a file
+// system of 8 MB of the test's own.
 func TestFullDisk(t *testing.T) {
 	if dir := os.Getenv("SERVERURL_TEST_SMALL_DISK"); dir != "" {
 		fillDisk(t, dir)

@@ -10,25 +10,25 @@ import (
 	"github.com/serverurl/serverurl/core/records"
 )
 
-// A shared store lets commits that come at the same time share a transaction of
-// SQLite's only writer, and with it the wait for the disk. While one
-// transaction is on its way the others gather for the next. So
-// many deliveries wait for the disk as one, and an event that is being accepted waits
-// for one of their transactions at the most. (A second connection for
-// accepting is no way: in the lottery for the file's lock deliveries starve.)
+// A groupCommitStore lets concurrent commits share a transaction of SQLite's only
+// writer, and with it the wait for the disk. While one transaction is in
+// progress, further commits gather for the next. So many deliveries wait for the
+// disk once, and an event that is being accepted waits for at most one of their
+// transactions. (A second connection for accepting is not an alternative: the
+// file's lock is granted at random, and deliveries starve.)
 type groupCommitStore struct {
 	*Store
-	leader chan struct{} // holds one: whose turn it is to commit for all who wait
+	leader chan struct{} // holds one: the caller that commits for all that wait
 
 	mu      sync.Mutex
 	waiting []*pendingCommit
 }
 
-// A commit waits to become a part of a transaction.
+// A pendingCommit waits to become part of a transaction.
 type pendingCommit struct {
 	records []records.Record
 	size    int
-	done    chan error // has room for the answer
+	done    chan error // buffered
 }
 
 func newGroupCommitStore(s *Store) *groupCommitStore {
@@ -61,9 +61,9 @@ func (s *groupCommitStore) Commit(ctx context.Context, rs ...records.Record) err
 	}
 }
 
-// lead commits what waits, as far as it fits into one transaction. It is done
-// under the leader's own context, so that nobody stays longer than he may; when that
-// ends nothing has happened, and the others go again.
+// commitBatch commits what waits, as far as it fits into one transaction. It runs
+// under the leader's own context, so that the leader does not exceed its
+// deadline; if that ends, nothing was changed, and the others are tried again.
 func (s *groupCommitStore) commitBatch(ctx context.Context) {
 	some := s.take()
 	records := make([][]records.Record, len(some))
@@ -81,7 +81,8 @@ func (s *groupCommitStore) commitBatch(ctx context.Context) {
 	s.add(again...)
 }
 
-// givenUp reports that a transaction was rolled back because its context ended.
+// rolledBack reports whether a transaction was rolled back because its context
+// ended.
 func rolledBack(err error) bool {
 	n, ok := sqliteCode(err)
 	return ok && n&0xff == 9 || // SQLITE_INTERRUPT
@@ -100,7 +101,7 @@ func (s *groupCommitStore) remove(c *pendingCommit) {
 	s.waiting = slices.DeleteFunc(s.waiting, func(w *pendingCommit) bool { return w == c })
 }
 
-// take takes those who came first.
+// take removes the commits that have waited longest.
 func (s *groupCommitStore) take() []*pendingCommit {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -18,59 +18,60 @@ import (
 
 	"github.com/serverurl/serverurl/core"
 	"github.com/serverurl/serverurl/core/event"
-	"github.com/serverurl/serverurl/core/records"
 )
 
 // InboxOptions change an Inbox. The zero value of each field means its default.
 type InboxOptions struct {
-	// Sweep is called every SweepEvery, on one of the instances that share the
+	// Sweep is called every SweepInterval, on one of the instances that share the
 	// database. Default: only the store's expired records are swept.
 	Sweep func(context.Context) error
 
-	// SweepEvery is the time between sweeps. Default 1 minute.
+	// SweepInterval is the time between sweeps. Default: 1 minute.
 	SweepInterval time.Duration
 
-	// Attempts is how often an event is delivered until it is dead. Default 10.
+	// MaxAttempts is how often the delivery of an event is attempted before it is
+	// a dead letter. Default: 10.
 	MaxAttempts int
 
-	// Pause is how long to wait after the given attempt, counted from 1, failed.
-	// Default: 2 s, 8 s, 32 s … up to an hour, each somewhere in its upper half.
+	// Backoff returns how long to wait after the given attempt, counted from 1,
+	// failed. Default: 2 s, 8 s, 32 s … up to an hour, with jitter.
 	Backoff func(attempt int) time.Duration
 
-	// Workers is how many deliveries run at a time. Default 32.
+	// Workers is how many deliveries run at a time. Default: 32.
 	Workers int
 
-	// Stop is how long running deliveries may take to end when Run is to end.
-	// Default 10 s; then their contexts are canceled, and they are delivered
-	// again by whoever runs next.
+	// StopTimeout is how long running deliveries may take to end when Run is to
+	// end. Default: 10 s; then their contexts are canceled, and the events are
+	// redelivered by the next Run.
 	StopTimeout time.Duration
 
-	// Inline is for an instance that never calls Run: each Put commits by
+	// NoWorkers is for an instance that never calls Run: each Put commits by
 	// itself, and events are delivered by Drain.
 	NoWorkers bool
 
-	// Logger gets warnings, with numbers but no texts in them. Default:
+	// Logger receives warnings, with numbers but no stored text in them. Default:
 	// slog.Default().
 	Logger *slog.Logger
 }
 
 // An Inbox keeps accepted events in the database, as jobs of River, and
-// delivers each until that succeeds. It is safe for concurrent use, by several
-// processes too.
+// delivers each until that succeeds. It is safe for concurrent use, also by
+// several processes on one database.
 //
 // Reports are delivered before other events, and those before conversation
-// updates, which may wait in a rush. So it is with what waits for the database
-// when more does than one commit holds; then of a call's conversation updates
-// that wait the newest is stored, and answers for those that it repeats whole.
-// While events are being accepted few deliveries begin. An event whose delivery fails is
-// delivered again after pauses that grow. After the last attempt it is dead:
-// kept, listed by Dead, and delivered again by Redrive.
+// updates. The same order applies to Puts that wait for the database when there
+// are more than one commit takes; then only the newest of a call's waiting
+// conversation updates is stored if it repeats the others entirely. While
+// events are being accepted, few deliveries begin.
+//
+// A delivery that fails is retried after growing pauses. After the last attempt
+// the event is a dead letter: it is kept, and [Inbox.DeadLetters] lists it.
 type Inbox struct {
 	db       *Database
 	jobs     jobs
 	fetcher  *fetcher
 	batcher  *batcher
-	throttle chan struct{}       // see enter
+	throttle chan struct{}       // see waitForPuts
 	inflight *semaphore.Weighted // bytes of the envelopes that are being delivered
 	deliver  func(context.Context, core.Envelope) error
 	o        InboxOptions
@@ -78,8 +79,8 @@ type Inbox struct {
 
 var _ core.Inbox = (*Inbox)(nil)
 
-// jobs is what this package uses of a River client, which is another type for
-// every driver.
+// jobs is the part of a River client that this package uses; a client has
+// another type for each driver.
 type jobs interface {
 	Start(ctx context.Context) error
 	Stop(ctx context.Context) error
@@ -88,18 +89,17 @@ type jobs interface {
 	JobList(ctx context.Context, params *river.JobListParams) (*river.JobListResult, error)
 	JobGet(ctx context.Context, id int64) (*rivertype.JobRow, error)
 	JobDelete(ctx context.Context, id int64) (*rivertype.JobRow, error)
-	JobRetry(ctx context.Context, id int64) (*rivertype.JobRow, error)
 }
 
-// Names of River's queues. The sweep has its own, so that no flood of events
-// keeps it waiting.
+// Names of River's queues. The sweep has its own, so that no burst of events
+// delays it.
 const (
 	eventQueue = "serverurl_events"
 	sweepQueue = "serverurl_sweep"
 )
 
-// New returns an inbox on db that hands envelopes to deliver. Nothing
-// moves before Run.
+// NewInbox returns an inbox on db that passes envelopes to deliver. It does not
+// deliver before Run or Drain is called.
 func NewInbox(db *Database, deliver func(context.Context, core.Envelope) error, o InboxOptions) (*Inbox, error) {
 	o.SweepInterval = cmp.Or(o.SweepInterval, time.Minute)
 	o.MaxAttempts = cmp.Or(o.MaxAttempts, defaultMaxAttempts)
@@ -111,7 +111,11 @@ func NewInbox(db *Database, deliver func(context.Context, core.Envelope) error, 
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	in := &Inbox{db: db, deliver: deliver, o: o, throttle: make(chan struct{}, throttleSQLite), inflight: semaphore.NewWeighted(maxInflightBytes)}
+	in := &Inbox{
+		db: db, deliver: deliver, o: o,
+		throttle: make(chan struct{}, throttleSQLite),
+		inflight: semaphore.NewWeighted(maxInflightBytes),
+	}
 	config, err := in.config()
 	if err != nil {
 		return nil, err
@@ -153,10 +157,10 @@ func (in *Inbox) config() (*river.Config, error) {
 	); err != nil {
 		return nil, fmt.Errorf("sqldb: inbox: %w", err)
 	}
-	c := &river.Config{
+	return &river.Config{
 		CompletedJobRetentionPeriod: completedRetention,
 		CancelledJobRetentionPeriod: -1,
-		DiscardedJobRetentionPeriod: -1,                     // the dead are kept
+		DiscardedJobRetentionPeriod: -1,                     // dead letters are kept
 		FetchCooldown:               river.FetchCooldownMin, // see pollPause
 		FetchPollInterval:           time.Second,
 		JobTimeout:                  deliveryTimeout,
@@ -175,41 +179,41 @@ func (in *Inbox) config() (*river.Config, error) {
 			func() (river.JobArgs, *river.InsertOpts) { return sweep{}, nil },
 			&river.PeriodicJobOpts{ID: "serverurl_sweep", RunOnStart: true},
 		)},
-	}
-	c.PollOnly = in.db.pollOnly
-	return c, nil
+		PollOnly: in.db.pollOnly,
+	}, nil
 }
 
 // Put implements core.Inbox. Concurrent calls share a commit. It fails with
-// ErrOverloaded when too much waits for the database, with ErrStopped after
-// Run; when ctx ends first, the events may be stored or not.
+// ErrOverloaded if too many events wait for the database, and with ErrStopped
+// after Run. If ctx ends first, the events may or may not be stored.
 func (in *Inbox) Put(ctx context.Context, es ...core.Envelope) error {
 	if len(es) == 0 {
 		return nil
 	}
 	p := &put{jobs: make([]river.InsertManyParams, len(es)), priority: lowestPriority}
 	for i, e := range es {
-		packed, err := pack(e)
+		args, err := pack(e)
 		if err != nil {
 			return err
 		}
-		p.size += len(packed.Packed) + len(e.Body) // who waits holds its body too
-		p.jobs[i] = river.InsertManyParams{Args: packed, InsertOpts: &river.InsertOpts{Queue: eventQueue, Priority: priority(e.Type)}}
+		p.size += len(args.Packed) + len(e.Body) // the caller holds its body too while it waits
+		p.jobs[i] = river.InsertManyParams{Args: args, InsertOpts: &river.InsertOpts{Queue: eventQueue, Priority: priority(e.Type)}}
 		p.priority = min(p.priority, priority(e.Type))
 	}
 	if e := es[0]; len(es) == 1 && e.Type == event.TypeConversationUpdate && e.Call != "" && e.RedriveCount == 0 {
 		p.update = &update{call: e.Call, received: e.Received, body: e.Body}
 	}
 	if in.o.NoWorkers {
-		return in.putNow(ctx, p.jobs, p.size)
+		p.ctx = ctx
+		return in.batcher.store(ctx, []*put{p}) // on the caller's time
 	}
-	return in.batcher.enqueueAndWait(ctx, p)
+	return in.batcher.put(ctx, p)
 }
 
-// updateLane is the last lane.
+// lowestPriority is the last that River knows.
 const lowestPriority = 4
 
-// priority is the lane of an event, 1 first.
+// priority is the priority of an event's job; 1 is delivered first.
 func priority(t event.Type) int {
 	switch t {
 	case event.TypeReport:
@@ -221,21 +225,21 @@ func priority(t event.Type) int {
 	case event.TypeConversationUpdate:
 		return lowestPriority
 	}
-	return 3 // a type that is not known
+	return 3 // an unknown type
 }
 
 // Run delivers and sweeps until ctx ends. Then it commits the Puts that still
-// wait, lets running deliveries end for the time of InboxOptions.Stop, and
-// returns nil. It returns an error when the database cannot be reached for a
-// minute at the start, or cannot be trusted any more: then the process should
-// end, so that the next start looks for damage.
+// wait, lets running deliveries end for InboxOptions.StopTimeout, and returns
+// nil. It returns an error if the database cannot be reached for a minute at
+// the start, or can no longer be trusted: then the process should end, so that
+// the next start looks for damage.
 func (in *Inbox) Run(ctx context.Context) error {
 	working, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	batching, stopBatching := context.WithCancel(ctx)
 	defer stopBatching()
 	batched := make(chan error, 1)
-	go func() { batched <- in.batcher.run(batching) }() // events are taken, also while nothing can be delivered yet
+	go func() { batched <- in.batcher.run(batching) }() // events are accepted before deliveries have started
 	started, err := in.start(ctx, working)
 	if !started {
 		stopBatching()
@@ -247,13 +251,12 @@ func (in *Inbox) Run(ctx context.Context) error {
 	case <-in.jobs.Stopped():
 		return err
 	case <-time.After(in.o.StopTimeout + abandonAfter):
-		return errors.Join(err, errors.New("sqldb: a delivery ignores its context and was left behind"))
+		return errors.Join(err, errors.New("sqldb: a delivery ignores its context and was abandoned"))
 	}
 }
 
-// start starts the deliveries. A database that another program has locked, or
-// that is just being restarted, is waited for: this process takes requests
-// already.
+// start starts the deliveries. It waits for a database that another program has
+// locked or that is restarting, because this process already accepts requests.
 func (in *Inbox) start(ctx, working context.Context) (started bool, err error) {
 	for begin := time.Now(); ; {
 		err := wrap("start the inbox", in.jobs.Start(working))
@@ -273,170 +276,30 @@ func (in *Inbox) start(ctx, working context.Context) (started bool, err error) {
 	}
 }
 
-func sleep(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(d):
-		return nil
-	}
-}
-
-// Reasons why a delivery failed, as they are stored and logged: what a handler
-// says may quote a patient.
-var (
-	errHandlerFailed = errors.New("handler failed")
-	errConflict      = errors.New("store conflict")
-	errDeadline      = errors.New("deadline exceeded")
-	errPanicked      = errors.New("delivery panicked")
-	errDatabase      = errors.New("database failed")
-	errOther         = errors.New("delivery failed")
-)
-
-// A deliverer does the jobs that are events.
-type deliverer struct {
-	river.WorkerDefaults[eventArgs]
-	in *Inbox
-}
-
-// Work implements river.Worker.
-func (d *deliverer) Work(ctx context.Context, job *river.Job[eventArgs]) error {
-	leave, err := d.in.waitForPuts(ctx)
-	if err != nil {
-		return err
-	}
-	defer leave()
-	size := min(unpackedSize(job.Args), maxInflightBytes)
-	waiting, cancel := context.WithTimeout(ctx, inflightWait)
-	err = d.in.inflight.Acquire(waiting, size)
-	cancel()
-	if err != nil {
-		if ctx.Err() != nil {
-			return ctx.Err()
+// Pending returns up to limit accepted events that are not delivered yet, the
+// oldest first. Dead letters are not among them.
+func (in *Inbox) Pending(ctx context.Context, limit int) ([]core.Envelope, error) {
+	params := river.NewJobListParams().Kinds(eventArgs{}.Kind()).
+		States(rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRetryable, rivertype.JobStateRunning, rivertype.JobStateScheduled).
+		OrderBy(river.JobListOrderByID, river.SortOrderAsc)
+	var es []core.Envelope
+	for len(es) < limit {
+		n := min(limit-len(es), maxListed)
+		found, err := in.jobs.JobList(ctx, params.First(n))
+		if err != nil {
+			return nil, wrap("list pending events", err)
 		}
-		return river.JobSnooze(time.Second) // which is no attempt
-	}
-	defer d.in.inflight.Release(size)
-	e, err := unpack(job.Args)
-	if err != nil {
-		return errUndecodable
-	}
-	err = safely(func() error { return d.in.deliver(ctx, e) })
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(ctx.Err(), context.Canceled):
-		return ctx.Err() // we are stopping: River does not count it as an attempt
-	}
-	reason := reasonOf(err)
-	d.in.o.Logger.LogAttrs(ctx, slog.LevelWarn, "delivery failed", slog.String("reason", reason.Error()),
-		slog.Int("attempt", job.Attempt), slog.Bool("dead", job.Attempt >= job.MaxAttempts))
-	return reason
-}
-
-// enter keeps a delivery waiting for a little while events are being accepted and
-// as many as may then begin are running: whoever sends waits for an answer, and
-// has one try.
-func (in *Inbox) waitForPuts(ctx context.Context) (leave func(), err error) {
-	look := time.NewTicker(throttlePoll)
-	defer look.Stop()
-	for until := time.Now().Add(throttleWait); in.batcher.busy() && time.Now().Before(until); {
-		select {
-		case in.throttle <- struct{}{}:
-			return func() { <-in.throttle }, nil
-		case <-look.C:
-		case <-ctx.Done():
-			return nil, ctx.Err()
+		for _, job := range found.Jobs {
+			e, err := unpackArgs(job.EncodedArgs)
+			if err != nil {
+				return nil, err
+			}
+			es = append(es, e)
 		}
-	}
-	return func() {}, nil
-}
-
-func safely(f func() error) (err error) {
-	defer func() {
-		if recover() != nil {
-			err = errPanicked
+		if len(found.Jobs) < n {
+			break
 		}
-	}()
-	return f()
-}
-
-func reasonOf(err error) error {
-	switch {
-	case errors.Is(err, errPanicked):
-		return errPanicked
-	case errors.Is(err, core.ErrHandlerFailed):
-		return errHandlerFailed
-	case errors.Is(err, records.ErrStale):
-		return errConflict
-	case errors.Is(err, context.DeadlineExceeded):
-		return errDeadline
-	case kindOf(err) != errorOther:
-		return errDatabase
+		params = params.After(found.LastCursor)
 	}
-	return errOther
-}
-
-// sweep is the job of looking for what was left behind.
-type sweep struct{}
-
-// Kind implements river.JobArgs.
-func (sweep) Kind() string { return "serverurl_sweep" }
-
-// InsertOpts implements river.JobArgsWithInsertOpts: one sweep at a time.
-func (sweep) InsertOpts() river.InsertOpts {
-	return river.InsertOpts{Queue: sweepQueue, UniqueOpts: river.UniqueOpts{ByState: []rivertype.JobState{
-		rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRunning,
-		rivertype.JobStateRetryable, rivertype.JobStateScheduled,
-	}}}
-}
-
-type sweeper struct {
-	river.WorkerDefaults[sweep]
-	in *Inbox
-}
-
-// Timeout implements river.Worker.
-func (*sweeper) Timeout(*river.Job[sweep]) time.Duration { return sweepTimeout }
-
-// Work implements river.Worker. It never fails: the next sweep is the retry.
-func (s *sweeper) Work(ctx context.Context, _ *river.Job[sweep]) error {
-	err := safely(func() error { return s.in.sweep(ctx) })
-	if err != nil && ctx.Err() == nil {
-		s.in.o.Logger.LogAttrs(ctx, slog.LevelWarn, "sweep failed", slog.String("reason", reasonOf(err).Error()))
-	}
-	return nil
-}
-
-// expiredAtOnce keeps a sweep from holding SQLite's only writer for long.
-const sweepBatch = 500
-
-func (in *Inbox) sweep(ctx context.Context) error {
-	var err error
-	if in.o.Sweep != nil {
-		err = in.o.Sweep(ctx)
-	}
-	for {
-		n, failed := in.db.store.Sweep(ctx, sweepBatch)
-		if failed != nil || n < sweepBatch {
-			return errors.Join(err, failed)
-		}
-	}
-}
-
-// pauseAfter grows fourfold and is random in its upper half, so that what
-// failed together does not come back together.
-func defaultBackoff(attempt int) time.Duration {
-	d := lastBackoff
-	if attempt < 10 {
-		d = min(lastBackoff, firstBackoff<<(2*(attempt-1)))
-	}
-	return d/2 + rand.N(d/2)
-}
-
-type retryPolicy func(attempt int) time.Duration
-
-// NextRetry implements river.ClientRetryPolicy.
-func (f retryPolicy) NextRetry(job *rivertype.JobRow) time.Time {
-	return time.Now().Add(f(job.Attempt))
+	return es, nil
 }

@@ -6,70 +6,55 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
-
-	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/jackc/pgx/v5/stdlib"
-	"github.com/riverqueue/river/riverdriver/riverpgxv5"
-	"github.com/riverqueue/river/rivermigrate"
-
-	"github.com/serverurl/serverurl/core/records"
 )
 
-// A Lazy is a Postgres database for an instance that a platform starts and
-// freezes as it likes. It connects when it is first needed, holds few
-// connections, and keeps no state in a session, so that a pooler in transaction
-// mode may be between.
+// A LazyDatabase is a PostgreSQL database for an instance that its platform
+// starts and freezes at will. It connects on first use, holds few connections,
+// and keeps no state in a session, so that a pooler in transaction mode may be
+// in between.
 type LazyDatabase struct {
 	db *Database
 
-	connecting chan struct{} // full while somebody prepares
+	connecting chan struct{} // full while one caller connects
 	connected  atomic.Bool
 }
 
-// idleTime is how long a connection may wait unused. It is checked at the use
-// after it, which a freeze cannot put off.
+// maxConnIdleTime is how long a connection may be unused. It is checked when a
+// connection is taken, which a freeze cannot delay.
 const maxConnIdleTime = 30 * time.Second
 
-// prepareTime bounds one Prepare, so that who has waited for it is answered.
+// connectTimeout bounds one Connect, so that its callers can still answer their
+// requests.
 const connectTimeout = 12 * time.Second
 
-// OpenLazy returns a database without connecting to it. connections is the
-// most of them at a time, unless the URL says pool_max_conns.
+// OpenLazy returns a database without connecting to it. connections is the size
+// of its pool, unless the URL sets pool_max_conns.
 func OpenLazy(url string, connections int) (*LazyDatabase, error) {
 	if scheme, _, _ := strings.Cut(url, "://"); scheme != "postgres" && scheme != "postgresql" {
 		return nil, errors.New("sqldb: the database URL does not start with postgres://")
 	}
-	config, err := pgxpool.ParseConfig(PostgresDSN(url))
-	if err != nil { // its text quotes the URL
-		return nil, errors.New("sqldb: the database URL cannot be read: want postgres://user:password@host:5432/name, with special characters as %xx")
+	config, err := poolConfig(url, int32(connections), 2) // migrations hold one while they use another
+	if err != nil {
+		return nil, err
 	}
-	if !strings.Contains(url, "pool_max_conns=") {
-		config.MaxConns = int32(connections)
-	}
-	config.MaxConns = max(config.MaxConns, 2) // migrations hold one while they use another
 	config.MinConns, config.MinIdleConns = 0, 0
 	config.MaxConnIdleTime = maxConnIdleTime
-	if config.ConnConfig.ConnectTimeout == 0 {
-		config.ConnConfig.ConnectTimeout = retryTime
+	db, err := newPostgres(context.Background(), config)
+	if err != nil {
+		return nil, err
 	}
-	db := &Database{pollOnly: true}
-	if db.pool, err = pgxpool.NewWithConfig(context.Background(), config); err != nil {
-		return nil, errors.New("sqldb: the database URL cannot be used")
-	}
-	db.write = stdlib.OpenDBFromPool(db.pool)
-	db.store = NewStore(db.write, nil, Postgres)
-	db.commitStore = db.store
+	db.pollOnly = true
 	return &LazyDatabase{db: db, connecting: make(chan struct{}, 1)}, nil
 }
 
-// Database returns the database. It may be given to New and Bind at once, and
-// used after Prepare has returned nil.
+// Database returns the database. It may be passed to NewInbox and Bind at once,
+// and used after Connect has returned nil.
 func (l *LazyDatabase) Database() *Database { return l.db }
 
-// Prepare connects, refuses a database that cannot keep a promise, and makes
-// the tables where they are missing or old. It may be called before every use:
-// once it has returned nil, it does nothing. While the database is away, it
-// tries for some seconds.
+// Connect connects, refuses a database that cannot keep the package's promises,
+// and migrates its tables if they are missing or old. It may be called before
+// every use: once it has returned nil, it does nothing. While the database is
+// unavailable, it retries for some seconds.
 func (l *LazyDatabase) Connect(ctx context.Context) error {
 	if l.connected.Load() {
 		return nil
@@ -85,56 +70,16 @@ func (l *LazyDatabase) Connect(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
-	db := l.db
-	if err := retryBusy(ctx, func() error { return db.pool.Ping(ctx) }); err != nil {
-		return describePostgresError(db.pool.Config().ConnConfig, err)
-	}
-	warnings, err := CheckPostgres(ctx, db.write)
-	if err != nil {
+	if err := l.db.connect(ctx, l.db.migrateRiverIfOutdated); err != nil {
 		return err
 	}
-	if err := db.store.Migrate(ctx); err != nil {
-		return err
-	}
-	if err := db.migrateRiverIfOutdated(ctx); err != nil {
-		return wrap("migrate the inbox", err)
-	}
-	db.warnings = warnings
 	l.connected.Store(true)
 	return nil
 }
 
-// migrateRiverIfOld asks before it takes the lock: most starts find nothing to
-// do.
-func (db *Database) migrateRiverIfOutdated(ctx context.Context) error {
-	m, err := rivermigrate.New(riverpgxv5.New(db.pool), nil)
-	if err != nil {
-		return err
-	}
-	known := 0
-	for _, v := range m.AllVersions() {
-		known = max(known, v.Version)
-	}
-	var at int
-	err = db.pool.QueryRow(ctx, "SELECT coalesce(max(version), 0) FROM river_migration WHERE line = 'main'").Scan(&at)
-	if err == nil && at >= known {
-		return nil
-	}
-	return db.migrateRiverPostgres(ctx) // no table, or an error that will come again
-}
-
-// Sweep deletes expired records, for who runs no inbox.
-func (l *LazyDatabase) Sweep(ctx context.Context) error {
-	for {
-		n, err := l.db.store.Sweep(ctx, sweepBatch)
-		if err != nil || n < sweepBatch {
-			return err
-		}
-	}
-}
-
-// Store returns the records of the database, prepared by whoever comes first.
-func (l *LazyDatabase) Store() records.Store { return l.db.store }
+// Sweep deletes expired records. It is for an instance that never calls
+// [Inbox.Run].
+func (l *LazyDatabase) Sweep(ctx context.Context) error { return l.db.sweepExpired(ctx) }
 
 // Close closes all connections.
 func (l *LazyDatabase) Close() error { return l.db.Close() }

@@ -5,8 +5,9 @@ import (
 	"log/slog"
 )
 
-// quiet hands on River's warnings and errors, with what can be counted in
-// them. Texts stay behind: an error of a database can quote what is stored.
+// A quietHandler passes on River's warnings and errors with their numbers, times
+// and flags only. Strings are dropped: an error of a database can quote stored
+// data.
 type quietHandler struct{ next slog.Handler }
 
 func (q quietHandler) Enabled(ctx context.Context, l slog.Level) bool {

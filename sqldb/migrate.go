@@ -18,13 +18,13 @@ var migrations embed.FS
 // A migration is one file: 0001_records.sql.
 type migration struct {
 	version    int
-	needs      int // the oldest schema that a program must know to go on
+	needs      int // the oldest schema that a program must know to continue
 	statements []string
 }
 
-// Migrate brings the schema up to what this program knows. It may be called by
-// several processes at once; one of them does the work, and a failure leaves
-// the schema as it was. It refuses a schema that is too new for this program.
+// Migrate brings the schema up to the version that this program knows. Several
+// processes may call it at once; one of them migrates, and a failure leaves the
+// schema unchanged. It refuses a schema that is too new for this program.
 func (s *Store) Migrate(ctx context.Context) error {
 	ms, err := readMigrations(migrations, s.d.migrations)
 	if err != nil {
@@ -35,8 +35,8 @@ func (s *Store) Migrate(ctx context.Context) error {
 
 func (s *Store) migrate(ctx context.Context, ms []migration) error {
 	known := len(ms)
-	// Most starts find nothing to do, and need not wait for a lock to see it.
-	// An error is no schema yet, or will come again below.
+	// Most starts have nothing to migrate and need no lock. An error means that
+	// there is no schema yet, or occurs again below.
 	if at, needs, err := schema(ctx, s.write); err == nil && at >= known {
 		return tooOld(known, needs)
 	}
@@ -68,7 +68,7 @@ func (s *Store) migrate(ctx context.Context, ms []migration) error {
 	})
 }
 
-// locked runs f in a transaction that one process at a time is in.
+// locked runs f in a transaction that only one process can be in.
 func (s *Store) locked(ctx context.Context, f func(*sql.Conn) error) (err error) {
 	c, err := s.write.Conn(ctx)
 	if err != nil {
@@ -82,7 +82,7 @@ func (s *Store) locked(ctx context.Context, f func(*sql.Conn) error) (err error)
 		if err == nil {
 			return
 		}
-		// Nobody else may get this connection with the transaction still open.
+		// The connection must not return to the pool with an open transaction.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
 		if _, rollback := c.ExecContext(ctx, "ROLLBACK"); rollback != nil {
@@ -97,7 +97,8 @@ func (s *Store) locked(ctx context.Context, f func(*sql.Conn) error) (err error)
 	return f(c)
 }
 
-// schema returns the version of the schema, 0 for none, and what it needs.
+// schema returns the version of the schema, 0 for none, and the version that a
+// program must know.
 func schema(ctx context.Context, db interface {
 	QueryRowContext(context.Context, string, ...any) *sql.Row
 }) (version, needs int, err error) {
@@ -119,8 +120,8 @@ func tooOld(known, needs int) error {
 		"sqldb: the database needs a program that knows schema %d, this one knows %d: deploy a newer release", needs, known))
 }
 
-// readMigrations returns the files of a directory, which count from 1. An error
-// is a mistake of the program.
+// readMigrations returns the migrations of a directory, numbered from 1. An error
+// is a bug in the program.
 func readMigrations(fsys fs.FS, dir string) ([]migration, error) {
 	names, err := fs.Glob(fsys, dir+"/*.sql")
 	if err != nil {

@@ -2,7 +2,7 @@ package sqldb
 
 import "syscall"
 
-// networkDisk returns the name of the network file system that dir is on, or
+// networkFS returns the name of the network file system that dir is on, or
 // "". The numbers are those of statfs(2).
 func networkFS(dir string) string {
 	var s syscall.Statfs_t

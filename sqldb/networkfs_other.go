@@ -2,5 +2,5 @@
 
 package sqldb
 
-// networkDisk cannot tell on this system.
-func networkDisk(string) string { return "" }
+// networkFS returns "": this system is not supported.
+func networkFS(string) string { return "" }

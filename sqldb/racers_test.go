@@ -15,8 +15,8 @@ import (
 	"github.com/serverurl/serverurl/core/records"
 )
 
-// racerEnv tells the test binary to be a racer, and where the database is.
-const racerEnv = "SQLSTORE_TEST_RACER"
+// racerEnv makes the test binary a racer, and names its database.
+const racerEnv = "SERVERURL_TEST_RACER"
 
 const (
 	racerProcesses  = 4

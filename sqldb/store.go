@@ -12,7 +12,9 @@ import (
 	"github.com/serverurl/serverurl/internal/fault"
 )
 
-// A Store keeps records in a SQL database. Safe for concurrent use.
+// A Store is a records.Store in a SQL database. It is safe for concurrent use.
+// [Database.Store] returns one; [NewStore] is for a program that opens the
+// database itself.
 type Store struct {
 	write, read *sql.DB
 	d           *dialect
@@ -20,10 +22,11 @@ type Store struct {
 
 var _ records.Store = (*Store)(nil)
 
-// New returns a store on databases that the caller has opened and closes. write
-// and read are the same database; SQLite wants one connection that writes and
-// several that read. A nil read is write. It panics on a dialect that is not
-// one of the constants.
+// NewStore returns a store on a database that the caller has opened and closes,
+// with the connection strings of [SQLiteDSN] or [PostgresDSN]. write and read
+// are handles of the same database; SQLite needs one connection that writes and
+// several that read. A nil read means write. It does not migrate: see
+// [Store.Migrate]. It panics if d is not one of the constants.
 func NewStore(write, read *sql.DB, d Dialect) *Store {
 	statements, ok := dialects[d]
 	if !ok {
@@ -32,27 +35,27 @@ func NewStore(write, read *sql.DB, d Dialect) *Store {
 	return &Store{write: write, read: cmp.Or(read, write), d: statements}
 }
 
-// keysAtOnce bounds the parameters of one statement.
+// maxKeysPerQuery bounds the parameters of one statement.
 const maxKeysPerQuery = 100
 
 // Get implements records.Store. Up to 100 keys are one statement.
 func (s *Store) Get(ctx context.Context, keys ...string) ([]records.Record, error) {
 	rs := make([]records.Record, len(keys))
-	at := make(map[string][]int, len(keys)) // a key may be asked for twice
+	at := make(map[string][]int, len(keys)) // a key may be listed twice
 	for i, k := range keys {
 		rs[i].Key = k
 		at[k] = append(at[k], i)
 	}
-	for some := range slices.Chunk(keys, maxKeysPerQuery) {
-		args := make([]any, 0, 2*len(some))
-		for _, k := range some {
+	for chunk := range slices.Chunk(keys, maxKeysPerQuery) {
+		args := make([]any, 0, 2*len(chunk))
+		for _, k := range chunk {
 			dir, name, err := records.SplitKey(k)
 			if err != nil {
 				return nil, err
 			}
 			args = append(args, dir, name)
 		}
-		found, err := s.query(ctx, "get", s.d.get(len(some)), args...)
+		found, err := s.query(ctx, "get", s.d.get(len(chunk)), args...)
 		if err != nil {
 			return nil, err
 		}
@@ -75,7 +78,7 @@ func (s *Store) Range(ctx context.Context, dir, after string, limit int) ([]reco
 	return s.query(ctx, "range", s.d.selectRange, dir, after, limit)
 }
 
-// query reads records: dir, name, value, version, age in ms, expiry in s.
+// query reads rows of dir, name, value, version, age in ms and expiry in s.
 func (s *Store) query(ctx context.Context, op, query string, args ...any) ([]records.Record, error) {
 	var rs []records.Record
 	err := retry(ctx, op, func() error {
@@ -96,7 +99,7 @@ func (s *Store) query(ctx context.Context, op, query string, args ...any) ([]rec
 			r.Key = dir + "/" + name
 			r.Age = max(0, time.Duration(age)*time.Millisecond)
 			if r.Value == nil {
-				r.Value = []byte{} // drivers read an empty value as either
+				r.Value = []byte{} // drivers return nil or empty for an empty value
 			}
 			if expires.Valid {
 				r.Expires = time.Unix(expires.Int64, 0).UTC()
@@ -116,7 +119,7 @@ func (s *Store) Commit(ctx context.Context, rs ...records.Record) error {
 	switch len(rs) {
 	case 0:
 		return nil
-	case 1: // a statement is a transaction by itself: no round trips for BEGIN and COMMIT
+	case 1: // a statement is a transaction: it saves the round trips of BEGIN and COMMIT
 		return retry(ctx, "commit", func() error { return s.d.change(ctx, s.write, rs[0]) })
 	}
 	rs = slices.Clone(rs)
@@ -136,10 +139,10 @@ func (s *Store) Commit(ctx context.Context, rs ...records.Record) error {
 	})
 }
 
-// CommitEach does several Commits in one transaction, so that they share one
-// wait for the disk, and returns the error of each. Each is seen whole or not
-// at all for itself: a stale one is left out and has ErrStale, the others
-// happen. When the database fails, all have its error.
+// CommitBatch runs several Commits in one transaction, so that they wait for the
+// disk once, and returns the error of each. Each is atomic by itself: a stale
+// one is skipped and has ErrStale, the others are committed. If the database
+// fails, all have its error.
 func (s *Store) CommitBatch(ctx context.Context, commits ...[]records.Record) []error {
 	errs := make([]error, len(commits))
 	var todo []int
@@ -173,8 +176,8 @@ func (s *Store) CommitBatch(ctx context.Context, commits ...[]records.Record) []
 	return errs
 }
 
-// changeAll does one Commit within a transaction of several, and takes it back
-// when it is stale.
+// commitOne runs one Commit within a transaction of several, and rolls it back
+// if it is stale.
 func (d *dialect) commitOne(ctx context.Context, tx *sql.Tx, rs []records.Record) (stale, err error) {
 	if _, err := tx.ExecContext(ctx, "SAVEPOINT one"); err != nil {
 		return nil, err
@@ -201,8 +204,8 @@ type execer interface {
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 }
 
-// change does one record of a Commit. A condition that does not hold leaves
-// no row affected.
+// change writes or deletes one record of a Commit. If its condition does not
+// hold, no row is affected and the error is ErrStale.
 func (d *dialect) change(ctx context.Context, db execer, r records.Record) error {
 	dir, name, err := records.SplitKey(r.Key)
 	if err != nil {
@@ -222,15 +225,15 @@ func (d *dialect) change(ctx context.Context, db execer, r records.Record) error
 		return err
 	}
 	n, err := res.RowsAffected()
-	if err == nil && n == 0 && !fault.Mutated("no store condition") {
+	if err == nil && n == 0 && !fault.Mutated("unconditional-commit") {
 		err = records.ErrStale
 	}
 	return err
 }
 
 // Sweep deletes up to limit records that have expired, the oldest first, and
-// returns how many it deleted. Fewer than limit: there are no more. Any number
-// of processes may sweep.
+// returns how many it deleted; fewer than limit means that none is left. Any
+// number of processes may sweep.
 func (s *Store) Sweep(ctx context.Context, limit int) (int, error) {
 	var n int64
 	err := retry(ctx, "sweep", func() error {

@@ -25,7 +25,7 @@ func said(n int) []byte {
 
 // When the database is slow, reports are stored first and conversation updates
 // last, and of a call's updates only the newest is, for all of them.
-func TestPutLanes(t *testing.T) {
+func TestPutPriorities(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var stored [][]string
 		gate := make(chan struct{})
@@ -47,7 +47,7 @@ func TestPutLanes(t *testing.T) {
 		var wg sync.WaitGroup
 		send := func(name string, lane int, u *update) {
 			wg.Go(func() {
-				if err := b.enqueueAndWait(t.Context(), &put{jobs: named(name), size: 1 << 10, priority: lane, update: u}); err != nil {
+				if err := b.put(t.Context(), &put{jobs: named(name), size: 1 << 10, priority: lane, update: u}); err != nil {
 					t.Errorf("%s: %v", name, err)
 				}
 				answered.Store(name, true)
@@ -90,9 +90,9 @@ func TestPutLanes(t *testing.T) {
 	})
 }
 
-// One whose sender has gone away is stored all the same when it stands for one
-// whose sender has not.
-func TestPutLanesOfThoseWhoLeft(t *testing.T) {
+// An update whose sender has gone is stored anyway if it is stored instead of one
+// whose sender waits.
+func TestCoalescedAfterCallersLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gate, stored := make(chan struct{}), map[string]bool{}
 		b := newBatcher(1, func(_ context.Context, jobs []river.InsertManyParams) error {
@@ -105,16 +105,16 @@ func TestPutLanesOfThoseWhoLeft(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		ran := make(chan error, 1)
 		go func() { ran <- b.run(ctx) }()
-		go func() { _ = b.put(ctx, named("first"), 1) }()
+		go func() { _ = putJobs(ctx, b, named("first"), 1) }()
 		synctest.Wait()
 		old, leaves := make(chan error, 1), make(chan error, 1)
 		now := time.Now()
 		go func() {
-			old <- b.enqueueAndWait(t.Context(), &put{jobs: named("old"), size: 1, priority: lowestPriority, update: &update{call: "a", received: now, body: said(1)}})
+			old <- b.put(t.Context(), &put{jobs: named("old"), size: 1, priority: lowestPriority, update: &update{call: "a", received: now, body: said(1)}})
 		}()
 		going, leave := context.WithCancel(t.Context())
 		go func() {
-			leaves <- b.enqueueAndWait(going, &put{jobs: named("new"), size: 1, priority: lowestPriority, update: &update{call: "a", received: now.Add(1), body: said(2)}})
+			leaves <- b.put(going, &put{jobs: named("new"), size: 1, priority: lowestPriority, update: &update{call: "a", received: now.Add(1), body: said(2)}})
 		}()
 		synctest.Wait()
 		b.mu.Lock()
@@ -133,8 +133,8 @@ func TestPutLanesOfThoseWhoLeft(t *testing.T) {
 	})
 }
 
-// A flood of conversation updates leaves room for reports.
-func TestPutLanesShareTheRoom(t *testing.T) {
+// A burst of conversation updates leaves memory for reports.
+func TestQueueLimits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gate := make(chan struct{})
 		b := newBatcher(1, func(context.Context, []river.InsertManyParams) error { <-gate; return nil })
@@ -146,7 +146,7 @@ func TestPutLanesShareTheRoom(t *testing.T) {
 			for ; ; n++ {
 				refused := false
 				wg.Go(func() {
-					refused = errors.Is(b.enqueueAndWait(t.Context(), &put{jobs: named("x"), size: 1 << 20, priority: lane}), ErrOverloaded)
+					refused = errors.Is(b.put(t.Context(), &put{jobs: named("x"), size: 1 << 20, priority: lane}), ErrOverloaded)
 				})
 				synctest.Wait()
 				if refused {
@@ -167,7 +167,7 @@ func TestPutLanesShareTheRoom(t *testing.T) {
 
 // While events are being accepted few deliveries begin, so that a sender does not
 // wait for them.
-func TestRush(t *testing.T) {
+func TestDeliveriesWaitForPuts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		in := &Inbox{batcher: newBatcher(1, nil), throttle: make(chan struct{}, 2)}
 		accepting := func(bytes int) {
@@ -212,7 +212,7 @@ func TestRush(t *testing.T) {
 	})
 }
 
-func TestCovers(t *testing.T) {
+func TestSubsumes(t *testing.T) {
 	now := time.Now()
 	old := &update{call: "a", received: now, body: []byte(`{"message":{"timestamp":1,"call":{"id":"a","status":"ongoing"},"messages":[{"m":1},{"m":2}]}}`)}
 	for _, c := range []struct {
