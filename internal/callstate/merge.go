@@ -16,6 +16,7 @@ import (
 type Effect string
 
 const (
+	EffectEvent    Effect = "event" // any
 	EffectStatus   Effect = "status"
 	EffectMessages Effect = "messages"
 	EffectHang     Effect = "hang"
@@ -110,6 +111,7 @@ func Merge(s State, a Incoming, stored *Transcript) Change {
 			n.BodyDigest, n.BodyEntry = a.bodyDigest, n.Entries+1
 		}
 	}
+	c.Effects = append(c.Effects, EffectEvent)
 	n.Entries++
 	n.RecentFingerprints = append(slices.Clone(n.RecentFingerprints[max(0, len(n.RecentFingerprints)-seenLast+1):]), a.fingerprint)
 	c.Entry = e
