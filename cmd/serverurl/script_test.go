@@ -30,7 +30,7 @@ import (
 	"github.com/serverurl/serverurl/internal/testing/mototest"
 	"github.com/serverurl/serverurl/internal/testing/pgtest"
 	"github.com/serverurl/serverurl/simulate"
-	"github.com/serverurl/serverurl/sqlinbox"
+	"github.com/serverurl/serverurl/sqldb"
 )
 
 // raceOptions keep programs under the race detector from sleeping for a second
@@ -412,11 +412,11 @@ func bury(ts *testscript.TestScript, _ bool, args []string) {
 	if url == "" {
 		url = filepath.Join(ts.MkAbs(args[0]), "serverurl.db")
 	}
-	db, err := sqlinbox.Open(ctx, url)
+	db, err := sqldb.Open(ctx, url)
 	ts.Check(err)
 	defer db.Close()
 	failing := func(context.Context, core.Envelope) error { return core.ErrHandlerFailed }
-	in, err := sqlinbox.New(db, failing, sqlinbox.Options{Attempts: 1, Logger: slog.New(slog.DiscardHandler)})
+	in, err := sqldb.NewInbox(db, failing, sqldb.InboxOptions{MaxAttempts: 1, Logger: slog.New(slog.DiscardHandler)})
 	ts.Check(err)
 	ran := make(chan error, 1)
 	go func() { ran <- in.Run(ctx) }()
