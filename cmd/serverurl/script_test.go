@@ -421,11 +421,11 @@ func bury(ts *testscript.TestScript, _ bool, args []string) {
 	ran := make(chan error, 1)
 	go func() { ran <- in.Run(ctx) }()
 	defer func() { stop(); ts.Check(<-ran) }()
-	before, err := in.Dead(ctx, 1000)
+	before, err := in.DeadLetters().List(ctx, 1000)
 	ts.Check(err)
 	ts.Check(in.Put(ctx, core.Envelope{ID: "buried-" + args[1], Received: time.Now(), Type: event.TypeReport, Call: event.CallID(args[1]), Body: []byte(ts.ReadFile(args[2]))}))
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
-		if dead, err := in.Dead(ctx, 1000); err == nil && len(dead) > len(before) {
+		if dead, err := in.DeadLetters().List(ctx, 1000); err == nil && len(dead) > len(before) {
 			return
 		}
 	}
