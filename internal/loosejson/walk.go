@@ -7,7 +7,7 @@ import (
 )
 
 // A Span is where a value is in a body: the indexes of its first byte and of
-// the byte behind it. The zero Span is no value.
+// the byte behind it. The zero Span stands for none.
 type Span struct{ From, To int }
 
 // Of returns the value, nil for the zero Span. It shares the body's memory.
