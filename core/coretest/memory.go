@@ -31,7 +31,7 @@ type MemoryStore struct {
 	mu      sync.Mutex
 	records map[string]memoryRecord
 	written map[string]bool // keys of all commits
-	version int64 // of the whole store, so that none repeats for a key
+	version int64           // of the whole store, so that none repeats for a key
 }
 
 type memoryRecord struct {
