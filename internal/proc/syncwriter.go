@@ -5,20 +5,20 @@ import (
 	"sync"
 )
 
-// Shared returns w for several processes to write to at the same time.
-func Shared(w io.Writer) io.Writer {
-	if s, ok := w.(*shared); ok {
+// SyncWriter returns a writer to w that several processes may use concurrently.
+func SyncWriter(w io.Writer) io.Writer {
+	if s, ok := w.(*syncWriter); ok {
 		return s
 	}
-	return &shared{w: w}
+	return &syncWriter{w: w}
 }
 
-type shared struct {
+type syncWriter struct {
 	mu sync.Mutex
 	w  io.Writer
 }
 
-func (s *shared) Write(b []byte) (int, error) {
+func (s *syncWriter) Write(b []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.w.Write(b)
