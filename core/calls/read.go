@@ -51,9 +51,9 @@ type StoredEvent struct {
 	ID           string     `json:"id"`
 	Type         event.Type `json:"type"`
 	Received     time.Time  `json:"received"`
-	Stale        bool       `json:"late,omitempty"`     // an older snapshot than what was known
-	Backfilled   bool       `json:"repaired,omitempty"` // never sent: the API was asked
-	RedriveCount int        `json:"replayed,omitempty"` // how often it came back from the dead letters
+	Stale        bool       `json:"late,omitempty"`       // an older snapshot than what was known
+	Backfilled   bool       `json:"backfilled,omitempty"` // never sent: the API was asked
+	RedriveCount int        `json:"redriven,omitempty"`   // how often it came back from the dead letters
 
 	// The conversation became its first PrefixLen messages and New more.
 	PrefixLen int            `json:"-"`
