@@ -36,8 +36,8 @@ func (c *callsDelete) Run(ctx context.Context, t *terminal) error {
 	}
 	defer b.close()
 	id := event.CallID(c.ID)
-	// The dead letters are found first: once the call is deleted, its id is all that
-	// remains, and a second attempt could not find them by it.
+	// Listing them first means that a queue which cannot be read leaves the call as it
+	// was, and not half deleted.
 	letters, err := deadLettersOf(ctx, b, id)
 	if err != nil {
 		return err
