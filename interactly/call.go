@@ -128,7 +128,7 @@ func readCall(raw []byte) (Call, error) {
 }
 
 // unwrap returns the object that an answer is about: itself, or what it has
-// under data, as answers of call control do (docs/repair.md#api).
+// under data, as answers of call control do (docs/backfill.md#api).
 func unwrap(body []byte) []byte {
 	var of struct {
 		ID   jsontext.Value `json:"id"`

@@ -28,7 +28,7 @@ import (
 	"github.com/cenkalti/backoff/v5"
 )
 
-// DefaultURL is Interactly's API (docs/repair.md#api).
+// DefaultURL is Interactly's API (docs/backfill.md#api).
 const DefaultURL = "https://api-prod.interactly.ai"
 
 // Options change a Client. The zero value of each field means its default.
@@ -188,7 +188,7 @@ func retryAfter(v string, now time.Time) time.Duration {
 	return 0
 }
 
-// day is how the API takes times (docs/repair.md#api).
+// day is how the API takes times (docs/backfill.md#api).
 func day(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
 
 func page(n int) string { return strconv.Itoa(n) }

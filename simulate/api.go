@@ -14,7 +14,7 @@ import (
 
 // An API is what Interactly knows of the calls that are played, whether or not
 // the backend was told: GET /calls/v1/conversations/ID, and the list of a span
-// of days at GET /calls/v1/conversations (docs/repair.md#api). It is an
+// of days at GET /calls/v1/conversations (docs/backfill.md#api). It is an
 // [http.Handler]; put it into [Options] so that calls are known to it.
 //
 //	api := simulate.NewAPI("key")

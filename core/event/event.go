@@ -28,7 +28,7 @@ type Event struct {
 	Error     *VendorError // never nil in an error, seldom set in others
 
 	// Backfilled is set where the event was never sent: it says what Interactly's
-	// API answered when it was asked (docs/repair.md).
+	// API answered when it was asked (docs/backfill.md).
 	Backfilled bool
 
 	// RedriveCount is how often the event came back from the dead letters.
