@@ -17,6 +17,7 @@ import (
 	"github.com/serverurl/serverurl/core/calls"
 	"github.com/serverurl/serverurl/core/coretest"
 	"github.com/serverurl/serverurl/core/event"
+	"github.com/serverurl/serverurl/internal/callstate"
 )
 
 const testSecret = "test-secret-0123456789-abcdef"
@@ -67,6 +68,13 @@ func newBackend(t *testing.T, setup func(p *core.Processor), change ...func(*cor
 		setup(b.Processor)
 	}
 	b.bind(change...)
+	t.Cleanup(func() {
+		for _, key := range b.store.Written() {
+			if _, ok := callstate.ClassOf(key); !ok {
+				t.Errorf("the record %q is in no directory of callstate.Directories", key)
+			}
+		}
+	})
 	return b
 }
 

@@ -149,6 +149,6 @@ func ExampleProcessor_AppStore() {
 	fmt.Println(taken[0].Key, string(taken[0].Value))
 	// Output:
 	// <nil>
-	// core: record has changed
+	// records: record has changed
 	// 2035-07-16/09:00 Sam Rivera
 }

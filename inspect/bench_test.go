@@ -38,9 +38,11 @@ func startServer(b testing.TB, database string) started {
 	urls := make(chan string, 2)
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
+	p := app.New()
+	p.Observe(r.Observe)
 	go func() {
-		done <- server.Run(ctx, app.New(), server.Config{
-			Addr: "127.0.0.1:0", Database: database, Sender: auth.Verifier{AllowUnauthenticated: true}, Logger: quiet, Ready: func(url string) { urls <- url }, Observe: r.Observe,
+		done <- server.Run(ctx, p, server.Config{
+			Addr: "127.0.0.1:0", Database: database, Sender: auth.Verifier{AllowUnauthenticated: true}, Logger: quiet, Ready: func(url string) { urls <- url },
 			Beside: func(ctx context.Context, with server.Parts) error {
 				page, err := inspect.New(inspect.Options{Store: with.Store, Recorder: r, Processor: with.Processor, Target: with.URL, MadeUp: true, Logger: quiet})
 				if err != nil {

@@ -42,6 +42,8 @@ type tab struct {
 	ctx  context.Context
 	root string
 	last error // of what was waited for
+
+	troubled func() bool // whether what open watches for has come
 }
 
 // open opens a browser of its own, so that nothing of another test is in it.
@@ -57,9 +59,9 @@ func open(t testing.TB, root, path string, opts ...action) *tab {
 	ctx, end := chromedp.NewContext(alloc)
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	t.Cleanup(func() { cancel(); end() })
-	b := &tab{t: t, ctx: ctx, root: root}
 	var mu sync.Mutex
 	var trouble []string
+	b := &tab{t: t, ctx: ctx, root: root, troubled: func() bool { mu.Lock(); defer mu.Unlock(); return len(trouble) > 0 }}
 	note := func(s string) { mu.Lock(); trouble = append(trouble, s); mu.Unlock() }
 	err := chromedp.Listen(ctx, func(ev any) {
 		switch e := ev.(type) {
@@ -117,7 +119,7 @@ func (b *tab) soon(condition string) bool {
 		if ok, b.last = chromedp.Run(b.ctx, chromedp.Evaluate[bool]("!!("+condition+")")); b.last == nil && ok {
 			return true
 		}
-		if b.ctx.Err() != nil {
+		if b.ctx.Err() != nil || b.troubled() { // the test fails anyway, and need not wait
 			return false
 		}
 	}

@@ -87,9 +87,10 @@ func openDesk(t testing.TB, change ...func(*inspect.Options)) *desk {
 			return "Covered.", nil
 		})
 	r := inspect.NewRecorder()
+	d.p.Observe(r.Observe)
 	d.inbox = &deskInbox{deliver: d.p.Deliver}
 	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
-	err := d.p.Bind(core.Platform{Name: "test", Store: d.store, Inbox: d.inbox, Verifier: auth.Verifier{AllowUnauthenticated: true}, Logger: quiet, Observe: r.Observe})
+	err := d.p.Bind(core.Platform{Name: "test", Store: d.store, Inbox: d.inbox, Verifier: auth.Verifier{AllowUnauthenticated: true}, Logger: quiet})
 	if err != nil {
 		t.Fatal(err)
 	}

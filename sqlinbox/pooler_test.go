@@ -11,7 +11,7 @@ import (
 
 // startPooler returns the URL of a fresh database through a pooler.
 func startPooler(t *testing.T) string {
-	return pgtest.Pooler(t, pgtest.New(t, &pgtest.Options{TCP: true, NoSync: true}).Database(t))
+	return pgtest.Pooler(t, pgtest.Open(t))
 }
 
 func TestThroughPooler(t *testing.T) {

@@ -95,7 +95,8 @@ func (c *devCommand) serve(ctx context.Context, t *terminal, p *core.Processor, 
 		if page.ready == nil {
 			page.ready = func(url string) { fmt.Fprintf(t.out, "inspector on %s\n", url) }
 		}
-		config.Observe, config.Beside = page.recorder.Observe, page.serve
+		p.Observe(page.recorder.Observe)
+		config.Beside = page.serve
 	}
 	// A secret of any length will do, or none, if only this machine can send.
 	if host == "localhost" || net.ParseIP(host).IsLoopback() {

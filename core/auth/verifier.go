@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -146,46 +147,52 @@ func (s *Verifier) LogKey() [sha256.Size]byte {
 	return sha256.Sum256([]byte("serverurl log tags\x00" + first))
 }
 
-// Verify returns which secret the sender has proved to know: "secret 2 of 2".
-// Its error is errUnauthenticated, errStaleTimestamp or errHeaderSize.
+// Verify authenticates a whole request and returns which secret the sender has
+// used: "secret 2 of 2". Its error is [ErrUnauthenticated],
+// [ErrStaleTimestamp] or [ErrHeaderTooLarge].
 func (s *Verifier) Verify(h Header, body []byte, now time.Time) (matched string, err error) {
+	if matched, err = s.VerifyHead(h); err != nil {
+		return "", err
+	}
+	return s.VerifyBody(matched, h, body, now)
+}
+
+// VerifyHead authenticates a request as far as its header goes. It fails if
+// the request will be refused whatever its body is, so that the body of an
+// unauthenticated client need not be read. It returns "" and no error if a
+// signature over the body decides.
+func (s *Verifier) VerifyHead(h Header) (matched string, err error) {
 	if headerTooLarge(h) {
 		return "", ErrHeaderTooLarge
 	}
-	for _, way := range []func(Header, []byte, time.Time) (string, error){s.verifySecret, s.verifySigned, s.verifyStandard} {
-		m, err := way(h, body, now)
-		if err != nil {
-			return "", err
-		}
-		if matched == "" {
-			matched = m
-		}
-	}
+	matched, err = s.verifySecret(h)
 	switch {
-	case matched != "":
-		return matched, nil
+	case err != nil || matched != "":
+		return matched, err
 	case s.AllowUnauthenticated && !s.configured():
 		return "anyone", nil
+	case len(s.SigningSecrets) > 0 && len(h.Values(signatureHeader)) > 0,
+		len(s.StandardWebhooksSecrets) > 0 && len(h.Values(standardSignature)) > 0:
+		return "", nil
 	}
 	return "", ErrUnauthenticated
 }
 
-// VerifyHead refuses who cannot be a sender whatever the body is: so no body of
-// a stranger's has to be read, unless a signature over it is to be checked.
-func (s *Verifier) VerifyHead(h Header) error {
-	switch {
-	case headerTooLarge(h):
-		return ErrHeaderTooLarge
-	case s.AllowUnauthenticated && !s.configured(),
-		len(s.SigningSecrets) > 0 && len(h.Values(signatureHeader)) > 0,
-		len(s.StandardWebhooksSecrets) > 0 && len(h.Values(standardSignature)) > 0:
-		return nil
+// VerifyBody checks the signatures that a request has, after VerifyHead, whose
+// result is matched. A wrong signature refuses the request whatever its header
+// has proved.
+func (s *Verifier) VerifyBody(matched string, h Header, body []byte, now time.Time) (string, error) {
+	for _, verify := range []func(Header, []byte, time.Time) (string, error){s.verifySigned, s.verifyStandard} {
+		m, err := verify(h, body, now)
+		if err != nil {
+			return "", err
+		}
+		matched = cmp.Or(matched, m)
 	}
-	matched, err := s.verifySecret(h, nil, time.Time{})
-	if err == nil && matched == "" {
-		err = ErrUnauthenticated
+	if matched == "" {
+		return "", ErrUnauthenticated
 	}
-	return err
+	return matched, nil
 }
 
 func headerTooLarge(h Header) bool {
@@ -216,7 +223,7 @@ func singleHeader(h Header, name string) (string, error) {
 
 // verifySecret looks for a secret in the header fields. All pairs are
 // compared, by their hashes: the time taken tells neither length nor place.
-func (s *Verifier) verifySecret(h Header, _ []byte, _ time.Time) (string, error) {
+func (s *Verifier) verifySecret(h Header) (string, error) {
 	if len(s.Secrets) == 0 {
 		return "", nil
 	}

@@ -4,6 +4,7 @@
 package corehttp
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -24,33 +25,47 @@ func Head(r *http.Request) core.Request {
 	}
 }
 
-// Handler answers requests with p. Bodies reach p byte for byte; one that is
-// too large is read no further than it takes to know, and a stranger's not at
-// all.
+type admissionKey struct{}
+
+// Admit decides about a request before its body is read, once: the request
+// that it returns carries the decision to [Handler], and to any handler
+// between that calls Admit again.
+func Admit(p *core.Processor, r *http.Request) (*core.Admission, *http.Request) {
+	if a, ok := r.Context().Value(admissionKey{}).(*core.Admission); ok {
+		return a, r
+	}
+	a := p.Admit(Head(r))
+	return a, r.WithContext(context.WithValue(r.Context(), admissionKey{}, a))
+}
+
+// Handler answers requests with p. Bodies reach p byte for byte. One that is
+// too large is read only as far as it takes to know; one of an unauthenticated
+// client is not read at all.
 func Handler(p *core.Processor) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		req := Head(r)
-		if p.WantsBody(req) {
+		admission, r := Admit(p, r)
+		var body []byte
+		if admission.ReadBody() {
 			var err error
-			req.Body, err = readBody(r, p.MaxBodyBytes())
-			if errors.Is(err, os.ErrDeadlineExceeded) { // it comes too slowly for what is going on here
+			body, err = readBody(r, p.MaxBodyBytes())
+			if errors.Is(err, os.ErrDeadlineExceeded) { // it arrives too slowly for the load
 				w.Header().Set("Retry-After", "1")
 				http.Error(w, `{"error":"try again"}`, http.StatusServiceUnavailable)
 				return
 			}
 			if err != nil {
-				// It was cut off: there is nobody to read an answer, and nothing
-				// that could be kept.
+				// It was cut off: nobody reads the answer, and there is nothing
+				// to keep.
 				http.Error(w, `{"error":"bad request"}`, http.StatusBadRequest)
 				return
 			}
 		}
-		resp := p.Handle(r.Context(), req)
+		resp := admission.Handle(r.Context(), body)
 		for _, f := range resp.Header {
 			w.Header().Add(f.Name, f.Value)
 		}
 		w.WriteHeader(resp.Status)
-		// The sender may be gone; what was decided stands all the same.
+		// The sender may be gone; what was decided stands anyway.
 		_, _ = w.Write(resp.Body)
 	})
 }

@@ -30,6 +30,7 @@ type MemoryStore struct {
 
 	mu      sync.Mutex
 	records map[string]memoryRecord
+	written map[string]bool // keys of all commits
 	version int64 // of the whole store, so that none repeats for a key
 }
 
@@ -44,7 +45,7 @@ var _ records.Store = (*MemoryStore)(nil)
 
 // NewStore returns an empty store.
 func NewStore() *MemoryStore {
-	return &MemoryStore{records: make(map[string]memoryRecord)}
+	return &MemoryStore{records: make(map[string]memoryRecord), written: make(map[string]bool)}
 }
 
 // Get implements records.Store.
@@ -108,6 +109,7 @@ func (s *MemoryStore) Commit(ctx context.Context, rs ...records.Record) error {
 			}
 		}
 		for _, r := range rs {
+			s.written[r.Key] = true
 			if r.Value == nil {
 				delete(s.records, r.Key)
 				continue
@@ -137,6 +139,14 @@ func (s *MemoryStore) All() []records.Record {
 		}
 	}
 	return rs
+}
+
+// Written returns every key that was ever committed, also of records that were
+// deleted or have expired, in order. It calls no hook.
+func (s *MemoryStore) Written() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Sorted(maps.Keys(s.written))
 }
 
 // do runs one operation between the hooks.

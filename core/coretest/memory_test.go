@@ -23,7 +23,7 @@ func ExampleMemoryStore() {
 	fmt.Printf("%s\n", rs[0].Value)
 	// Output:
 	// <nil>
-	// core: record has changed
+	// records: record has changed
 	// ringing
 }
 

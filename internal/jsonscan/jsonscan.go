@@ -4,6 +4,7 @@ import (
 	"bytes"
 )
 
+// SkipSpace returns the index of the first byte from i on that is not white space.
 func SkipSpace(b []byte, i int) int {
 	for i < len(b) && (b[i] == ' ' || b[i] == '\n' || b[i] == '\t' || b[i] == '\r') {
 		i++
@@ -30,6 +31,8 @@ func StringEnd(b []byte, i int) int {
 	}
 }
 
+// ScalarEnd returns the index of the delimiter after the number, literal or
+// other token that begins at i.
 func ScalarEnd(b []byte, i int) int {
 	for i < len(b) && !delimiters[b[i]] {
 		i++

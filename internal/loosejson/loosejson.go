@@ -9,6 +9,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
+// Quoted returns s as a JSON string.
 func Quoted(s string) jsontext.Value {
 	b, err := jsontext.AppendQuote(nil, s)
 	if err != nil { // ids that are no UTF-8 never get here

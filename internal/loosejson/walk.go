@@ -106,6 +106,7 @@ func Members(v []byte, f func(name string, value jsontext.Value)) {
 	w.Object(func(name string) { f(name, w.Skip().Of(v)) })
 }
 
+// IsEmptyList reports whether v is not a list, or one without items.
 func IsEmptyList(v []byte) bool {
 	return len(v) < 2 || v[0] != '[' || len(bytes.TrimSpace(v[1:len(v)-1])) == 0
 }
