@@ -67,7 +67,8 @@ func TestDocumentedCommands(t *testing.T) {
 	}
 }
 
-var codeSpan = regexp.MustCompile("`(serverurl [^`\n]+)`")
+// codeSpan matches a command line in a sentence, which is more than the name of a command.
+var codeSpan = regexp.MustCompile("`(serverurl [a-z]+ [^`\n]+)`")
 
 // commandLines returns the lines of code blocks, and the code spans, that run this
 // program.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"crypto/rand"
 	"path/filepath"
 	"strings"
@@ -76,7 +77,12 @@ func TestStoresAreOpenedReadOnly(t *testing.T) {
 		}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r, err := storeFlags{Store: c.make(t)}.openReadOnly(t.Context())
+			where := c.make(t)
+			var out, errs bytes.Buffer
+			if code := run(t.Context(), []string{"calls", "--store", where, "--json"}, &out, &errs); code != 0 || !strings.Contains(out.String(), `"calls": []`) {
+				t.Errorf("calls: exit %d, %s%s", code, out.String(), errs.String())
+			}
+			r, err := storeFlags{Store: where}.openReadOnly(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
