@@ -39,7 +39,7 @@ type workerd struct {
 
 	mu      sync.Mutex
 	backend *core.Processor // of requests
-	deliver coretest.Deliver
+	deliver coretest.DeliverFunc
 	inbox   *Inbox
 	dead    []string
 }
@@ -219,7 +219,7 @@ func (w *workerd) newStore(t *testing.T) *Store {
 // The store on D1, through the JavaScript that is deployed.
 func TestStoreOnD1(t *testing.T) {
 	w := startWorkerd(t)
-	coretest.Store(t, coretest.Traits{Rounds: 10}, func(t *testing.T) records.Store { return w.newStore(t) })
+	coretest.Store(t, coretest.Capabilities{RaceIterations: 10}, func(t *testing.T) records.Store { return w.newStore(t) })
 }
 
 // A commit may be as large as the core makes it.
@@ -244,16 +244,16 @@ func TestLargestCommitOnD1(t *testing.T) {
 // The inbox on a queue and a bucket, through the consumer that is deployed.
 func TestInboxOnQueues(t *testing.T) {
 	w := startWorkerd(t)
-	open := func(t *testing.T, deliver coretest.Deliver) core.Inbox {
+	open := func(t *testing.T, deliver coretest.DeliverFunc) core.Inbox {
 		in := NewInbox(w, w.newStore(t))
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.deliver, w.inbox, w.dead = deliver, in, nil
 		return in
 	}
-	coretest.Inbox(t, coretest.InboxTraits{
-		Events: 200,
-		Dead: func(context.Context, core.Inbox) ([]string, error) {
+	coretest.Inbox(t, coretest.InboxCapabilities{
+		ConcurrentEvents: 200,
+		DeadLetterIDs: func(context.Context, core.Inbox) ([]string, error) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			return append([]string{}, w.dead...), nil

@@ -55,7 +55,7 @@ func (b *box) Receive(_ context.Context, data []byte) ([]core.Envelope, error) {
 // functions are those of a backend in memory, and what they log.
 func functions(t testing.TB, change func(*core.Processor), o gcp.Options) (*gcp.Functions, *coretest.MemoryStore, *bytes.Buffer) {
 	t.Helper()
-	log, p, store := new(bytes.Buffer), core.New(), coretest.NewStore()
+	log, p, store := new(bytes.Buffer), core.New(), coretest.NewMemoryStore()
 	o.Logger = slog.New(slog.NewTextHandler(log, nil))
 	if change != nil {
 		change(p)

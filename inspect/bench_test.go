@@ -22,7 +22,7 @@ import (
 	"github.com/serverurl/serverurl/core/records"
 	"github.com/serverurl/serverurl/inspect"
 	"github.com/serverurl/serverurl/server"
-	"github.com/serverurl/serverurl/sqlinbox"
+	"github.com/serverurl/serverurl/sqldb"
 )
 
 // So many calls are in the store of a benchmark.
@@ -80,12 +80,12 @@ func post(b testing.TB, url, body string) {
 // fill puts calls into a SQLite file, without the way through an inbox.
 func fill(b testing.TB, database string, calls int) {
 	b.Helper()
-	db, err := sqlinbox.Open(b.Context(), database)
+	db, err := sqldb.Open(b.Context(), database)
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer db.Close()
-	memory := coretest.NewStore()
+	memory := coretest.NewMemoryStore()
 	in := new(deskInbox)
 	now := time.Now().Add(-24 * time.Hour)
 	flush := func() {
@@ -106,7 +106,7 @@ func fill(b testing.TB, database string, calls int) {
 		}
 	}
 	for i := 0; i < calls; {
-		memory = coretest.NewStore()
+		memory = coretest.NewMemoryStore()
 		p := core.New()
 		in.deliver = p.Deliver
 		err := p.Bind(core.Platform{Store: memory, Inbox: in, Verifier: auth.Verifier{AllowUnauthenticated: true}, Logger: slog.New(slog.DiscardHandler), Now: func() time.Time { return now }})

@@ -432,7 +432,7 @@ func TestScenarioIsPlayed(t *testing.T) {
 func TestListAndHealthAreAccessible(t *testing.T) {
 	d := openDesk(t, madeUp)
 	for _, s := range []string{"booking", "barge-in", "hang", "model-error", "failed-call", "cancel", "web-call", "transfer"} {
-		d.play(s, simulate.Duplicate)
+		d.play(s, simulate.FaultDuplicate)
 	}
 	d.post("/tools/find_open_slots", `{"date":`)
 	d.inbox.mu.Lock()
@@ -460,7 +460,7 @@ func TestListAndHealthAreAccessible(t *testing.T) {
 // A call of 300 turns stays usable: it opens, and what is new comes in.
 func TestLongCallIsFollowed(t *testing.T) {
 	d := openDesk(t, madeUp)
-	call := d.play("long-call", simulate.Late)
+	call := d.play("long-call", simulate.FaultLate)
 	b := open(t, d.page, "/calls/"+call)
 	b.until("document.querySelectorAll('.b').length > 300")
 	d.post("/tools/find_open_slots?call="+call, `{"date":"2035-07-16"}`)

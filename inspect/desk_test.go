@@ -70,7 +70,7 @@ func (in *deskInbox) Redrive(_ context.Context, id string) error {
 // openDesk starts a backend and its page; change may change the page's options.
 func openDesk(t testing.TB, change ...func(*inspect.Options)) *desk {
 	t.Helper()
-	d := &desk{t: t, p: app.New(), store: coretest.NewStore(), seed: 59}
+	d := &desk{t: t, p: app.New(), store: coretest.NewMemoryStore(), seed: 59}
 	d.store.Fail = func(string, []string) error {
 		if d.down.Load() {
 			return errors.New("down")
@@ -104,7 +104,7 @@ func openDesk(t testing.TB, change ...func(*inspect.Options)) *desk {
 	o.Play = func(ctx context.Context, name string) error {
 		s, err := simulate.Load(name)
 		if err == nil {
-			_, err = simulate.Run(ctx, simulate.Options{URL: backend.URL, Fast: true, CallInURL: true}, s)
+			_, err = simulate.Run(ctx, simulate.Options{URL: backend.URL, NoDelay: true, CallIDInURL: true}, s)
 		}
 		return err
 	}
@@ -153,7 +153,7 @@ func (d *desk) play(name string, faults ...simulate.Fault) string {
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	r, err := simulate.Run(d.t.Context(), simulate.Options{URL: d.backend, Fast: !*screenshots || len(faults) > 0, Speed: 6, CallInURL: true, Faults: faults, Seed: d.seed}, s)
+	r, err := simulate.Run(d.t.Context(), simulate.Options{URL: d.backend, NoDelay: !*screenshots || len(faults) > 0, Speed: 6, CallIDInURL: true, Faults: faults, Seed: d.seed}, s)
 	if err != nil {
 		d.t.Fatal(err)
 	}

@@ -35,7 +35,7 @@ type backend struct {
 
 func newBackend(t *testing.T) *backend {
 	t.Helper()
-	b := &backend{Processor: core.New(), t: t, store: coretest.NewStore()}
+	b := &backend{Processor: core.New(), t: t, store: coretest.NewMemoryStore()}
 	type day struct {
 		Date string `json:"date"`
 	}

@@ -104,11 +104,11 @@ func (c *demoCommand) play(ctx context.Context, t *terminal, url, page string, s
 		return err
 	}
 	defer r.close()
-	o := simulate.Options{URL: url, Speed: c.Speed, Seed: seed, CallInURL: true, State: stateOf(r.store)}
+	o := simulate.Options{URL: url, Speed: c.Speed, Seed: seed, CallIDInURL: true, State: stateOf(r.store)}
 	print, opened := show(t), false
 	var opening sync.WaitGroup
 	defer opening.Wait()
-	o.OnStep = func(h simulate.Happening) {
+	o.OnStep = func(h simulate.Progress) {
 		if page != "" && !opened {
 			opened = true
 			fmt.Fprintf(t.out, "watch it: %s/calls/%s\n\n", page, h.Call)

@@ -56,7 +56,7 @@ func tourApp(delay time.Duration) *core.Processor {
 // sendMalformed makes the mistake of the tour, once: a tool whose body at
 // Interactly lacks the quotes around a variable, which makes it invalid JSON. The
 // page shows why the assistant ignores the reply.
-func sendMalformed(ctx context.Context, to string, h simulate.Happening) {
+func sendMalformed(ctx context.Context, to string, h simulate.Progress) {
 	if h.Scenario != tourName || h.Kind != "assistant" || !strings.Contains(h.Text, "reminder") {
 		return
 	}

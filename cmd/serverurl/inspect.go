@@ -10,13 +10,14 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
-	"strconv"
 	"time"
 
+	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/records"
 	"github.com/serverurl/serverurl/inspect"
 	"github.com/serverurl/serverurl/server"
 	"github.com/serverurl/serverurl/simulate"
-	"github.com/serverurl/serverurl/sqlinbox"
+	"github.com/serverurl/serverurl/sqldb"
 )
 
 type inspectCommand struct {
@@ -84,13 +85,13 @@ func (i *inspector) serve(ctx context.Context, with server.Parts) error {
 				h.Set("X-Interactly-Secret", i.secret)
 			}
 		},
-		Inbox: sqlInbox{with.Inbox}, Scenarios: scenarios(), Logger: i.logger,
+		Inbox: sqlInbox{with.Inbox, with.Store}, Scenarios: scenarios(), Logger: i.logger,
 		Play: func(ctx context.Context, name string) error {
 			s, err := loadScenario(name)
 			if err != nil {
 				return err
 			}
-			r, err := simulate.Run(ctx, simulate.Options{URL: with.URL, Secret: i.secret, Speed: 2, CallInURL: true}, s)
+			r, err := simulate.Run(ctx, simulate.Options{URL: with.URL, Secret: i.secret, Speed: 2, CallIDInURL: true}, s)
 			if err == nil && !r.OK() {
 				err = errFailed
 			}
@@ -118,29 +119,30 @@ func scenarios() []inspect.Scenario {
 }
 
 // sqlInbox adapts the inbox of a database to the page.
-type sqlInbox struct{ in *sqlinbox.Inbox }
+type sqlInbox struct {
+	in    *sqldb.Inbox
+	store records.Store
+}
 
 func (s sqlInbox) Depth(ctx context.Context, most int) (int, error) {
-	es, err := s.in.Waiting(ctx, most)
+	es, err := s.in.Pending(ctx, most)
 	return len(es), err
 }
 
 func (s sqlInbox) Dead(ctx context.Context, most int) ([]inspect.DeadEvent, error) {
-	dead, err := s.in.Dead(ctx, most)
-	all := make([]inspect.DeadEvent, len(dead))
-	for i, d := range dead {
-		all[i] = inspect.DeadEvent{ID: strconv.FormatInt(d.ID, 10), Call: d.Envelope.Call, Type: d.Envelope.Type, Received: d.Envelope.Received,
-			Died: d.Died, Attempts: d.Attempts, Reason: d.Reason}
+	dead, err := s.in.DeadLetters().List(ctx, most)
+	var all []inspect.DeadEvent
+	for _, d := range dead {
+		for _, e := range d.Envelopes {
+			all = append(all, inspect.DeadEvent{ID: d.ID, Call: e.Call, Type: e.Type, Received: e.Received, Died: d.DeadAt, Attempts: d.Attempts, Reason: d.Reason})
+		}
 	}
 	return all, err
 }
 
 func (s sqlInbox) Redrive(ctx context.Context, id string) error {
-	n, err := strconv.ParseInt(id, 10, 64)
-	if err != nil {
-		return sqlinbox.ErrNotDead
-	}
-	return s.in.Redrive(ctx, n)
+	_, err := core.Redrive(ctx, s.store, s.in, s.in.DeadLetters(), id, "inspector")
+	return err
 }
 
 // browse opens a browser if there is one. Errors do not matter: the URL was printed.

@@ -64,7 +64,7 @@ func (c *playCommand) Run(ctx context.Context, t *terminal) error {
 	if err != nil {
 		return err
 	}
-	o := simulate.Options{URL: to.url, Secret: to.secret, Fast: c.NoDelay, Speed: c.Speed, Faults: faults, Seed: c.Seed, CallInURL: c.CallIDInURL}
+	o := simulate.Options{URL: to.url, Secret: to.secret, NoDelay: c.NoDelay, Speed: c.Speed, Faults: faults, Seed: c.Seed, CallIDInURL: c.CallIDInURL}
 	// No default here: the calls of a server elsewhere are not in this folder.
 	if c.Store != "" {
 		r, err := storeFlags{c.Store}.openReadOnly(ctx)
@@ -214,11 +214,11 @@ func (t *terminal) color(code, text string) string {
 }
 
 // show returns a function that prints a call as it is played.
-func show(t *terminal) func(simulate.Happening) {
+func show(t *terminal) func(simulate.Progress) {
 	line := func(color, who, text string) {
 		fmt.Fprintf(t.out, "%s  %s\n", t.color(color, fmt.Sprintf("%10s", who)), text)
 	}
-	return func(h simulate.Happening) {
+	return func(h simulate.Progress) {
 		switch h.Kind {
 		case "assistant":
 			line("36", "assistant", h.Text)
@@ -228,7 +228,7 @@ func show(t *terminal) func(simulate.Happening) {
 			line("90", "not spoken", h.Text)
 		case "tool":
 			line("35", "tool", fmt.Sprintf("%s %s", h.Tool, h.Args))
-			line("35", fmt.Sprintf("%.0f ms", float64(h.Took.Microseconds())/1000), h.Text)
+			line("35", fmt.Sprintf("%.0f ms", float64(h.Latency.Microseconds())/1000), h.Text)
 		case "status":
 			line("90", "call", strings.ToLower(h.Text))
 		default:

@@ -16,8 +16,7 @@ import (
 	"github.com/serverurl/serverurl/core"
 	"github.com/serverurl/serverurl/core/records"
 	"github.com/serverurl/serverurl/gcp"
-	"github.com/serverurl/serverurl/sqlinbox"
-	"github.com/serverurl/serverurl/sqlstore"
+	"github.com/serverurl/serverurl/sqldb"
 )
 
 // A backend is what a backend stores, open for reading and writing.
@@ -65,14 +64,14 @@ func (l location) openSQL(ctx context.Context) (*backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	db, err := sqlinbox.Open(ctx, database)
+	db, err := sqldb.Open(ctx, database)
 	if err != nil {
 		return nil, err
 	}
-	// Inline: this program puts events into the inbox and the backend delivers
+	// NoWorkers: this program puts events into the inbox and the backend delivers
 	// them, with its own tools and handlers.
 	deliver := func(context.Context, core.Envelope) error { return errors.New("not delivered by the command line") }
-	inbox, err := sqlinbox.New(db, deliver, sqlinbox.Options{Inline: true, Logger: slog.New(slog.DiscardHandler)})
+	inbox, err := sqldb.NewInbox(db, deliver, sqldb.InboxOptions{NoWorkers: true, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -149,16 +148,16 @@ func (r *reader) openSQLite(l location) error {
 	if err := l.exists(); err != nil {
 		return err
 	}
-	db, err := sql.Open("sqlite", sqlstore.SQLiteDSN(l.sqlite).Read)
+	db, err := sql.Open("sqlite", sqldb.SQLiteDSN(l.sqlite).Read)
 	if err != nil {
 		return fmt.Errorf("cannot open the SQLite file: %w", err)
 	}
-	r.store, r.close = sqlstore.New(db, db, sqlstore.SQLite), func() { _ = db.Close() }
+	r.store, r.close = sqldb.NewStore(db, db, sqldb.SQLite), func() { _ = db.Close() }
 	return nil
 }
 
 func (r *reader) openPostgres(l location) error {
-	config, err := pgx.ParseConfig(sqlstore.PostgresDSN(l.postgres))
+	config, err := pgx.ParseConfig(sqldb.PostgresDSN(l.postgres))
 	if err != nil { // its error may quote the password
 		return usageError{errors.New("--store is not a Postgres URL, such as postgres://user@host:5432/name")}
 	}
@@ -167,7 +166,7 @@ func (r *reader) openPostgres(l location) error {
 		return err
 	}))
 	db.SetMaxOpenConns(4)
-	r.store, r.close = sqlstore.New(db, db, sqlstore.Postgres), func() { _ = db.Close() }
+	r.store, r.close = sqldb.NewStore(db, db, sqldb.Postgres), func() { _ = db.Close() }
 	return nil
 }
 

@@ -120,7 +120,7 @@ func (l location) String() string {
 	return filepath.Dir(l.sqlite)
 }
 
-// database returns the location as package sqlinbox takes it.
+// database returns the location as package sqldb takes it.
 func (l location) database() (string, error) {
 	if l.sqlite == "" && l.postgres == "" {
 		return "", usageError{errors.New("--store: the backend on this machine stores calls in sqlite: or postgres:// only")}

@@ -1,6 +1,11 @@
-// Package corehttp puts a [core.Processor] behind net/http: the translation
-// that every platform with a Go HTTP server shares. The core itself knows no
-// net/http, so that it stays small where there is none.
+// Package corehttp serves a [core.Processor] with net/http: the adapter that
+// every platform with a Go HTTP server shares. It routes nothing, authenticates
+// nothing and limits nothing by itself; all of that is core's, which does not
+// import net/http so that it stays small in WebAssembly.
+//
+//	p := core.New()
+//	// add tools and handlers, then p.Bind(platform)
+//	http.Handle("/", corehttp.Handler(p))
 package corehttp
 
 import (
@@ -14,8 +19,8 @@ import (
 	"github.com/serverurl/serverurl/core/auth"
 )
 
-// Head returns what is known of a request before its body is read.
-func Head(r *http.Request) core.Request {
+// NewRequest returns r as core sees it before the body is read.
+func NewRequest(r *http.Request) core.Request {
 	return core.Request{
 		Method: r.Method,
 		Path:   r.URL.EscapedPath(),
@@ -34,7 +39,7 @@ func Admit(p *core.Processor, r *http.Request) (*core.Admission, *http.Request) 
 	if a, ok := r.Context().Value(admissionKey{}).(*core.Admission); ok {
 		return a, r
 	}
-	a := p.Admit(Head(r))
+	a := p.Admit(NewRequest(r))
 	return a, r.WithContext(context.WithValue(r.Context(), admissionKey{}, a))
 }
 
@@ -54,8 +59,8 @@ func Handler(p *core.Processor) http.Handler {
 				return
 			}
 			if err != nil {
-				// It was cut off: nobody reads the answer, and there is nothing
-				// to keep.
+				// The connection broke: the reply reaches no one, and half a
+				// body is not worth storing.
 				http.Error(w, `{"error":"bad request"}`, http.StatusBadRequest)
 				return
 			}
@@ -65,7 +70,7 @@ func Handler(p *core.Processor) http.Handler {
 			w.Header().Add(f.Name, f.Value)
 		}
 		w.WriteHeader(resp.Status)
-		// The sender may be gone; what was decided stands anyway.
+		// If the client has disconnected, the outcome is stored anyway.
 		_, _ = w.Write(resp.Body)
 	})
 }
@@ -74,7 +79,7 @@ func Handler(p *core.Processor) http.Handler {
 func readBody(r *http.Request, limit int) ([]byte, error) {
 	size := r.ContentLength
 	if size > int64(limit) {
-		return make([]byte, limit+1), nil // its length is all that will be looked at
+		return make([]byte, limit+1), nil // core only looks at its length
 	}
 	if size >= 0 {
 		body := make([]byte, size)

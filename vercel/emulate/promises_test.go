@@ -22,7 +22,7 @@ import (
 	"github.com/serverurl/serverurl/internal/testing/pgtest"
 	"github.com/serverurl/serverurl/simulate"
 	"github.com/serverurl/serverurl/simulate/simulatetest"
-	"github.com/serverurl/serverurl/sqlinbox"
+	"github.com/serverurl/serverurl/sqldb"
 	"github.com/serverurl/serverurl/vercel/emulate"
 )
 
@@ -32,12 +32,12 @@ const patience = 5 * time.Minute
 // storeOn is the store of the instances, from outside.
 func storeOn(t *testing.T, database string) records.Store {
 	t.Helper()
-	l, err := sqlinbox.OpenLazy(database, 2)
+	l, err := sqldb.OpenLazy(database, 2)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = l.Close() })
-	if err := l.Prepare(t.Context()); err != nil {
+	if err := l.Connect(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	return l.Database().Store()
@@ -60,8 +60,8 @@ func TestCalls(t *testing.T) {
 		database := pgtest.Open(t)
 		o.Env, o.Cron = env(database), time.Second
 		simulatetest.Run(t, simulate.Options{
-			URL: start(t, o), Secret: secret, Settle: 2 * time.Minute, State: state(storeOn(t, database)),
-			Faults: []simulate.Fault{simulate.Duplicate, simulate.Reorder, simulate.Late},
+			URL: start(t, o), Secret: secret, SettleTimeout: 2 * time.Minute, State: state(storeOn(t, database)),
+			Faults: []simulate.Fault{simulate.FaultDuplicate, simulate.FaultReorder, simulate.FaultLate},
 		}, "booking", "barge-in", "no-report")
 	})
 }
@@ -72,8 +72,8 @@ func TestCallsThroughAPooler(t *testing.T) {
 	database := pgtest.Pooler(t, pgtest.Open(t))
 	url := start(t, emulate.Options{Output: built(t, emulate.Standalone), Freeze: true, Recycle: 5, Cron: time.Second, Env: env(database)})
 	simulatetest.Run(t, simulate.Options{
-		URL: url, Secret: secret, Settle: 2 * time.Minute, State: state(storeOn(t, database)),
-		Faults: []simulate.Fault{simulate.Duplicate, simulate.Reorder, simulate.Late},
+		URL: url, Secret: secret, SettleTimeout: 2 * time.Minute, State: state(storeOn(t, database)),
+		Faults: []simulate.Fault{simulate.FaultDuplicate, simulate.FaultReorder, simulate.FaultLate},
 	}, "booking", "barge-in", "no-report")
 }
 
