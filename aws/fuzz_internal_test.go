@@ -19,7 +19,7 @@ func FuzzReceive(f *testing.F) {
 	for _, seed := range []string{good, "", "p", "@inbox/x/1", "@inbox/x/99999999999999999999", "@/", strings.Repeat("p", 100)} {
 		f.Add([]byte(seed))
 	}
-	in := NewInbox(nil, "https://sqs.test/q", coretest.NewStore())
+	in := NewInbox(nil, "https://sqs.test/q", coretest.NewMemoryStore())
 	f.Fuzz(func(t *testing.T, data []byte) {
 		es, err := in.Receive(t.Context(), string(data))
 		if (err == nil) != (len(es) > 0) {

@@ -56,7 +56,7 @@ func newStore(t testing.TB) *aws.Store {
 
 // The store, on moto's DynamoDB.
 func TestStoreOnMoto(t *testing.T) {
-	coretest.Store(t, coretest.Traits{Rounds: 20}, func(t *testing.T) records.Store { return newStore(t) })
+	coretest.Store(t, coretest.Capabilities{RaceIterations: 20}, func(t *testing.T) records.Store { return newStore(t) })
 }
 
 // An item may be as large as the core makes them, and a commit as full.
@@ -169,7 +169,7 @@ func newQueue(t testing.TB, tries, visible int) *queue {
 }
 
 // work delivers messages until ctx ends.
-func (q *queue) work(ctx context.Context, deliver coretest.Deliver) {
+func (q *queue) work(ctx context.Context, deliver coretest.DeliverFunc) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	for ctx.Err() == nil {
@@ -191,7 +191,7 @@ func (q *queue) work(ctx context.Context, deliver coretest.Deliver) {
 	}
 }
 
-func (q *queue) deliver(ctx context.Context, m types.Message, deliver coretest.Deliver) (err error) {
+func (q *queue) deliver(ctx context.Context, m types.Message, deliver coretest.DeliverFunc) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(q.visible)*time.Second)
 	defer cancel()
 	defer func() {
@@ -214,7 +214,7 @@ func (q *queue) deliver(ctx context.Context, m types.Message, deliver coretest.D
 // The inbox, on moto's SQS.
 func TestInboxOnMoto(t *testing.T) {
 	queues, seen := map[core.Inbox]*queue{}, map[core.Inbox][]string{}
-	traits := coretest.InboxTraits{Events: 100, Dead: func(ctx context.Context, in core.Inbox) ([]string, error) {
+	traits := coretest.InboxCapabilities{ConcurrentEvents: 100, DeadLetterIDs: func(ctx context.Context, in core.Inbox) ([]string, error) {
 		dead, err := queues[in].inbox.Dead(ctx, queues[in].dead)
 		for _, d := range dead { // each is seen once, and then out of sight
 			for _, e := range d.Envelopes {
@@ -223,7 +223,7 @@ func TestInboxOnMoto(t *testing.T) {
 		}
 		return seen[in], err
 	}}
-	coretest.Inbox(t, traits, func(t *testing.T, deliver coretest.Deliver) core.Inbox {
+	coretest.Inbox(t, traits, func(t *testing.T, deliver coretest.DeliverFunc) core.Inbox {
 		q := newQueue(t, 6, 2)
 		queues[q.inbox] = q
 		ctx, stop := context.WithCancel(context.Background())
@@ -490,7 +490,7 @@ func BenchmarkStoreOnMoto(b *testing.B) {
 }
 
 func TestDeadLettersOnMoto(t *testing.T) {
-	coretest.DeadLetters(t, func(t *testing.T, deliver coretest.Deliver) (core.Inbox, core.DeadLetters, records.Store) {
+	coretest.DeadLetters(t, func(t *testing.T, deliver coretest.DeliverFunc) (core.Inbox, core.DeadLetters, records.Store) {
 		q := newQueue(t, 2, 1)
 		ctx, stop := context.WithCancel(context.Background())
 		ended := make(chan struct{})

@@ -63,7 +63,7 @@ func (i *memoryInbox) take() []core.Envelope {
 // platform before.
 func newBackend(t *testing.T, setup func(p *core.Processor), change ...func(*core.Platform)) *backend {
 	t.Helper()
-	b := &backend{Processor: core.New(), t: t, store: coretest.NewStore(), inbox: &memoryInbox{}, logs: &lockedBuffer{}}
+	b := &backend{Processor: core.New(), t: t, store: coretest.NewMemoryStore(), inbox: &memoryInbox{}, logs: &lockedBuffer{}}
 	if setup != nil {
 		setup(b.Processor)
 	}

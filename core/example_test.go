@@ -26,7 +26,7 @@ func (i inline) Put(ctx context.Context, es ...core.Envelope) error {
 // bindForExample gives p a platform in memory, which anyone may send to.
 func bindForExample(p *core.Processor) {
 	err := p.Bind(core.Platform{
-		Name: "example", Store: coretest.NewStore(), Inbox: inline{p},
+		Name: "example", Store: coretest.NewMemoryStore(), Inbox: inline{p},
 		Verifier: auth.Verifier{AllowUnauthenticated: true}, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {

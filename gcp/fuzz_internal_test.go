@@ -18,7 +18,7 @@ func FuzzReceive(f *testing.F) {
 	for _, seed := range [][]byte{good, nil, []byte("p"), []byte("@inbox/x/1"), []byte("@inbox/x/99999999999999999999"), []byte("@/"), bytes.Repeat([]byte("p"), 100)} {
 		f.Add(seed)
 	}
-	in := NewInbox(nil, "projects/p/topics/t", coretest.NewStore())
+	in := NewInbox(nil, "projects/p/topics/t", coretest.NewMemoryStore())
 	f.Fuzz(func(t *testing.T, data []byte) {
 		es, err := in.Receive(t.Context(), data)
 		if (err == nil) != (len(es) > 0) {

@@ -86,9 +86,6 @@ type Config struct {
 	// Ready is called with the server's URL when it takes requests.
 	Ready func(url string)
 
-	// Observe hears of what was done, see core.Platform.
-	Observe func(core.Observation)
-
 	// Beside runs beside the server, with what the server works with, from
 	// when it takes requests. It returns soon after ctx ends; when it returns an
 	// error before, the server stops.
@@ -140,7 +137,7 @@ func Run(ctx context.Context, p *core.Processor, c Config) (err error) {
 		accepts = spooled
 	}
 	err = p.Bind(core.Platform{
-		Name: "server", Store: db.Store(), Inbox: accepts, Verifier: c.Sender, BackgroundGrace: linger, Logger: c.Logger, Observe: c.Observe,
+		Name: "server", Store: db.Store(), Inbox: accepts, Verifier: c.Sender, BackgroundGrace: linger, Logger: c.Logger,
 		Retention: c.Retention, Backfill: c.Repair, ReportTimeout: c.ReportWait, CallIdleTimeout: c.CallLimit,
 	})
 	if err != nil {

@@ -109,8 +109,8 @@ func TestAdapter(t *testing.T) {
 func TestScenarios(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, url func(testing.TB) string) {
 		u := url(t)
-		o := simulate.Options{URL: startServer(t, u), Secret: testSecret, State: stateOf(t, u), Settle: time.Minute}
-		for _, faults := range [][]simulate.Fault{nil, {simulate.Duplicate, simulate.Reorder}, {simulate.Duplicate, simulate.Reorder, simulate.Late}} {
+		o := simulate.Options{URL: startServer(t, u), Secret: testSecret, State: stateOf(t, u), SettleTimeout: time.Minute}
+		for _, faults := range [][]simulate.Fault{nil, {simulate.FaultDuplicate, simulate.FaultReorder}, {simulate.FaultDuplicate, simulate.FaultReorder, simulate.FaultLate}} {
 			o.Faults = faults
 			simulatetest.Run(t, o, "booking", "barge-in", "no-report", "hang", "model-error", "transfer", "web-call", "failed-call", "report-only")
 		}

@@ -36,7 +36,7 @@ func lazily(t testing.TB, url string) *Lazy {
 	return l
 }
 
-func inline(t testing.TB, db *Database, deliver coretest.Deliver, o Options) *Inbox {
+func inline(t testing.TB, db *Database, deliver coretest.DeliverFunc, o Options) *Inbox {
 	t.Helper()
 	o.Inline, o.Logger = true, slog.New(slog.DiscardHandler)
 	if o.Pause == nil {
@@ -53,7 +53,7 @@ func inline(t testing.TB, db *Database, deliver coretest.Deliver, o Options) *In
 // that runs.
 func TestDrainedInbox(t *testing.T) {
 	url := startPooler(t)
-	coretest.Inbox(t, coretest.InboxTraits{Dead: deadIDs, Events: 300}, func(t *testing.T, deliver coretest.Deliver) core.Inbox {
+	coretest.Inbox(t, coretest.InboxCapabilities{DeadLetterIDs: deadIDs, ConcurrentEvents: 300}, func(t *testing.T, deliver coretest.DeliverFunc) core.Inbox {
 		db := lazily(t, url).Database()
 		if _, err := db.write.Exec("DELETE FROM river_job"); err != nil {
 			t.Fatal(err)

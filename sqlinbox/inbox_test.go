@@ -60,7 +60,7 @@ func open(t testing.TB, url string) *Database {
 }
 
 // startInbox runs an inbox until the test ends or stop is called.
-func startInbox(t testing.TB, db *Database, deliver coretest.Deliver, o Options) (in *Inbox, stop func()) {
+func startInbox(t testing.TB, db *Database, deliver coretest.DeliverFunc, o Options) (in *Inbox, stop func()) {
 	t.Helper()
 	if o.Pause == nil {
 		o.Pause = func(int) time.Duration { return 10 * time.Millisecond }
@@ -88,7 +88,7 @@ func envelope(id string, body string) core.Envelope {
 
 func TestInbox(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, url func(testing.TB) string) {
-		coretest.Inbox(t, coretest.InboxTraits{Dead: deadIDs}, func(t *testing.T, deliver coretest.Deliver) core.Inbox {
+		coretest.Inbox(t, coretest.InboxCapabilities{DeadLetterIDs: deadIDs}, func(t *testing.T, deliver coretest.DeliverFunc) core.Inbox {
 			in, _ := startInbox(t, open(t, url(t)), deliver, Options{Attempts: 4, Logger: slog.New(slog.DiscardHandler)})
 			return in
 		})
@@ -450,7 +450,7 @@ func TestStartWaitsForALockedFile(t *testing.T) {
 
 func TestDeadLetters(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, url func(testing.TB) string) {
-		coretest.DeadLetters(t, func(t *testing.T, deliver coretest.Deliver) (core.Inbox, core.DeadLetters, records.Store) {
+		coretest.DeadLetters(t, func(t *testing.T, deliver coretest.DeliverFunc) (core.Inbox, core.DeadLetters, records.Store) {
 			db := open(t, url(t))
 			in, _ := startInbox(t, db, deliver, Options{Attempts: 2, Logger: slog.New(slog.DiscardHandler)})
 			return in, in.DeadLetters(), db.Store()

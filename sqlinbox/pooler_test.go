@@ -11,7 +11,7 @@ import (
 
 // startPooler returns the URL of a fresh database through a pooler.
 func startPooler(t *testing.T) string {
-	return pgtest.Pooler(t, pgtest.New(t, &pgtest.Options{TCP: true, NoSync: true}).Database(t))
+	return pgtest.Pooler(t, pgtest.Open(t))
 }
 
 func TestThroughPooler(t *testing.T) {
@@ -22,7 +22,7 @@ func TestThroughPooler(t *testing.T) {
 	}
 	// The suite wants an empty inbox for each case; what is left in this one is
 	// of other cases, and known by its ids.
-	coretest.Inbox(t, coretest.InboxTraits{Events: 300}, func(t *testing.T, deliver coretest.Deliver) core.Inbox {
+	coretest.Inbox(t, coretest.InboxCapabilities{ConcurrentEvents: 300}, func(t *testing.T, deliver coretest.DeliverFunc) core.Inbox {
 		if _, err := db.write.Exec("DELETE FROM river_job"); err != nil {
 			t.Fatal(err)
 		}

@@ -13,7 +13,7 @@ import (
 )
 
 func TestStore(t *testing.T) {
-	coretest.Store(t, coretest.Traits{Rounds: 20}, func(t *testing.T) records.Store { return open(t, freshSQLite(t)).Store() })
+	coretest.Store(t, coretest.Capabilities{RaceIterations: 20}, func(t *testing.T) records.Store { return open(t, freshSQLite(t)).Store() })
 }
 
 // Who leads a transaction and has to go takes nobody along.

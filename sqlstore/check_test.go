@@ -104,10 +104,11 @@ func TestQuickCheckFindsDamage(t *testing.T) {
 
 func TestCheckPostgresWarns(t *testing.T) {
 	unsafe := pgtest.New(t, &pgtest.Options{NoSync: true, Settings: map[string]string{"synchronous_commit": "off"}})
+	safe := pgtest.New(t, nil)
 	for _, c := range []struct{ name, dsn, want string }{
 		{"unsafe settings", PostgresDSN(unsafe.Database(t)), "fsync full_page_writes synchronous_commit"},
-		{"good settings", PostgresDSN(pgtest.New(t, nil).Database(t)), ""},
-		{"named statements", pgtest.New(t, nil).Database(t), "prepared"},
+		{"good settings", PostgresDSN(safe.Database(t)), ""},
+		{"named statements", safe.Database(t), "prepared"},
 	} {
 		db, err := sql.Open("pgx", c.dsn)
 		if err != nil {

@@ -15,7 +15,7 @@ import (
 func TestStore(t *testing.T) {
 	for _, e := range engines {
 		t.Run(e.name, func(t *testing.T) {
-			coretest.Store(t, coretest.Traits{}, func(t *testing.T) records.Store {
+			coretest.Store(t, coretest.Capabilities{}, func(t *testing.T) records.Store {
 				return openStore(t, e.fresh(t))
 			})
 		})
@@ -25,7 +25,7 @@ func TestStore(t *testing.T) {
 // TestStoreExecMode runs the suite over the driver's other mode without named
 // statements, where parameters and results are text.
 func TestStoreExecMode(t *testing.T) {
-	coretest.Store(t, coretest.Traits{Rounds: 10}, func(t *testing.T) records.Store {
+	coretest.Store(t, coretest.Capabilities{RaceIterations: 10}, func(t *testing.T) records.Store {
 		where := engines[1].fresh(t)
 		return openStore(t, where+"&default_query_exec_mode=exec")
 	})

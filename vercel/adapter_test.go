@@ -76,7 +76,7 @@ func fakeAdapter(t *testing.T, p *core.Processor, f *fake) (*adapter, *bytes.Buf
 	t.Helper()
 	log := new(bytes.Buffer)
 	logger := slog.New(slog.NewTextHandler(log, nil))
-	err := p.Bind(core.Platform{Name: "vercel", Store: coretest.NewStore(), Inbox: f, Logger: logger, Limits: core.Limits{MaxBodyBytes: MaxBody},
+	err := p.Bind(core.Platform{Name: "vercel", Store: coretest.NewMemoryStore(), Inbox: f, Logger: logger, Limits: core.Limits{MaxBodyBytes: MaxBody},
 		ReplyTimeout: Duration - margin, Verifier: auth.Verifier{Secrets: auth.ParseSecrets(testSecret)}})
 	if err != nil {
 		t.Fatal(err)
@@ -174,7 +174,7 @@ func TestToolDoesNotWaitForADatabaseThatHangs(t *testing.T) {
 
 // The cron ends a call whose report never came.
 func TestCronSweeps(t *testing.T) {
-	f, store, now := new(fake), coretest.NewStore(), time.Now()
+	f, store, now := new(fake), coretest.NewMemoryStore(), time.Now()
 	p := app.New()
 	err := p.Bind(core.Platform{Name: "vercel", Store: store, Inbox: f, Logger: slog.New(slog.DiscardHandler), Now: func() time.Time { return now },
 		Verifier: auth.Verifier{Secrets: auth.ParseSecrets(testSecret)}})

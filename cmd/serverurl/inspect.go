@@ -201,7 +201,7 @@ func (i *inspector) beside(ctx context.Context, with server.Parts) error {
 			if err != nil {
 				return err
 			}
-			r, err := simulate.Run(ctx, simulate.Options{URL: with.URL, Secret: i.secret, Speed: 2, CallInURL: true}, s)
+			r, err := simulate.Run(ctx, simulate.Options{URL: with.URL, Secret: i.secret, Speed: 2, CallIDInURL: true}, s)
 			if err == nil && !r.OK() {
 				err = errFailed
 			}

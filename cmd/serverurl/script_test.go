@@ -394,7 +394,7 @@ func startAPI(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &calls))
 	api := simulate.NewAPI("key")
 	for _, c := range calls {
-		api.Know(c)
+		api.AddCall(c)
 	}
 	srv := httptest.NewServer(api)
 	ts.Defer(srv.Close)

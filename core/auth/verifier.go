@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -153,48 +154,52 @@ func (v *Verifier) LogKey() [sha256.Size]byte {
 	return sha256.Sum256([]byte("serverurl log tags\x00" + first))
 }
 
-// Verify authenticates a request at a time, and returns which secret the sender
-// knows, for the log: "secret 2 of 2", or "anyone" if none is needed. Its error
-// is [ErrUnauthenticated], [ErrStaleTimestamp] or [ErrHeaderTooLarge].
+// Verify authenticates a whole request at a time, and returns which secret the
+// sender knows, for the log: "secret 2 of 2", or "anyone" if none is needed. Its
+// error is [ErrUnauthenticated], [ErrStaleTimestamp] or [ErrHeaderTooLarge].
 func (v *Verifier) Verify(h Header, body []byte, now time.Time) (matched string, err error) {
+	if matched, err = v.VerifyHead(h); err != nil {
+		return "", err
+	}
+	return v.VerifyBody(matched, h, body, now)
+}
+
+// VerifyHead authenticates a request as far as its header goes. It fails if the
+// request will be rejected with any body, so that bodies of unauthenticated
+// clients need not be read. It returns "" and no error if a signature over the
+// body decides.
+func (v *Verifier) VerifyHead(h Header) (matched string, err error) {
 	if headerTooLarge(h) {
 		return "", ErrHeaderTooLarge
 	}
-	for _, method := range []func(Header, []byte, time.Time) (string, error){v.verifySecret, v.verifySigned, v.verifyStandard} {
-		m, err := method(h, body, now)
-		if err != nil {
-			return "", err
-		}
-		if matched == "" {
-			matched = m
-		}
-	}
+	matched, err = v.verifySecret(h)
 	switch {
-	case matched != "":
-		return matched, nil
+	case err != nil || matched != "":
+		return matched, err
+	case len(v.SigningSecrets) > 0 && len(h.Values(signatureHeader)) > 0,
+		len(v.StandardWebhooksSecrets) > 0 && len(h.Values(standardSignature)) > 0:
+		return "", nil
 	case v.AllowUnauthenticated && !v.configured():
 		return "anyone", nil
 	}
 	return "", ErrUnauthenticated
 }
 
-// VerifyHead rejects a request that [Verifier.Verify] would reject with any body,
-// so that bodies of unauthenticated clients are not read. A request with a
-// signature passes, because checking it needs the body.
-func (v *Verifier) VerifyHead(h Header) error {
-	switch {
-	case headerTooLarge(h):
-		return ErrHeaderTooLarge
-	case v.AllowUnauthenticated && !v.configured(),
-		len(v.SigningSecrets) > 0 && len(h.Values(signatureHeader)) > 0,
-		len(v.StandardWebhooksSecrets) > 0 && len(h.Values(standardSignature)) > 0:
-		return nil
+// VerifyBody checks the signatures of a request after VerifyHead, whose result
+// is matched. An invalid signature rejects the request even if its header has a
+// valid secret.
+func (v *Verifier) VerifyBody(matched string, h Header, body []byte, now time.Time) (string, error) {
+	for _, verify := range []func(Header, []byte, time.Time) (string, error){v.verifySigned, v.verifyStandard} {
+		m, err := verify(h, body, now)
+		if err != nil {
+			return "", err
+		}
+		matched = cmp.Or(matched, m)
 	}
-	matched, err := v.verifySecret(h, nil, time.Time{})
-	if err == nil && matched == "" {
-		err = ErrUnauthenticated
+	if matched == "" {
+		return "", ErrUnauthenticated
 	}
-	return err
+	return matched, nil
 }
 
 // headerTooLarge reports whether the header exceeds its limits.
@@ -228,7 +233,7 @@ func singleHeader(h Header, name string) (string, error) {
 // verifySecret looks for a secret in the header fields. All pairs are
 // compared, by their hashes, so that the time taken depends on neither the length
 // nor the position of a match.
-func (v *Verifier) verifySecret(h Header, _ []byte, _ time.Time) (string, error) {
+func (v *Verifier) verifySecret(h Header) (string, error) {
 	if len(v.Secrets) == 0 {
 		return "", nil
 	}

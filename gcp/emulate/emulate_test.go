@@ -273,8 +273,8 @@ func TestScenarios(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				r, err := simulate.Run(t.Context(), simulate.Options{URL: url, Secret: secret, Fast: true, State: stateOf(store), Settle: time.Minute,
-					Seed: uint64(1000*n + i + 1), Faults: []simulate.Fault{simulate.Duplicate, simulate.Reorder, simulate.Late}}, s)
+				r, err := simulate.Run(t.Context(), simulate.Options{URL: url, Secret: secret, NoDelay: true, State: stateOf(store), SettleTimeout: time.Minute,
+					Seed: uint64(1000*n + i + 1), Faults: []simulate.Fault{simulate.FaultDuplicate, simulate.FaultReorder, simulate.FaultLate}}, s)
 				if err != nil {
 					t.Error(err)
 					return

@@ -15,7 +15,9 @@ import (
 // An Effect is a kind of change that handlers can be registered for.
 type Effect string
 
+// The effects that an event can have.
 const (
+	EffectEvent    Effect = "event"    // any event, known or not
 	EffectStatus   Effect = "status"   // the status moved forward
 	EffectMessages Effect = "messages" // there are messages that no handler was given
 	EffectHang     Effect = "hang"     // the assistant was silent
@@ -113,6 +115,7 @@ func Merge(s State, a Incoming, stored *Transcript) Change {
 			n.BodyDigest, n.BodyEntry = a.bodyDigest, n.Entries+1
 		}
 	}
+	c.Effects = append(c.Effects, EffectEvent)
 	n.Entries++
 	n.RecentFingerprints = append(slices.Clone(n.RecentFingerprints[max(0, len(n.RecentFingerprints)-maxFingerprints+1):]), a.fingerprint)
 	c.Entry = e

@@ -21,6 +21,7 @@ const ToolRecordVersion = 1
 //	indeterminate → running           only for core.Idempotent
 type ToolState string
 
+// The states of a tool call.
 const (
 	ToolRunning       ToolState = "running"
 	ToolDone          ToolState = "done"

@@ -9,13 +9,14 @@ import (
 	"github.com/serverurl/serverurl/simulate"
 )
 
-// A backend that takes events, and whose tool says too much.
+// backend accepts events, and has a tool whose reply is wrong: two lines.
 var backend = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == "/tools/opening_hours" {
 		fmt.Fprint(w, `{"result":"Monday to Friday,\nnine to five."}`)
 	}
 })
 
+// A call is played against a backend, and the result lists what is wrong with it.
 func ExampleRun() {
 	srv := httptest.NewServer(backend)
 	defer srv.Close()
@@ -31,7 +32,7 @@ steps:
 		fmt.Println(err)
 		return
 	}
-	r, err := simulate.Run(context.Background(), simulate.Options{URL: srv.URL, Fast: true}, s)
+	r, err := simulate.Run(context.Background(), simulate.Options{URL: srv.URL, NoDelay: true}, s)
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -46,14 +47,15 @@ steps:
 	// Output:
 	// 3 events, 1 tool
 	// line 5: opening_hours: the result has a line break, so the assistant has nothing to say
-	// not checked: the final state, because nothing tells it
+	// not checked: the final state, because Options.State is not set
 }
 
+// OnStep reports the progress of a call.
 func ExampleOptions_onStep() {
 	srv := httptest.NewServer(backend)
 	defer srv.Close()
-	o := simulate.Options{URL: srv.URL, Fast: true, OnStep: func(h simulate.Happening) {
-		fmt.Printf("%s: %s\n", h.Kind, h.Text)
+	o := simulate.Options{URL: srv.URL, NoDelay: true, OnStep: func(p simulate.Progress) {
+		fmt.Printf("%s: %s\n", p.Kind, p.Text)
 	}}
 	s, _ := simulate.Load("report-only")
 	_, _ = simulate.Run(context.Background(), o, s)

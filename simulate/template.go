@@ -4,33 +4,33 @@ import "regexp"
 
 var variable = regexp.MustCompile(`\{\{ *([A-Za-z_][A-Za-z0-9_]*) *\}\}`)
 
-// fill puts the call's variables into a text. What a variable brings in is not
-// looked at again: it may come from a backend's reply.
-func (c *call) fill(text string) string {
+// expand replaces the variables in a text. Values are not expanded again: they
+// may come from a backend's reply.
+func (c *call) expand(text string) string {
 	return variable.ReplaceAllStringFunc(text, func(m string) string {
 		return c.vars[variable.FindStringSubmatch(m)[1]]
 	})
 }
 
-// fillAll is fill for all texts of an object, however deep.
-func (c *call) fillAll(in object) object {
+// expandAll expands all texts of an object, at any depth.
+func (c *call) expandAll(in object) object {
 	out := object{}
 	for k, v := range in {
-		out[k] = c.fillAny(v)
+		out[k] = c.expandAny(v)
 	}
 	return out
 }
 
-func (c *call) fillAny(v any) any {
+func (c *call) expandAny(v any) any {
 	switch v := v.(type) {
 	case string:
-		return c.fill(v)
+		return c.expand(v)
 	case object:
-		return c.fillAll(v)
+		return c.expandAll(v)
 	case []any:
 		out := make([]any, len(v))
 		for i, of := range v {
-			out[i] = c.fillAny(of)
+			out[i] = c.expandAny(of)
 		}
 		return out
 	}

@@ -11,11 +11,11 @@ import (
 	"time"
 )
 
-// Whole calls at a small front desk: a good one passes whatever goes wrong on
-// the way, and each kind of bad one is found out.
+// These tests play whole calls against a small front desk: a correct one passes
+// under every fault, and each kind of incorrect one is detected.
 
-func TestGoodDeskPassesUnderEveryFault(t *testing.T) {
-	faults := [][]Fault{nil, {Duplicate, Reorder, Late, Legacy}, Faults}
+func TestCorrectDeskPassesUnderEveryFault(t *testing.T) {
+	faults := [][]Fault{nil, {FaultDuplicate, FaultReorder, FaultLate, FaultLegacy}, Faults}
 	for _, f := range Faults {
 		faults = append(faults, []Fault{f})
 	}
@@ -37,7 +37,7 @@ func TestGoodDeskPassesUnderEveryFault(t *testing.T) {
 	}
 }
 
-func TestBadDeskIsFoundOut(t *testing.T) {
+func TestIncorrectDeskFails(t *testing.T) {
 	for _, bad := range []struct {
 		name     string
 		desk     func(*desk)
@@ -46,13 +46,13 @@ func TestBadDeskIsFoundOut(t *testing.T) {
 		says     string
 	}{
 		{"books twice when the caller interrupts", func(d *desk) { d.twice = true }, nil, "barge-in", "You have 3 appointments"},
-		{"books twice when a request is repeated", func(d *desk) { d.twice = true }, []Fault{Duplicate}, "booking", "You have 2 appointments"},
+		{"books twice when a request is repeated", func(d *desk) { d.twice = true }, []Fault{FaultDuplicate}, "booking", "You have 2 appointments"},
 		{"replies with a line break", says(`{"result":"Open.\nAlways."}`), nil, "hang", "the result has a line break"},
 		{"replies with a line separator", says("{\"result\":\"Open.\u2028Always.\"}"), nil, "hang", "the result has a line break"},
-		{"replies with an object", says(`{"result":{"open":true}}`), nil, "hang", "no JSON object with a result of text"},
+		{"replies with an object", says(`{"result":{"open":true}}`), nil, "hang", "not a JSON object with a result of text"},
 		{"replies with no result", says(`{"ok":true}`), nil, "hang", "the reply has no result"},
-		{"replies with nothing", says(``), nil, "hang", "no JSON object"},
-		{"replies with text", says(`Open.`), nil, "hang", "no JSON object"},
+		{"replies with nothing", says(``), nil, "hang", "not a JSON object"},
+		{"replies with text", says(`Open.`), nil, "hang", "not a JSON object"},
 		{"replies with an empty result", says(`{"result":""}`), nil, "hang", "the result is empty"},
 		{"replies with megabytes", says(`{"result":"` + strings.Repeat("x", maxReply) + `"}`), nil, "hang", "longer than 1 MB"},
 		{"answers a tool with 500", func(d *desk) {
@@ -61,15 +61,15 @@ func TestBadDeskIsFoundOut(t *testing.T) {
 		{"answers an event with 500", func(d *desk) {
 			d.event = func(w http.ResponseWriter) bool { w.WriteHeader(500); return true }
 		}, nil, "report-only", "line 4: end-of-call-report: status 500, want 2xx"},
-		{"sends events elsewhere", func(d *desk) {
+		{"redirects events", func(d *desk) {
 			d.event = func(w http.ResponseWriter) bool {
 				w.Header().Set("Location", "http://elsewhere.test/")
 				w.WriteHeader(http.StatusTemporaryRedirect)
 				return true
 			}
 		}, nil, "report-only", "status 307"},
-		{"says 401 to a stranger and listens all the same", func(d *desk) { d.anyone = true }, []Fault{WrongSecret}, "booking", `status is "failed", want "finished"`},
-		{"forgets events", func(d *desk) { d.event = func(http.ResponseWriter) bool { return true } }, nil, "report-only", "the backend does not know the call"},
+		{"answers 401 and accepts the event anyway", func(d *desk) { d.anyone = true }, []Fault{FaultWrongSecret}, "booking", `status is "failed", want "finished"`},
+		{"loses events", func(d *desk) { d.event = func(http.ResponseWriter) bool { return true } }, nil, "report-only", "the backend does not know the call"},
 	} {
 		t.Run(bad.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -92,7 +92,7 @@ func TestBadDeskIsFoundOut(t *testing.T) {
 	}
 }
 
-// says makes all tools reply with a body.
+// says returns a change of a desk: all tools reply with body.
 func says(body string) func(*desk) {
 	return func(d *desk) {
 		d.say = func(_ string, w http.ResponseWriter) bool { _, _ = w.Write([]byte(body)); return true }
@@ -104,7 +104,7 @@ func TestEnvelopeIsAnsweredInOrder(t *testing.T) {
 		d := newDesk()
 		d.backward = true
 		o := options(d)
-		o.Faults = []Fault{Vapi}
+		o.Faults = []Fault{FaultVapi}
 		wrong := 0
 		for o.Seed = 1; o.Seed < 20; o.Seed++ {
 			r := playNamed(t, o, "hang")
@@ -114,7 +114,7 @@ func TestEnvelopeIsAnsweredInOrder(t *testing.T) {
 			}
 		}
 		if wrong == 0 {
-			t.Error("nobody noticed")
+			t.Error("no call failed")
 		}
 	})
 }
@@ -127,7 +127,7 @@ func TestSilenceIsAHangAtFiveSeconds(t *testing.T) {
 	}{
 		{4 * time.Second, 0, ""},
 		{6 * time.Second, 1, "the reply took 6s; after 5 s the caller hears silence"},
-		{30 * time.Second, 1, "no reply: nothing came within 20 s"},
+		{30 * time.Second, 1, "no reply within 20 s"},
 	} {
 		t.Run(c.reply.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -148,22 +148,22 @@ func TestSilenceIsAHangAtFiveSeconds(t *testing.T) {
 					fails(t, r, c.says)
 				}
 				synctest.Wait()
-				time.Sleep(c.reply) // until the desk is done too
+				time.Sleep(c.reply) // until the desk has replied
 			})
 		})
 	}
 }
 
-func TestRealTimeTakesAsLongAsTheCall(t *testing.T) {
+func TestDelays(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		set  func(*Options)
 		want time.Duration
 	}{
 		// 200 ms, 1 s and 10 characters, 3 s, 1 s and 4 characters, 2 s
-		{"real", func(o *Options) { o.Fast = false }, 7200*time.Millisecond + 14*60*time.Millisecond},
-		{"ten times faster", func(o *Options) { o.Fast, o.Speed = false, 10 }, 720*time.Millisecond + 14*6*time.Millisecond},
-		{"fast", func(*Options) {}, 0},
+		{"real", func(o *Options) { o.NoDelay = false }, 7200*time.Millisecond + 14*60*time.Millisecond},
+		{"ten times faster", func(o *Options) { o.NoDelay, o.Speed = false, 10 }, 720*time.Millisecond + 14*6*time.Millisecond},
+		{"no delay", func(*Options) {}, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -179,7 +179,7 @@ func TestRealTimeTakesAsLongAsTheCall(t *testing.T) {
 	}
 }
 
-func TestWithoutStateNothingIsClaimed(t *testing.T) {
+func TestUncheckedWithoutState(t *testing.T) {
 	o := options(newDesk())
 	o.State = nil
 	if r := playNamed(t, o, "hang"); !r.OK() || len(r.Unchecked) != 1 {
@@ -187,7 +187,7 @@ func TestWithoutStateNothingIsClaimed(t *testing.T) {
 	}
 }
 
-func TestStateMayTakeItsTime(t *testing.T) {
+func TestStateSettles(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDesk()
 		o := options(d)
@@ -199,7 +199,7 @@ func TestStateMayTakeItsTime(t *testing.T) {
 			return d.state(ctx, id)
 		}
 		passes(t, playNamed(t, o, "report-only"))
-		o.Settle = time.Second
+		o.SettleTimeout = time.Second
 		begin = time.Now()
 		fails(t, playNamed(t, o, "report-only"), "final state after 1s: the backend does not know the call")
 	})
@@ -207,10 +207,10 @@ func TestStateMayTakeItsTime(t *testing.T) {
 
 func TestSameSeedSameCall(t *testing.T) {
 	played := func(seed uint64) (all []string) {
-		synctest.Test(t, func(t *testing.T) { // where it is always the same time
+		synctest.Test(t, func(t *testing.T) { // in which it is always the same time
 			d := newDesk()
 			o := options(d)
-			o.Seed, o.Faults = seed, []Fault{Reorder, Drop, Late}
+			o.Seed, o.Faults = seed, []Fault{FaultReorder, FaultDrop, FaultLate}
 			playNamed(t, o, "booking")
 			for _, e := range append(d.events, d.tools...) {
 				all = append(all, e.Body)
@@ -219,14 +219,14 @@ func TestSameSeedSameCall(t *testing.T) {
 		return all
 	}
 	if a, b := played(7), played(7); !slices.Equal(a, b) {
-		t.Error("one seed, two calls")
+		t.Error("the same seed made different calls")
 	}
 	if slices.Equal(played(7), played(8)) {
-		t.Error("two seeds, one call")
+		t.Error("different seeds made the same call")
 	}
 }
 
-func TestCallsSideBySideWantDifferentTimes(t *testing.T) {
+func TestConcurrentCallsWantDifferentTimes(t *testing.T) {
 	d := newDesk()
 	var at, most, done int
 	o := options(d)
@@ -261,7 +261,7 @@ func TestCallsSideBySideWantDifferentTimes(t *testing.T) {
 		}
 	}
 	if len(slots) != 300 || len(phones) != 300 || len(results) != 300 {
-		t.Errorf("%d times and %d numbers for 300 calls", len(slots), len(phones))
+		t.Errorf("%d times and %d numbers in 300 calls", len(slots), len(phones))
 	}
 }
 
@@ -270,7 +270,7 @@ func TestEndsWithTheContext(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 		defer cancel()
 		o := options(newDesk())
-		o.Fast = false
+		o.NoDelay = false
 		start := time.Now()
 		if _, err := Run(ctx, o, List()[0]); err == nil || time.Since(start) != 3*time.Second {
 			t.Errorf("%v after %v", err, time.Since(start))
@@ -291,7 +291,7 @@ func TestRepliesAreNotTemplates(t *testing.T) {
 	passes(t, playThis(t, o, scenario(t, `
 steps:
   - tool: find_open_slots
-    save: {slot: "slot (.*)"}
+    capture: {slot: "slot (.*)"}
   - {tool: opening_hours, args: {day: "{{slot}}"}}
 `)))
 	if got := d.tools[1].JSON["day"]; got != "{{slot}} {{phone}}" {
@@ -304,16 +304,16 @@ func TestOptionsAreChecked(t *testing.T) {
 		o    Options
 		says string
 	}{
-		{Options{}, "the URL of the server is needed"},
-		{Options{URL: "ftp://desk.test"}, "the URL of the server is needed"},
+		{Options{}, "the URL of the server is required"},
+		{Options{URL: "ftp://desk.test"}, "the URL of the server is required"},
 		{Options{URL: "http://desk.test/?x=1"}, "without user, query and fragment"},
-		{Options{URL: "http://desk.test", Faults: []Fault{WrongSecret}}, "needs a secret"},
+		{Options{URL: "http://desk.test", Faults: []Fault{FaultWrongSecret}}, "needs a secret"},
 	} {
 		if _, err := Run(t.Context(), c.o, List()[0]); err == nil || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%v: %v, want %q", c.o.URL, err, c.says)
 		}
 	}
-	if _, err := ParseFaults("late,rain"); err == nil || !strings.Contains(err.Error(), `no fault "rain"; there are [duplicate`) {
+	if _, err := ParseFaults("late,rain"); err == nil || !strings.Contains(err.Error(), `unknown fault "rain"; there are [duplicate`) {
 		t.Error(err)
 	}
 }
