@@ -27,7 +27,7 @@ func (in deliverInline) Put(ctx context.Context, es ...core.Envelope) error {
 
 // oneCall returns a store with one call.
 func oneCall(ctx context.Context) records.Store {
-	store, p := coretest.NewStore(), core.New()
+	store, p := coretest.NewMemoryStore(), core.New()
 	if err := p.Bind(core.Platform{Store: store, Inbox: deliverInline{p}, Verifier: auth.Verifier{AllowUnauthenticated: true}}); err != nil {
 		panic(err)
 	}

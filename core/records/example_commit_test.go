@@ -13,7 +13,7 @@ import (
 // nobody changed it in between.
 func ExampleStore() {
 	ctx := context.Background()
-	var store records.Store = coretest.NewStore()
+	var store records.Store = coretest.NewMemoryStore()
 
 	take := func(slot, patient string) error {
 		rs, err := store.Get(ctx, "slots/"+slot)
