@@ -12,7 +12,7 @@ import (
 
 // Each rule of once and merge, broken on purpose, is noticed by the schedules,
 // and as what it is. A test that cannot fail proves nothing.
-func TestSchedulesNoticeABrokenRule(t *testing.T) {
+func TestSchedulesNoticeBrokenRules(t *testing.T) {
 	binary := filepath.Join(t.TempDir(), "core.test")
 	if out, err := exec.Command("go", "test", "-c", "-tags", "mutations", "-o", binary, ".").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -27,11 +27,11 @@ func TestSchedulesNoticeABrokenRule(t *testing.T) {
 		return string(out), err
 	}
 	for _, c := range []struct{ rule, test, notices string }{
-		{"no condition", "TestSchedulesOfOnce", "twice: |unequal: "},
-		{"no fence", "TestSchedulesOfOnce", "twice: |unequal: "},
-		{"runs again", "TestSchedulesOfOnce", "twice: "},
+		{"no condition", "TestSchedulesOfOnce", "duplicated: |inconsistent: "},
+		{"no fence", "TestSchedulesOfOnce", "duplicated: |inconsistent: "},
+		{"runs again", "TestSchedulesOfOnce", "duplicated: "},
 		{"no budget", "TestSchedulesOfOnce", "late: "},
-		{"no dedupe", "TestSchedulesOfMerge", "twice: "},
+		{"no dedupe", "TestSchedulesOfMerge", "duplicated: "},
 		{"status goes back", "TestSchedulesOfMerge", "regressed: "},
 		{"last snapshot wins", "TestSchedulesOfMerge", "regressed: "},
 		{"merged is done", "TestSchedulesOfMerge", "lost: "},
