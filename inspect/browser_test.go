@@ -4,6 +4,7 @@ import (
 	"context"
 	_ "embed"
 	"flag"
+	"fmt"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -29,6 +30,9 @@ var screenshots = flag.Bool("screenshots", false, "write the pictures of docs/im
 
 //go:embed testdata/axe-4.14.1.min.js
 var axe string
+
+//go:embed testdata/morph.js
+var checkMorph string
 
 // An action is something to do in a browser.
 type action = chromedp.Action[chromedp.Void]
@@ -188,7 +192,7 @@ func (b *tab) shot(name string) {
 	if !*screenshots {
 		return
 	}
-	b.until("!document.querySelector('.chart') || innerWidth < 721 || document.querySelector('#chart-calls canvas')")
+	b.until("!document.querySelector('.plot') || innerWidth < 721 || document.querySelector('#chart-calls rect')")
 	time.Sleep(1500 * time.Millisecond) // what is new has stopped glowing
 	png := value(b, chromedp.FullScreenshot(100))
 	if err := os.WriteFile(filepath.Join("..", "docs", "images", name+".png"), png, 0o644); err != nil {
@@ -437,7 +441,7 @@ func TestListAndHealthAreAccessible(t *testing.T) {
 	d.inbox.dead = []inspect.DeadEvent{{ID: "7", Call: "CA1", Type: "hang", Died: time.Now(), Attempts: 12, Reason: "handler failed"}}
 	d.inbox.mu.Unlock()
 	b := open(t, d.page, "/")
-	b.until("document.querySelectorAll('#calls tbody tr').length === 8 && document.querySelector('#chart-tools canvas')")
+	b.until("document.querySelectorAll('#calls tbody tr').length === 8 && document.querySelector('#chart-tools circle')")
 	b.accessible("the list")
 	b.shot("inspector-calls")
 	b.do(chromedp.Navigate(d.page+"/tools"), b.visible("main"))
@@ -453,6 +457,114 @@ func TestListAndHealthAreAccessible(t *testing.T) {
 	if len(d.inbox.driven) != 1 || d.inbox.driven[0] != "7" {
 		t.Errorf("delivered again: %v, want the dead event", d.inbox.driven)
 	}
+}
+
+// What morph makes is what the server sent, and elements with an id stay the
+// same elements.
+func TestMorph(t *testing.T) {
+	b := open(t, openDesk(t).page, "/")
+	for seed := range 4 {
+		if wrong := value(b, chromedp.Evaluate[string](fmt.Sprintf("%s(1000, %d)", checkMorph, seed+1))); wrong != "" {
+			t.Errorf("seed %d, %s", seed+1, wrong)
+		}
+	}
+}
+
+// What the visitor did to a call's page outlives what happens in the call:
+// opened details and what was loaded into them, the focus, typed text, the
+// selection and both scroll positions.
+func TestVisitorsStateIsKept(t *testing.T) {
+	d := openDesk(t, madeUp)
+	d.said("CA1", strings.Repeat("a long sentence ", 200))
+	d.status("CA1", "ongoing")
+	b := open(t, d.page, "/calls/CA1")
+	b.key("e")
+	b.until("document.querySelector('#event-1[open] pre')")
+	b.do(b.fill(`#event-1 input[name="to"]`, "http://typed"))
+	value(b, chromedp.Evaluate[any](`(() => {
+		const $ = (s) => document.querySelector(s), input = $('#event-1 input[name="to"]');
+		input.setSelectionRange(2, 5);
+		$('#event-1 pre').style.maxHeight = '60px';
+		$('#event-1 pre').scrollTop = 40;
+		scrollTo(0, 50);
+		window.fresh = [];
+		document.addEventListener('animationstart', (e) => fresh.push(e.target.id));
+		window.was = {details: $('#event-1'), pre: $('#event-1 pre'), input, bubble: $('.b'), y: scrollY};
+	})()`))
+	d.post("/tools/find_open_slots?call=CA1", `{"date":"2035-07-16"}`)
+	d.post("/events", `{"message":{"type":"hang","call":{"id":"CA1"}}}`)
+	d.said("CA1", "a short one") // the conversation is rewritten
+	d.status("CA1", "finished")
+	b.until("document.querySelector('.toolcard') && document.querySelector('#alarms') && document.querySelector('#event-4') && document.querySelector('.headline .status').innerText === 'finished'")
+	for what, condition := range map[string]string{
+		"the details are the same and open":      "was.details === document.querySelector('#event-1') && was.details.open",
+		"the loaded body is the same":            "was.pre === document.querySelector('#event-1 pre')",
+		"the body is scrolled as it was":         "was.pre.scrollTop === 40",
+		"the focus is in the input":              "document.activeElement === was.input",
+		"the typed text is there":                "was.input.value === 'http://typed'",
+		"the selection is there":                 "was.input.selectionStart === 2 && was.input.selectionEnd === 5",
+		"the page is scrolled":                   "scrollY > 0",
+		"the message's element was only changed": "was.bubble === document.querySelector('.b') && was.bubble.isConnected",
+	} {
+		if !value(b, chromedp.Evaluate[bool]("!!("+condition+")")) {
+			t.Errorf("not so: %s", what)
+		}
+	}
+	b.until("fresh.some((id) => id.startsWith('t-')) && !fresh.includes(was.bubble.id)") // only what is new is highlighted
+	b.do(b.click("#event-1 summary"))
+	b.until("!was.details.open")
+	d.post("/events", `{"message":{"type":"error","call":{"id":"CA1"},"error":"no voice"}}`)
+	b.until("document.querySelector('#event-6')")
+	if !value(b, chromedp.Evaluate[bool]("!was.details.open && was.pre.isConnected")) {
+		t.Error("closed details are open again, or have lost their body")
+	}
+}
+
+// New calls come above, and neither the focus nor what is typed moves.
+func TestFocusStaysInTheList(t *testing.T) {
+	d := openDesk(t, madeUp)
+	d.status("CA1", "ongoing")
+	d.status("CA2", "ongoing")
+	b := open(t, d.page, "/")
+	b.until("document.querySelectorAll('#calls tbody tr').length === 2")
+	b.key("j", "j")
+	b.until("document.activeElement.id === 'a-CA1'")
+	value(b, chromedp.Evaluate[any]("window.was = document.activeElement; null"))
+	d.status("CA3", "ongoing")
+	d.status("CA1", "finished")
+	b.until("document.querySelectorAll('#calls tbody tr').length === 3 && document.querySelector('#c-CA1 .status').innerText === 'finished'")
+	if !value(b, chromedp.Evaluate[bool]("document.activeElement === was && document.querySelector('#calls tbody tr').id === 'c-CA3'")) {
+		t.Error("the focus is not on the same link, or the new call is not above")
+	}
+	b.do(b.fill("#q", "ca"))
+	d.status("CA4", "ongoing")
+	b.until("document.querySelectorAll('#calls tbody tr').length === 4")
+	if !value(b, chromedp.Evaluate[bool]("document.activeElement.id === 'q' && document.activeElement.value === 'ca'")) {
+		t.Error("what was typed is gone")
+	}
+}
+
+// The charts follow what happens, in the colours of the theme.
+func TestChartsFollow(t *testing.T) {
+	d := openDesk(t, madeUp)
+	b := open(t, d.page, "/")
+	b.until("document.querySelector('#chart-calls svg').ariaLabel === '0 calls in the last 1 h 00 m, 0 failed'")
+	d.status("CA1", "finished")
+	d.status("CA2", "failed")
+	d.post("/tools/find_open_slots?call=CA1", `{"date":"2035-07-16"}`)
+	b.until("document.querySelector('#chart-calls .failed') && document.querySelectorAll('#chart-tools circle').length === 1")
+	b.until("document.querySelector('#chart-calls svg').ariaLabel === '2 calls in the last 1 h 00 m, 1 failed'")
+	b.until("document.querySelector('#chart-calls title').textContent.match(/^..:..: [12] calls?, [01] failed$/)")
+	b.until("document.querySelector('#chart-outcomes').innerText.replace(/\\s+/g, ' ').includes('failed 1 live 1')")
+	for _, where := range []string{"#chart-calls rect.failed", "#chart-tools circle", "#chart-tools line.budget", "#chart-outcomes rect.o-4"} {
+		if !value(b, chromedp.Evaluate[bool]("(r => r.width > 0 && r.height >= 0)(document.querySelector("+quote(where)+").getBoundingClientRect())")) {
+			t.Errorf("%s cannot be seen", where)
+		}
+	}
+	color := "getComputedStyle(document.querySelector('#chart-tools circle')).fill"
+	light := value(b, chromedp.Evaluate[string](color))
+	b.key("t")
+	b.until(color + " !== " + quote(light))
 }
 
 // A call of 300 turns stays usable: it opens, and what is new comes in.

@@ -9,8 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-json-experiment/json"
-
 	"github.com/serverurl/serverurl/core"
 )
 
@@ -94,6 +92,7 @@ type listed struct {
 type listing struct {
 	frame
 	filter
+	Charts     chartsView
 	Calls      []listed
 	Chips      []chip
 	Assistants []string
@@ -183,99 +182,9 @@ func (p *Page) list(w http.ResponseWriter, r *http.Request) {
 			l.Found, l.From, l.To = 1, 1, 1
 		}
 	}
+	l.Charts = p.index.charts(p.o.Now())
 	l.frame, l.Most = p.frame(r, "Calls", "calls"), p.o.Most
 	p.render(w, r, "calls", l)
 }
 
-// A chart is what the charts of the list show, column by column.
-type chart struct {
-	Unit     string    `json:"unit"` // what a bar of calls is: minute, hour, day
-	Times    []int64   `json:"times"`
-	Finished []int     `json:"finished"`
-	Failed   []int     `json:"failed"`
-	Other    []int     `json:"other"`
-	ToolAt   []float64 `json:"toolAt"`
-	ToolMs   []float64 `json:"toolMs"`
-	BudgetMs float64   `json:"budgetMs"`
-	HangMs   float64   `json:"hangMs"`
-	Outcomes []outcome `json:"outcomes"`
-}
-
-type outcome struct {
-	Name  string `json:"name"`
-	Count int    `json:"count"`
-}
-
-// chartTools is how many requests a chart shows.
-const chartTools = 400
-
-func (x *index) chart(now time.Time) chart {
-	x.mu.RLock()
-	defer x.mu.RUnlock()
-	c := chart{BudgetMs: ms(core.DefaultBudget), HangMs: ms(hangAfter)}
-	step, n := time.Hour, 24
-	c.Unit = "hour"
-	if k := len(x.rows); k == 0 || now.Sub(x.rows[k-1].First) < time.Hour {
-		step, n, c.Unit = time.Minute, 60, "minute"
-	}
-	start := now.Truncate(step).Add(-time.Duration(n-1) * step)
-	c.Times, c.Finished, c.Failed, c.Other = make([]int64, n), make([]int, n), make([]int, n), make([]int, n)
-	for i := range n {
-		c.Times[i] = start.Add(time.Duration(i) * step).Unix()
-	}
-	counts := map[string]int{}
-	for _, r := range x.rows {
-		i := int(r.First.Sub(start) / step)
-		if r.First.Before(start) {
-			break // they are in order
-		}
-		if i >= n {
-			continue
-		}
-		switch {
-		case r.Status == core.StatusFailed:
-			c.Failed[i]++
-		case r.Status.Terminal():
-			c.Finished[i]++
-		default:
-			c.Other[i]++
-		}
-	}
-	for _, r := range x.rows[:min(len(x.rows), 1000)] {
-		counts[outcomeOf(r)]++
-	}
-	for _, name := range []string{"reported", "no report", "silent", "failed", "live"} {
-		c.Outcomes = append(c.Outcomes, outcome{name, counts[name]})
-	}
-	some := x.requests[:min(len(x.requests), chartTools)]
-	for _, r := range slices.Backward(some) {
-		c.ToolAt, c.ToolMs = append(c.ToolAt, float64(r.at.UnixMilli())/1000), append(c.ToolMs, ms(r.took))
-	}
-	return c
-}
-
-func outcomeOf(r *row) string {
-	switch {
-	case r.Status == core.StatusFailed:
-		return "failed"
-	case r.EndReason == core.EndReported:
-		return "reported"
-	case r.EndReason == core.EndNoReport:
-		return "no report"
-	case r.EndReason == core.EndSilent:
-		return "silent"
-	}
-	return "live"
-}
-
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
-
-func (p *Page) charts(w http.ResponseWriter, r *http.Request) {
-	b, err := json.Marshal(p.index.chart(p.o.Now()), json.FormatNilSliceAsNull(false))
-	if err != nil {
-		http.Error(w, "no chart", http.StatusInternalServerError)
-		return
-	}
-	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(b)
-}

@@ -33,7 +33,7 @@ func TestCanariesAreOnNoPage(t *testing.T) {
 		t.Fatal("the page of the call has no request")
 	}
 	for _, path := range []string{"/", "/calls/CA1", "/calls/CA1/events/1", "/calls/CA1/events/2", "/calls/CA1/events/3", call[at : at+strings.Index(call[at:], `"`)],
-		"/tools/book_appointment", "/health", "/charts.json"} {
+		"/tools/book_appointment", "/health", "/charts"} {
 		status, body := c.get(path)
 		if status != 200 {
 			t.Errorf("%s: %d", path, status)

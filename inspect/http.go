@@ -10,7 +10,6 @@ import (
 	"html/template"
 	"net"
 	"net/http"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -35,7 +34,7 @@ const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src
 func (p *Page) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", p.list)
-	mux.HandleFunc("GET /charts.json", p.charts)
+	mux.HandleFunc("GET /charts", p.charts)
 	mux.HandleFunc("GET /calls/{id}", p.call)
 	mux.HandleFunc("GET /calls/{id}/events/{n}", p.event)
 	mux.HandleFunc("POST /calls/{id}/events/{n}/send", p.sendEvent)
@@ -134,8 +133,7 @@ func (p *Page) guard(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		if r.Method != http.MethodGet || r.Header.Get("HX-Request") != "" || r.URL.Path == "/live" {
-			w.Header().Set("HX-Redirect", "/login")
+		if r.Method != http.MethodGet || fragment(r) != "" || r.URL.Path == "/live" {
 			http.Error(w, "log in first", http.StatusUnauthorized)
 			return
 		}
@@ -245,10 +243,6 @@ func back(w http.ResponseWriter, r *http.Request) {
 	if !strings.HasPrefix(to, "/") || strings.HasPrefix(to, "//") || strings.ContainsAny(to, "\\\r\n") {
 		to = "/"
 	}
-	if r.Header.Get("HX-Request") != "" {
-		w.Header().Set("HX-Refresh", "true")
-		return
-	}
 	http.Redirect(w, r, to, http.StatusSeeOther)
 }
 
@@ -317,13 +311,17 @@ var pages = func() map[string]*template.Template {
 	return all
 }()
 
-// render writes a page, or where a part of it is asked for, that part.
+// fragment returns the part of the page that a script asks for, or "" if a
+// browser asks for all of it.
+func fragment(r *http.Request) string { return r.Header.Get("Serverurl-Fragment") }
+
+// render writes a page, or its part that follows the calls.
 func (p *Page) render(w http.ResponseWriter, r *http.Request, name string, data any) {
-	what := "base.html"
-	if part := r.Header.Get("HX-Target"); r.Header.Get("HX-Request") != "" && slices.Contains([]string{"live"}, part) {
-		what = part
+	part := "base.html"
+	if fragment(r) == "live" {
+		part = "live"
 	}
-	p.renderPart(w, name, what, data)
+	p.renderPart(w, name, part, data)
 }
 
 func (p *Page) renderPart(w http.ResponseWriter, name, part string, data any) {
@@ -339,8 +337,9 @@ func (p *Page) renderPart(w http.ResponseWriter, name, part string, data any) {
 
 // message is a page that says one thing.
 func (p *Page) message(w http.ResponseWriter, r *http.Request, status int, title, text string) {
-	if r.Header.Get("HX-Request") != "" {
+	if fragment(r) != "" {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		w.WriteHeader(status)
 		_, _ = w.Write([]byte(`<p class="note bad">` + template.HTMLEscapeString(title+" "+text) + `</p>`))
 		return
 	}

@@ -246,9 +246,5 @@ func (p *Page) play(w http.ResponseWriter, r *http.Request) {
 			p.o.Logger.Warn("inspector: the scenario was not played as expected", "scenario", name)
 		}
 	})
-	if r.Header.Get("HX-Request") != "" {
-		w.Header().Set("HX-Redirect", "/")
-		return
-	}
 	http.Redirect(w, r, "/", http.StatusSeeOther)
 }
