@@ -28,9 +28,6 @@ import (
 
 var screenshots = flag.Bool("screenshots", false, "write the pictures of docs/images")
 
-//go:embed testdata/axe-4.14.1.min.js
-var axe string
-
 //go:embed testdata/morph.js
 var checkMorph string
 
@@ -200,16 +197,27 @@ func (b *tab) shot(name string) {
 	}
 }
 
-// accessible fails the test when axe finds something: contrast, names,
-// landmarks, labels, order of headings.
-func (b *tab) accessible(what string) {
-	b.t.Helper()
-	value(b, chromedp.Evaluate[any](axe+"; null"))
-	found := value(b, chromedp.Evaluate[string](`axe.run(document, {runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}).then(r =>
+// axe reads the checker of accessibility, which npm ci puts there.
+var axe = sync.OnceValues(func() ([]byte, error) {
+	return os.ReadFile(filepath.Join("testdata", "node_modules", "axe-core", "axe.min.js"))
+})
+
+// accessible fails the test if axe finds something: contrast, names, landmarks,
+// labels, order of headings.
+func (b *tab) accessible(t *testing.T, what string) {
+	t.Helper()
+	t.Run(what+" is accessible", func(t *testing.T) {
+		script, err := axe()
+		if err != nil {
+			testenv.Missing(t, "inspect/testdata/node_modules (npm ci)")
+		}
+		value(b, chromedp.Evaluate[any](string(script)+"; null"))
+		found := value(b, chromedp.Evaluate[string](`axe.run(document, {runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}).then(r =>
 		r.violations.map(v => v.id + ": " + v.help + "\n" + v.nodes.map(n => "    " + n.html.slice(0, 160) + "\n    " + n.failureSummary).join("\n")).join("\n"))`, chromedp.EvalAwaitPromise))
-	if found != "" {
-		b.t.Errorf("%s is not accessible:\n%s", what, found)
-	}
+		if found != "" {
+			t.Error(found)
+		}
+	})
 }
 
 func dark() action {
@@ -297,13 +305,13 @@ func TestSlowToolAndIgnoredReplyAreFound(t *testing.T) {
 	b.untilText("A reply of my_appointments would be ignored")
 	b.untilText("check_insurance was slow")
 	b.shot("inspector-call")
-	b.accessible("the call")
+	b.accessible(t, "the call")
 	b.do(b.click(".alarm.ignored"), b.visible(".finding.ignored"))
 	if text := b.text(); !strings.Contains(text, "This reply would be ignored because its status is 400") || !strings.Contains(text, "may lack its quotes") {
 		t.Errorf("the lint does not say why, or how to mend it:\n%s", text)
 	}
 	b.shot("inspector-lint")
-	b.accessible("a tool request")
+	b.accessible(t, "a tool request")
 }
 
 func TestSendAgainShowsTheDifference(t *testing.T) {
@@ -334,7 +342,7 @@ func TestSideEffectIsTriedOnlyWithConsent(t *testing.T) {
 	b.untilText("Booked: a check-up for Sam Rivera")
 	b.untilText("This reply is taken.")
 	b.shot("inspector-try")
-	b.accessible("a tool")
+	b.accessible(t, "a tool")
 }
 
 func TestKeyboardOnly(t *testing.T) {
@@ -362,7 +370,7 @@ func TestKeyboardOnly(t *testing.T) {
 	b.until("document.activeElement.classList.contains('chip')")
 	b.key("?")
 	b.until("document.querySelector('#help').open")
-	b.accessible("the list of keys")
+	b.accessible(t, "the list of keys")
 	b.key(kb.Escape)
 	b.until("!document.querySelector('#help').open")
 	value(b, chromedp.Evaluate[any]("document.activeElement.blur(); null"))
@@ -376,7 +384,7 @@ func TestDarkAndLight(t *testing.T) {
 	b := open(t, d.page, "/calls/"+call, dark())
 	background := "getComputedStyle(document.body).backgroundColor"
 	b.until(background + " === 'rgb(16, 18, 20)'")
-	b.accessible("a call in the dark")
+	b.accessible(t, "a call in the dark")
 	b.shot("inspector-dark")
 	b.key("t")
 	b.until(background + " === 'rgb(247, 247, 245)'")
@@ -396,7 +404,7 @@ func TestPhone(t *testing.T) {
 			t.Errorf("%s is %d px wider than a phone: %s", path, n, value(b, chromedp.Evaluate[string](
 				"Array.from(document.querySelectorAll('body *')).filter(e => e.getBoundingClientRect().right > document.documentElement.clientWidth + 1).map(e => e.tagName + '.' + (e.className.baseVal ?? e.className)).slice(0, 12).join(' ')")))
 		}
-		b.accessible(path + " on a phone")
+		b.accessible(t, path + " on a phone")
 	}
 	b.do(chromedp.Navigate(d.page+"/calls/"+call), b.visible("main"))
 	if *screenshots {
@@ -442,13 +450,13 @@ func TestListAndHealthAreAccessible(t *testing.T) {
 	d.inbox.mu.Unlock()
 	b := open(t, d.page, "/")
 	b.until("document.querySelectorAll('#calls tbody tr').length === 8 && document.querySelector('#chart-tools circle')")
-	b.accessible("the list")
+	b.accessible(t, "the list")
 	b.shot("inspector-calls")
 	b.do(chromedp.Navigate(d.page+"/tools"), b.visible("main"))
-	b.accessible("the tools")
+	b.accessible(t, "the tools")
 	b.shot("inspector-tools")
 	b.do(chromedp.Navigate(d.page+"/health"), b.visible("main"))
-	b.accessible("health")
+	b.accessible(t, "health")
 	b.shot("inspector-health")
 	b.do(b.click(`form[action="/health/redrive"] button`))
 	b.untilText("is delivered once more")
