@@ -306,7 +306,7 @@ func TestSlowToolAndIgnoredReplyAreFound(t *testing.T) {
 	b.untilText("check_insurance was slow")
 	b.shot("inspector-call")
 	b.accessible(t, "the call")
-	b.do(b.click(".alarm.ignored"), b.visible(".finding.ignored"))
+	b.do(b.click(".alarm.error"), b.visible(".finding.error"))
 	if text := b.text(); !strings.Contains(text, "This reply would be ignored because its status is 400") || !strings.Contains(text, "may lack its quotes") {
 		t.Errorf("the lint does not say why, or how to mend it:\n%s", text)
 	}
@@ -404,7 +404,7 @@ func TestPhone(t *testing.T) {
 			t.Errorf("%s is %d px wider than a phone: %s", path, n, value(b, chromedp.Evaluate[string](
 				"Array.from(document.querySelectorAll('body *')).filter(e => e.getBoundingClientRect().right > document.documentElement.clientWidth + 1).map(e => e.tagName + '.' + (e.className.baseVal ?? e.className)).slice(0, 12).join(' ')")))
 		}
-		b.accessible(t, path + " on a phone")
+		b.accessible(t, path+" on a phone")
 	}
 	b.do(chromedp.Navigate(d.page+"/calls/"+call), b.visible("main"))
 	if *screenshots {

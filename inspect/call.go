@@ -13,13 +13,14 @@ import (
 	"time"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/replylint"
 )
 
 // A callView is all that the page of a call shows.
 type callView struct {
 	frame
 	core.Call
-	eye
+	obscurer
 	What     string // to show or hide it
 	Talk     []talk
 	Lines    []line
@@ -76,7 +77,7 @@ type line struct {
 	Marks  []mark
 	Took   time.Duration
 	Budget time.Duration
-	Level  Level
+	Level  replylint.Level
 	Link   string
 	N      int // of the event, from 1
 	when   time.Time
@@ -91,8 +92,8 @@ type toolView struct {
 	ID        string // "" when only the run is known
 	Args      string // masked
 	Say       string // masked
-	Findings  []Finding
-	Level     Level
+	Findings  []replylint.Finding
+	Level     replylint.Level
 	Offset    time.Duration
 	Same      int // how many requests are the same, this one included
 	Nth       int
@@ -111,7 +112,7 @@ type turn struct {
 
 // An alarm is something that should be seen at once.
 type alarm struct {
-	Level Level
+	Level replylint.Level
 	Title string
 	Text  string
 	Link  string
@@ -154,7 +155,7 @@ func (x *index) neighbours(id core.CallID) (prev, next string) {
 func callURL(id core.CallID) string { return "/calls/" + url.PathEscape(string(id)) }
 
 // readCall puts together what is known of a call.
-func (p *Page) readCall(ctx context.Context, id core.CallID, e eye) (*callView, error) {
+func (p *Page) readCall(ctx context.Context, id core.CallID, e obscurer) (*callView, error) {
 	c, err := core.ReadCall(ctx, p.o.Store, id)
 	if err != nil {
 		return nil, err
@@ -167,7 +168,7 @@ func (p *Page) readCall(ctx context.Context, id core.CallID, e eye) (*callView, 
 	if err != nil {
 		return nil, err
 	}
-	v := &callView{Call: c, eye: e, What: string(id), Repeats: len(repeats), Scale: 6 * time.Second, EndedBy: c.Info.EndedBy()}
+	v := &callView{Call: c, obscurer: e, What: string(id), Repeats: len(repeats), Scale: 6 * time.Second, EndedBy: c.Info.EndedBy()}
 	v.Live = !c.Ended && !c.Status.Terminal()
 	if v.Duration = c.Info.Duration(); v.Duration <= 0 {
 		v.Duration = c.Last.Sub(c.First)
@@ -186,7 +187,7 @@ func (p *Page) readCall(ctx context.Context, id core.CallID, e eye) (*callView, 
 
 // toolViews are the requests that were recorded, and the runs of which no
 // request was.
-func toolViews(c core.Call, kept []core.KeptRequest, e eye) []toolView {
+func toolViews(c core.Call, kept []core.KeptRequest, e obscurer) []toolView {
 	var all []toolView
 	count, seen := map[string]int{}, map[string]int{}
 	for _, k := range kept {
@@ -214,7 +215,7 @@ func toolViews(c core.Call, kept []core.KeptRequest, e eye) []toolView {
 			r.Took = run.Finished.Sub(run.Started)
 		}
 		t := newToolView(r, "", e)
-		t.Findings, t.Level, t.Estimated = nil, Fine, true
+		t.Findings, t.Level, t.Estimated = nil, replylint.LevelOK, true
 		t.Offset = run.Started.Sub(c.First)
 		all = append(all, t)
 	}
@@ -222,10 +223,10 @@ func toolViews(c core.Call, kept []core.KeptRequest, e eye) []toolView {
 	return all
 }
 
-func newToolView(r core.ToolRequest, id string, e eye) toolView {
-	t := toolView{ToolRequest: r, ID: id, Args: e.json(r.Args, true), Say: e.text(r.Result), BudgetOr: cmp.Or(r.Budget, core.DefaultBudget)}
-	t.Findings = Lint(ReplyOf(r))
-	t.Level = worst(t.Findings)
+func newToolView(r core.ToolRequest, id string, e obscurer) toolView {
+	t := toolView{ToolRequest: r, ID: id, Args: e.JSON(r.Args, true), Say: e.Text(r.Result), BudgetOr: cmp.Or(r.Budget, core.DefaultBudget)}
+	t.Findings = replylint.Check(replylint.ReplyOf(r))
+	t.Level = replylint.Worst(t.Findings)
 	if id != "" {
 		t.Link = "/requests/" + url.PathEscape(id)
 	}
@@ -233,12 +234,12 @@ func newToolView(r core.ToolRequest, id string, e eye) toolView {
 }
 
 // Slow reports whether it used most of its budget.
-func (t toolView) Slow() bool { return slow(t.Took, t.Budget) }
+func (t toolView) Slow() bool { return replylint.Slow(t.Took, t.Budget) }
 
 // Word is the state for people.
 func (t toolView) Word() string {
 	switch {
-	case t.Level == Ignored:
+	case t.Level == replylint.LevelError:
 		return "ignored"
 	case t.State == "running", t.State == "late":
 		return "still working"
@@ -253,9 +254,9 @@ func (v *callView) talk() {
 	heard := heardAt(v.Call)
 	cut := interrupted(v.Call)
 	for i, m := range v.Transcript {
-		b := &bubble{ID: m.ID, Assistant: m.FromAssistant(), Text: v.text(m.Text), At: heard[i].Sub(v.First), Cut: cut[i]}
+		b := &bubble{ID: m.ID, Assistant: m.FromAssistant(), Text: v.Text(m.Text), At: heard[i].Sub(v.First), Cut: cut[i]}
 		for _, s := range m.Skipped {
-			b.Skipped = append(b.Skipped, v.text(s.Text))
+			b.Skipped = append(b.Skipped, v.Text(s.Text))
 		}
 		if x := m.Metrics; x != nil {
 			b.Speech = pos(x.STT.RelativeLatency) + pos(x.EndOfUtterance.TurnDetection)
@@ -269,7 +270,7 @@ func (v *callView) talk() {
 	}
 	slices.SortStableFunc(v.Talk, func(a, b talk) int { return a.at.Compare(b.at) })
 	for _, m := range v.Dropped {
-		v.Talk = append(v.Talk, talk{Bubble: &bubble{ID: m.ID, Assistant: m.FromAssistant(), Text: v.text(m.Text), Dropped: true}})
+		v.Talk = append(v.Talk, talk{Bubble: &bubble{ID: m.ID, Assistant: m.FromAssistant(), Text: v.Text(m.Text), Dropped: true}})
 	}
 }
 
@@ -347,7 +348,7 @@ func (v *callView) timeline(repeats []core.EventArrival) {
 			l.Marks = append(l.Marks, mark{"repaired", "it never came; the calls API told it afterwards"})
 		}
 		if e.Type == core.EventHang || e.Type == core.EventError {
-			l.Level = Risky
+			l.Level = replylint.LevelWarning
 		}
 		v.Lines = append(v.Lines, l)
 	}
@@ -364,7 +365,7 @@ func (v *callView) timeline(repeats []core.EventArrival) {
 		if t.Replayed || t.Nth > 1 {
 			l.Marks = append(l.Marks, mark{"duplicate", "the same request again; it got the same bytes"})
 		}
-		if t.Level == Ignored {
+		if t.Level == replylint.LevelError {
 			l.Marks = append(l.Marks, mark{"ignored", "the assistant gets nothing of this reply"})
 		}
 		v.Lines = append(v.Lines, l)
@@ -372,7 +373,7 @@ func (v *callView) timeline(repeats []core.EventArrival) {
 	switch v.EndReason {
 	case core.EndNoReport, core.EndSilent:
 		v.Lines = append(v.Lines, line{Kind: "event", Label: "ended here", when: v.Last, Detail: string(v.EndReason),
-			Marks: []mark{{"repaired", "no report came; the sweep ended the call"}}, Level: Risky})
+			Marks: []mark{{"repaired", "no report came; the sweep ended the call"}}, Level: replylint.LevelWarning})
 	}
 	slices.SortStableFunc(v.Lines, func(a, b line) int { return a.when.Compare(b.when) })
 	for i := range v.Lines {
@@ -393,7 +394,7 @@ func (v *callView) turns() {
 			continue
 		}
 		t := turn{N: len(v.Turns) + 1, Speech: speech, Model: pos(x.LLM.Queue) + pos(x.LLM.Response),
-			Voice: pos(x.TTS.Queue) + pos(x.TTS.Generation), Wait: pos(x.Player.Wait), Text: v.text(m.Text)}
+			Voice: pos(x.TTS.Queue) + pos(x.TTS.Generation), Wait: pos(x.Player.Wait), Text: v.Text(m.Text)}
 		speech = 0
 		if t.Total = t.Speech + t.Model + t.Voice; t.Total > 0 {
 			v.Turns = append(v.Turns, t)
@@ -407,24 +408,24 @@ func (v *callView) turns() {
 
 func (v *callView) alarms() {
 	for _, t := range v.Tools {
-		if t.Level == Ignored {
-			v.Alarms = append(v.Alarms, alarm{Ignored, "A reply of " + cmp.Or(t.Tool, "a tool") + " would be ignored", "because " + t.Findings[0].Because + ".", t.Link})
+		if t.Level == replylint.LevelError {
+			v.Alarms = append(v.Alarms, alarm{replylint.LevelError, "A reply of " + cmp.Or(t.Tool, "a tool") + " would be ignored", "because " + t.Findings[0].Reason + ".", t.Link})
 		}
 	}
 	for _, t := range v.Tools {
 		if t.Slow() {
-			v.Alarms = append(v.Alarms, alarm{Risky, cmp.Or(t.Tool, "A tool") + " was slow",
+			v.Alarms = append(v.Alarms, alarm{replylint.LevelWarning, cmp.Or(t.Tool, "A tool") + " was slow",
 				fmt.Sprintf("It took %s of a budget of %s; the caller hears silence as a hang after 5 s.", span(t.Took), span(t.BudgetOr)), t.Link})
 		}
 	}
 	if v.Hangs > 0 {
-		v.Alarms = append(v.Alarms, alarm{Risky, plural(v.Hangs, "hang"), "The assistant was silent for 5 s. Look at what ran just before in the time line.", "#timeline"})
+		v.Alarms = append(v.Alarms, alarm{replylint.LevelWarning, plural(v.Hangs, "hang"), "The assistant was silent for 5 s. Look at what ran just before in the time line.", "#timeline"})
 	}
 	if v.Errors > 0 {
-		v.Alarms = append(v.Alarms, alarm{Risky, plural(v.Errors, "error"), "A model or a voice failed. The event has the vendor's code.", "#events"})
+		v.Alarms = append(v.Alarms, alarm{replylint.LevelWarning, plural(v.Errors, "error"), "A model or a voice failed. The event has the vendor's code.", "#events"})
 	}
 	if v.Ended && v.EndReason != core.EndReported {
-		v.Alarms = append(v.Alarms, alarm{Risky, "There is no report", "The call was ended here: " + string(v.EndReason) + ".", "#timeline"})
+		v.Alarms = append(v.Alarms, alarm{replylint.LevelWarning, "There is no report", "The call was ended here: " + string(v.EndReason) + ".", "#timeline"})
 	}
 }
 
@@ -432,7 +433,7 @@ func (v *callView) facts() {
 	add := func(name, value string, secret bool) {
 		if value != "" {
 			if secret {
-				value = v.text(value)
+				value = v.Text(value)
 			}
 			v.Facts = append(v.Facts, fact{name, value, secret})
 		}
@@ -467,8 +468,8 @@ func (p *Page) event(w http.ResponseWriter, r *http.Request) {
 		Body string
 		Call core.CallID
 		N    string
-		eye
-	}{p.frame(r, "", ""), e.json(body, false), callOf(r), r.PathValue("n"), e})
+		obscurer
+	}{p.frame(r, "", ""), e.JSON(body, false), callOf(r), r.PathValue("n"), e})
 }
 
 func (p *Page) eventBody(w http.ResponseWriter, r *http.Request) (body []byte, typ core.EventType, ok bool) {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/replylint"
 )
 
 // The charts are SVG, written on the server with positions in percent and with
@@ -135,8 +136,8 @@ func toolPlot(requests []request) plot {
 	y := func(d time.Duration) string { return pct(1 - d.Seconds()/top) }
 	p := plot{
 		Label: fmt.Sprintf("latency of the last %s, at most %s; the budget is %s, a hang starts at %s",
-			plural(len(requests), "tool request"), span(slowest), span(core.DefaultBudget), span(hangAfter)),
-		Lines: []hline{{"budget", y(core.DefaultBudget)}, {"hang", y(hangAfter)}},
+			plural(len(requests), "tool request"), span(slowest), span(core.DefaultBudget), span(replylint.HangAfter)),
+		Lines: []hline{{"budget", y(core.DefaultBudget)}, {"hang", y(replylint.HangAfter)}},
 	}
 	for _, v := range ticks(top, 3) {
 		p.YTicks = append(p.YTicks, tick{pct(1 - v/top), fmt.Sprintf("%g s", v)})

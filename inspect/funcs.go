@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/replylint"
 )
 
 var funcs = template.FuncMap{
@@ -31,8 +32,8 @@ var funcs = template.FuncMap{
 	"thousand": thousand,
 	"query":    url.QueryEscape,
 	"path":     url.PathEscape,
-	"level":    func(l Level) string { return l.String() },
-	"hang":     func() time.Duration { return hangAfter },
+	"level":    func(l replylint.Level) string { return l.String() },
+	"hang":     func() time.Duration { return replylint.HangAfter },
 	"join":     strings.Join,
 	"title": func(s string) string {
 		if s == "" {

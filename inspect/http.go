@@ -196,17 +196,17 @@ func (ss *sessions) end(r *http.Request) {
 }
 
 // sees is how much the visitor sees of something: a call's id, or a request's.
-func (p *Page) sees(r *http.Request, what string) eye {
+func (p *Page) sees(r *http.Request, what string) obscurer {
 	if p.o.MadeUp {
-		return eye{open: true}
+		return obscurer{open: true}
 	}
 	s := p.sessions.of(r)
 	if s == nil {
-		return eye{}
+		return obscurer{}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return eye{open: p.o.Now().Sub(s.shown[what]) < showTime && !s.shown[what].IsZero()}
+	return obscurer{open: p.o.Now().Sub(s.shown[what]) < showTime && !s.shown[what].IsZero()}
 }
 
 // show shows what was said, and writes down that it was. Where it cannot be

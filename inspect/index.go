@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/replylint"
 )
 
 const (
@@ -284,9 +285,9 @@ func (x *index) pollRequests(ctx context.Context) error {
 
 // take adds a request. The lock is held.
 func (x *index) take(k core.KeptRequest) request {
-	findings := Lint(ReplyOf(k.ToolRequest))
+	findings := replylint.Check(replylint.ReplyOf(k.ToolRequest))
 	r := request{id: k.ID, call: k.Call, tool: k.Tool, at: k.At, took: k.Took, state: k.State, status: k.Status,
-		slow: slow(k.Took, k.Budget), ignored: worst(findings) == Ignored}
+		slow: replylint.Slow(k.Took, k.Budget), ignored: replylint.Worst(findings) == replylint.LevelError}
 	x.known[k.ID] = true
 	at, _ := slices.BinarySearchFunc(x.requests, r, func(a, b request) int { return strings.Compare(a.id, b.id) })
 	x.requests = slices.Insert(x.requests, at, r)
@@ -313,14 +314,6 @@ func (x *index) take(k core.KeptRequest) request {
 		m.ignored++
 	}
 	return r
-}
-
-// slow is three quarters of the budget: the next bad day takes it over.
-func slow(took, budget time.Duration) bool {
-	if budget <= 0 {
-		budget = core.DefaultBudget
-	}
-	return took >= budget*3/4
 }
 
 // A watcher is somebody who wants to know what changes.

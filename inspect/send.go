@@ -15,13 +15,14 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/replylint"
 )
 
 const maxReply = 1 << 20
 
 // A sent is what came of sending something again.
 type sent struct {
-	eye
+	obscurer
 	To       string
 	Error    string
 	Status   int
@@ -32,7 +33,7 @@ type sent struct {
 	Same     bool
 	Compared bool
 	IsTool   bool
-	Findings []Finding
+	Findings []replylint.Finding
 }
 
 // told is an error that a visitor reads as it is.
@@ -90,7 +91,7 @@ func (p *Page) sendEvent(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	s := sent{eye: p.sees(r, r.PathValue("id")), Then: "200\n{}", Compared: true}
+	s := sent{obscurer: p.sees(r, r.PathValue("id")), Then: "200\n{}", Compared: true}
 	to, err := p.target(r)
 	if err != nil {
 		p.sentPart(w, sent{Error: err.Error()})
@@ -125,23 +126,23 @@ func (p *Page) sendRequest(w http.ResponseWriter, r *http.Request) {
 	if k.Call != "" {
 		path += "?call=" + url.QueryEscape(string(k.Call))
 	}
-	s := sent{eye: p.sees(r, seenAs(k)), IsTool: true, Compared: true}
+	s := sent{obscurer: p.sees(r, seenAs(k)), IsTool: true, Compared: true}
 	s.Then = s.replyText(k.Status, k.Reply)
 	status, typ, reply, took, err := p.post(r.Context(), to, path, "POST", k.ToolRequest.Args)
 	s.fill(to, status, reply, took, err)
 	if err == nil {
-		s.Findings = Lint(Reply{Status: status, Type: typ, Body: reply, Took: took, Budget: k.Budget})
+		s.Findings = replylint.Check(replylint.Reply{Status: status, ContentType: typ, Body: reply, Latency: took, Budget: k.Budget})
 	}
 	p.sentPart(w, s)
 }
 
 // replyText is a reply to look at, masked.
-func (e eye) replyText(status int, body []byte) string {
+func (e obscurer) replyText(status int, body []byte) string {
 	text := ""
 	if v := jsontext.Value(body); v.IsValid() {
-		text = e.json(body, true)
+		text = e.JSON(body, true)
 	} else {
-		text = e.text(string(body))
+		text = e.Text(string(body))
 	}
 	return strings.TrimSpace(strconv.Itoa(status)+" "+http.StatusText(status)) + "\n" + text
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/replylint"
 )
 
 // A toolStat is what the newest requests say of a tool.
@@ -145,8 +146,8 @@ func (p *Page) tool(w http.ResponseWriter, r *http.Request) {
 		Fields     []field
 		Confirm    bool
 		Recent     []toolView
-		eye
-	}{frame: p.frame(r, name, "tools"), Confirm: p.changes(name), eye: eye{open: p.o.MadeUp}}
+		obscurer
+	}{frame: p.frame(r, name, "tools"), Confirm: p.changes(name), obscurer: obscurer{open: p.o.MadeUp}}
 	found := false
 	for _, s := range p.toolStats() {
 		if s.Name == name {
@@ -177,7 +178,7 @@ func (p *Page) tool(w http.ResponseWriter, r *http.Request) {
 	p.index.mu.RUnlock()
 	for _, id := range ids {
 		if k, ok, err := core.ReadToolRequest(r.Context(), p.o.Store, id); err == nil && ok {
-			v.Recent = append(v.Recent, newToolView(k.ToolRequest, k.ID, v.eye))
+			v.Recent = append(v.Recent, newToolView(k.ToolRequest, k.ID, v.obscurer))
 		}
 	}
 	p.render(w, r, "tool", v)
@@ -276,12 +277,12 @@ func (p *Page) try(w http.ResponseWriter, r *http.Request) {
 		p.sentPart(w, sent{Error: "The backend has no URL."})
 		return
 	}
-	s := sent{eye: eye{open: true}, IsTool: true} // whoever typed the question may read the answer
+	s := sent{obscurer: obscurer{open: true}, IsTool: true} // whoever typed the question may read the answer
 	status, typ, reply, took, err := p.post(r.Context(), to, "/tools/"+url.PathEscape(name), "POST", body)
 	s.fill(to, status, reply, took, err)
 	s.Diff, s.Same = nil, false
 	if err == nil {
-		s.Findings = Lint(Reply{Status: status, Type: typ, Body: reply, Took: took})
+		s.Findings = replylint.Check(replylint.Reply{Status: status, ContentType: typ, Body: reply, Latency: took})
 	}
 	p.sentPart(w, s)
 }
@@ -322,7 +323,7 @@ func (p *Page) request(w http.ResponseWriter, r *http.Request) {
 	v := struct {
 		frame
 		toolView
-		eye
+		obscurer
 		What      string
 		Raw       string
 		Others    []toolView
@@ -331,7 +332,7 @@ func (p *Page) request(w http.ResponseWriter, r *http.Request) {
 		Confirm   bool
 		CanRepeat bool
 		Of        time.Duration
-	}{frame: p.frame(r, "Tool "+cmp.Or(k.Tool, "request"), "calls"), toolView: newToolView(k.ToolRequest, k.ID, e), eye: e, What: seenAs(k),
+	}{frame: p.frame(r, "Tool "+cmp.Or(k.Tool, "request"), "calls"), toolView: newToolView(k.ToolRequest, k.ID, e), obscurer: e, What: seenAs(k),
 		Raw: e.replyText(k.Status, k.Reply), Confirm: p.changes(k.Tool), CanRepeat: k.Tool != "" && k.ToolRequest.Args != nil}
 	_, v.Raw, _ = strings.Cut(v.Raw, "\n")
 	v.Scale = max(6*time.Second, k.Took*10/9)

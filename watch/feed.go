@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/serverurl/serverurl/core"
-	"github.com/serverurl/serverurl/inspect"
+	"github.com/serverurl/serverurl/replylint"
 )
 
 // Options say what to watch.
@@ -29,9 +29,9 @@ type Item struct {
 	Call *core.CallSummary
 	Tool *core.KeptRequest
 
-	Worst inspect.Level // of what is wrong with a tool's reply
-	Rule  string        // the rule that it breaks
-	find  string        // what the filter looks at, in small letters
+	Worst replylint.Level // of what is wrong with a tool's reply
+	Rule  string          // the rule that it breaks
+	find  string          // what the filter looks at, in small letters
 }
 
 // Trouble reports that somebody should look at it.
@@ -40,7 +40,7 @@ func (i Item) Trouble() bool {
 		return i.Call.Hangs > 0 || i.Call.Errors > 0 || i.Call.Status == "failed" ||
 			i.Call.EndReason == core.EndNoReport || i.Call.EndReason == core.EndSilent
 	}
-	return i.Worst >= inspect.Risky
+	return i.Worst >= replylint.LevelWarning
 }
 
 // version changes when there is something new to say about an item.
@@ -69,7 +69,7 @@ func look(ctx context.Context, s core.Store) ([]Item, error) {
 	}
 	for _, r := range requests {
 		i := Item{ID: "tool " + r.ID, At: r.At, Tool: &r}
-		if found := inspect.Lint(inspect.ReplyOf(r.ToolRequest)); len(found) > 0 {
+		if found := replylint.Check(replylint.ReplyOf(r.ToolRequest)); len(found) > 0 {
 			i.Worst, i.Rule = found[0].Level, found[0].Rule
 		}
 		i.find = strings.ToLower(strings.Join([]string{"tool", r.Tool, string(r.Call), r.State, i.Worst.String(), i.Rule}, " "))

@@ -13,6 +13,8 @@ func TestWalls(t *testing.T) {
 		importcheck.Module + "/gcp/...":        platform,
 		importcheck.Module + "/vercel/...":     platform,
 		importcheck.Module + "/cloudflare/...": platform,
+		importcheck.Module + "/inspect":        "the terminal does without the page",
+		"html/template":                        "the terminal does without the page",
 		importcheck.Module + "/server":         "the screen looks at a store, not at a server",
 		importcheck.Module + "/app":            "only cmd joins an app to a platform",
 		importcheck.Module + "/cmd/...":        "nobody imports cmd",

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/serverurl/serverurl/inspect"
+	"github.com/serverurl/serverurl/replylint"
 )
 
 const pollPause = 500 * time.Millisecond
@@ -67,7 +67,7 @@ func line(i Item) string {
 	}
 	r := i.Tool
 	s := fmt.Sprintf("%s  tool  %s  %s in %s", at, name(r.Tool), state(i), took(r.Took))
-	if i.Worst >= inspect.Risky {
+	if i.Worst >= replylint.LevelWarning {
 		s += ", " + i.Worst.String() + ": " + i.Rule
 	}
 	if r.Call != "" {

@@ -11,7 +11,8 @@ import (
 	"github.com/charmbracelet/x/ansi"
 
 	"github.com/serverurl/serverurl/core"
-	"github.com/serverurl/serverurl/inspect"
+	"github.com/serverurl/serverurl/internal/obscure"
+	"github.com/serverurl/serverurl/replylint"
 )
 
 // The terminal's own sixteen colours, so that it looks right on any ground.
@@ -131,9 +132,9 @@ func (m model) row(i Item) string {
 	}
 	r := i.Tool
 	s := fmt.Sprintf("%s    %s %s %s %s", at, pad(safe(name(r.Tool)), 22), pad(state(i), 13), bar(r.Took, r.Budget), pad(took(r.Took), 8))
-	if i.Worst >= inspect.Risky {
+	if i.Worst >= replylint.LevelWarning {
 		style := warn
-		if i.Worst == inspect.Ignored {
+		if i.Worst == replylint.LevelError {
 			style = bad
 		}
 		s += " " + style.Render(i.Worst.String()+": "+i.Rule)
@@ -192,7 +193,7 @@ func (m model) callLines(d *detail) []string {
 		lines = append(lines, "", bold.Render("tools"))
 		for _, r := range d.tools {
 			i := Item{Tool: &r}
-			if found := inspect.Lint(inspect.ReplyOf(r.ToolRequest)); len(found) > 0 {
+			if found := replylint.Check(replylint.ReplyOf(r.ToolRequest)); len(found) > 0 {
 				i.Worst, i.Rule = found[0].Level, found[0].Rule
 			}
 			i.At = r.At
@@ -217,14 +218,14 @@ func (m model) toolLines(r core.KeptRequest) []string {
 		dim.Render(fmt.Sprintf("%s   %s   status %d   call %s", r.At.Local().Format(time.DateTime), safe(r.Method), r.Status, cmp.Or(safe(string(r.Call)), "not known"))),
 		"", bar(r.Took, r.Budget) + " " + took(r.Took) + dim.Render(" of "+cmp.Or(r.Budget, 4*time.Second).String()), "",
 	}
-	for _, f := range inspect.Lint(inspect.ReplyOf(r.ToolRequest)) {
+	for _, f := range replylint.Check(replylint.ReplyOf(r.ToolRequest)) {
 		style := warn
-		if f.Level == inspect.Ignored {
+		if f.Level == replylint.LevelError {
 			style = bad
 		}
-		says := f.Level.String() + ": " + f.Because
-		if f.Level == inspect.Ignored {
-			says = "This reply would be ignored because " + f.Because + "."
+		says := f.Level.String() + ": " + f.Reason
+		if f.Level == replylint.LevelError {
+			says = "This reply would be ignored because " + f.Reason + "."
 		}
 		lines = append(lines, style.Render(says), dim.Render("  "+f.Fix+"  ("+f.Source+")"), "")
 	}
@@ -236,11 +237,11 @@ func (m model) toolLines(r core.KeptRequest) []string {
 		lines = append(lines, "")
 	}
 	if m.shown {
-		show("arguments", inspect.PlainJSON(r.Args))
-		show("reply", inspect.PlainJSON(r.Reply))
+		show("arguments", obscure.Indent(r.Args))
+		show("reply", obscure.Indent(r.Reply))
 	} else {
-		show("arguments", inspect.MaskedJSON(r.Args, true))
-		show("reply", inspect.MaskedJSON(r.Reply, true))
+		show("arguments", obscure.JSON(r.Args, true))
+		show("reply", obscure.JSON(r.Reply, true))
 	}
 	return lines
 }
@@ -249,7 +250,7 @@ func (m model) text(s string) string {
 	if m.shown {
 		return safe(s)
 	}
-	return inspect.Masked(safe(s))
+	return obscure.Text(safe(s))
 }
 
 // wrap breaks lines at the screen's width.

@@ -167,7 +167,7 @@ func TestScreen(t *testing.T) {
 	b.tool("CA-first", "2035-07-16")
 	x.sees("find_open_slots", "done")
 	b.post("/tools/find_open_slots?call=CA-first", `{"date": 2035-07`) // no JSON: 400
-	x.sees("refused", "ignored:", "in trouble")
+	x.sees("refused", "error: status", "in trouble")
 
 	x.press("\t\t\t") // only trouble
 	x.until(func(s string) bool { return strings.Contains(s, "refused") && !strings.Contains(s, " done ") }, "only the trouble")

@@ -28,7 +28,7 @@ or trouble, / filters, t shows texts, n and p open the next, q quits.
 Examples:
   serverurl watch
   serverurl watch --store "postgres://reader@db.example.com/desk"
-  serverurl watch --plain | grep ignored`
+  serverurl watch --plain | grep error:`
 }
 
 func (c *watchCommand) Run(ctx context.Context, t *terminal) error {
