@@ -49,6 +49,10 @@ const (
 	EndRepaired EndReason = "repaired"  // the report never came; the API told the rest
 )
 
+// HasReport reports whether the end-of-call report of a call that ended so is
+// stored: it was sent, or the API had it.
+func (r EndReason) HasReport() bool { return r == EndReported || r == EndRepaired }
+
 // CallEnded tells once that a call is over, with all that is known of it.
 type CallEnded struct {
 	Call   Call

@@ -344,7 +344,7 @@ func (v *callView) timeline(repeats []core.EventArrival) {
 		if !e.Late {
 			messages = e.Keep + e.New
 		}
-		if strings.HasPrefix(e.ID, "repair") {
+		if e.Repaired {
 			l.Marks = append(l.Marks, mark{"repaired", "it never came; the calls API told it afterwards"})
 		}
 		if e.Type == core.EventHang || e.Type == core.EventError {
@@ -370,10 +370,9 @@ func (v *callView) timeline(repeats []core.EventArrival) {
 		}
 		v.Lines = append(v.Lines, l)
 	}
-	switch v.EndReason {
-	case core.EndNoReport, core.EndSilent:
+	if v.Ended && !v.EndReason.HasReport() {
 		v.Lines = append(v.Lines, line{Kind: "event", Label: "ended here", when: v.Last, Detail: string(v.EndReason),
-			Marks: []mark{{"repaired", "no report came; the sweep ended the call"}}, Level: replylint.LevelWarning})
+			Marks: []mark{{"ended here", "no report came; the sweep ended the call"}}, Level: replylint.LevelWarning})
 	}
 	slices.SortStableFunc(v.Lines, func(a, b line) int { return a.when.Compare(b.when) })
 	for i := range v.Lines {
@@ -424,7 +423,7 @@ func (v *callView) alarms() {
 	if v.Errors > 0 {
 		v.Alarms = append(v.Alarms, alarm{replylint.LevelWarning, plural(v.Errors, "error"), "A model or a voice failed. The event has the vendor's code.", "#events"})
 	}
-	if v.Ended && v.EndReason != core.EndReported {
+	if v.Ended && !v.EndReason.HasReport() {
 		v.Alarms = append(v.Alarms, alarm{replylint.LevelWarning, "There is no report", "The call was ended here: " + string(v.EndReason) + ".", "#timeline"})
 	}
 }

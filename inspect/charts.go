@@ -1,9 +1,11 @@
 package inspect
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/serverurl/serverurl/core"
@@ -199,36 +201,24 @@ func timeTicks(from, to time.Time) (ts []tick) {
 	return ts
 }
 
-// outcomes counts how calls ended.
+// outcomes counts how calls ended. A call that is not over counts as live.
 func outcomes(rows []*row) []outcome {
-	all := []outcome{{Name: "reported"}, {Name: "repaired"}, {Name: "no report"}, {Name: "silent"}, {Name: "failed"}, {Name: "live"}}
+	all := []outcome{{Name: string(core.EndReported)}, {Name: string(core.EndRepaired)}, {Name: string(core.EndNoReport)},
+		{Name: string(core.EndSilent)}, {Name: "failed"}, {Name: "live"}}
 	for _, r := range rows {
-		for i := range all {
-			if all[i].Name == outcomeOf(r) {
-				all[i].Count++
-			}
+		name := cmp.Or(string(r.EndReason), "live")
+		if r.Status == core.StatusFailed {
+			name = "failed"
+		}
+		if i := slices.IndexFunc(all, func(o outcome) bool { return o.Name == name }); i >= 0 {
+			all[i].Count++
 		}
 	}
-	before := 0
+	before, n := 0, math.Max(1, float64(len(rows)))
 	for i := range all {
-		n := math.Max(1, float64(len(rows)))
 		all[i].Class = fmt.Sprintf("o-%d", i)
 		all[i].X, all[i].Width = pct(float64(before)/n), pct(float64(all[i].Count)/n)
 		before += all[i].Count
 	}
 	return all
-}
-
-func outcomeOf(r *row) string {
-	switch {
-	case r.Status == core.StatusFailed:
-		return "failed"
-	case r.EndReason == core.EndReported:
-		return "reported"
-	case r.EndReason == core.EndNoReport:
-		return "no report"
-	case r.EndReason == core.EndSilent:
-		return "silent"
-	}
-	return "live"
 }

@@ -30,8 +30,9 @@ type desk struct {
 	backend string
 	page    string
 	inbox   *deskInbox
-	down    atomic.Bool // the store answers nothing
-	seed    uint64      // of the last call that was played
+	down    atomic.Bool  // the store answers nothing
+	ahead   atomic.Int64 // how far the backend's clock is ahead, in ns
+	seed    uint64       // of the last call that was played
 }
 
 // deskInbox delivers at once, and keeps what it is told to fail.
@@ -88,7 +89,8 @@ func openDesk(t testing.TB, change ...func(*inspect.Options)) *desk {
 	r := inspect.NewRecorder()
 	d.inbox = &deskInbox{deliver: d.p.Deliver}
 	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
-	err := d.p.Bind(core.Platform{Name: "test", Store: d.store, Inbox: d.inbox, Sender: core.Sender{Anyone: true}, Logger: quiet, Observe: r.Observe})
+	err := d.p.Bind(core.Platform{Name: "test", Store: d.store, Inbox: d.inbox, Sender: core.Sender{Anyone: true}, Logger: quiet, Observe: r.Observe,
+		Now: func() time.Time { return time.Now().Add(time.Duration(d.ahead.Load())) }})
 	if err != nil {
 		t.Fatal(err)
 	}

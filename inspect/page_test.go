@@ -201,6 +201,44 @@ func TestDuplicatesLateAndRepairedAreMarked(t *testing.T) {
 	}
 }
 
+// A report that the sender never sent is marked, and the call is complete: it
+// has a report, and is neither live nor to be looked at.
+func TestRepairedCallHasAReport(t *testing.T) {
+	d := openDesk(t)
+	d.status("CA1", "ongoing")
+	d.status("CA1", "finished")
+	err := d.p.Deliver(t.Context(), core.Envelope{ID: "e1", Received: time.Now(), Type: core.EventReport, Call: "CA1", Repaired: true,
+		Body: []byte(`{"message":{"type":"end-of-call-report","call":{"id":"CA1","status":"finished"},"analysis":{"summary":"Booked."}}}`)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := newClient(t, d.page)
+	body := c.until("/calls/CA1", `<span class="mark">repaired</span>`)
+	if !strings.Contains(body, "m-repaired") || strings.Contains(body, "There is no report") {
+		t.Errorf("the event is not marked, or the call is said to have no report:\n%s", body)
+	}
+	c.until("/charts", `</i>repaired<span>1</span>`)
+	if _, body := c.get("/"); !strings.Contains(body, `id="only-live">Live <span>0</span>`) || strings.Contains(body, "mark warn") {
+		t.Errorf("the list has it as live, or as one to look at:\n%s", body)
+	}
+}
+
+// A call that the sweep ended has no report, and says so wherever it is shown.
+func TestCallWithoutAReport(t *testing.T) {
+	d := openDesk(t)
+	d.status("CA1", "finished")
+	d.ahead.Store(int64(100 * time.Hour))
+	if err := d.p.Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	c := newClient(t, d.page)
+	c.until("/", `<span class="mark warn">no report</span>`)
+	if body := c.until("/calls/CA1", "There is no report"); !strings.Contains(body, `<span class="mark warn">no report</span>`) || !strings.Contains(body, "ended here") {
+		t.Errorf("the call's page does not say that it has no report:\n%s", body)
+	}
+	c.until("/charts", `</i>no report<span>1</span>`)
+}
+
 func TestStoreThatIsDownIsSaid(t *testing.T) {
 	d := openDesk(t)
 	d.said("CA1", "hello")

@@ -3,6 +3,7 @@ package watch
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -38,7 +39,7 @@ type Item struct {
 func (i Item) Trouble() bool {
 	if i.Call != nil {
 		return i.Call.Hangs > 0 || i.Call.Errors > 0 || i.Call.Status == "failed" ||
-			i.Call.EndReason == core.EndNoReport || i.Call.EndReason == core.EndSilent
+			i.Call.Ended && !i.Call.EndReason.HasReport()
 	}
 	return i.Worst >= replylint.LevelWarning
 }
@@ -49,7 +50,7 @@ func (i Item) version() string {
 		return i.ID
 	}
 	c := i.Call
-	return strings.Join([]string{string(c.Status), string(rune(c.Messages)), string(c.EndReason), string(rune(c.Hangs)), string(rune(c.Errors))}, " ")
+	return fmt.Sprint(c.Status, c.Messages, c.Ended, c.EndReason, c.Hangs, c.Errors)
 }
 
 // look reads what is there, newest first.

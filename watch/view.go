@@ -125,7 +125,7 @@ func (m model) row(i Item) string {
 		if c.Errors > 0 {
 			s += bad.Render(" " + count(c.Errors, "error"))
 		}
-		if c.EndReason == core.EndNoReport || c.EndReason == core.EndSilent {
+		if c.Ended && !c.EndReason.HasReport() {
 			s += warn.Render(" ended: " + string(c.EndReason))
 		}
 		return s

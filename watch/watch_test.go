@@ -250,6 +250,35 @@ func TestLines(t *testing.T) {
 	}
 }
 
+// A call is in trouble if it ended without a report, and not if its report was
+// recovered.
+func TestTroubleWithoutAReport(t *testing.T) {
+	for reason, want := range map[core.EndReason]bool{core.EndReported: false, core.EndRepaired: false, core.EndNoReport: true, core.EndSilent: true} {
+		i := Item{Call: &core.CallSummary{ID: "CA1", Ended: true, EndReason: reason}}
+		if got := i.Trouble(); got != want {
+			t.Errorf("%q: trouble %v, want %v", reason, got, want)
+		}
+		if row := (model{width: 100, height: 24}).row(i); strings.Contains(row, "ended: ") != want {
+			t.Errorf("%q: %s", reason, row)
+		}
+	}
+	if (Item{Call: &core.CallSummary{ID: "CA1"}}).Trouble() {
+		t.Error("a call that goes on is in trouble")
+	}
+}
+
+// The version of an item tells all numbers apart.
+func TestVersionTellsCountsApart(t *testing.T) {
+	seen := map[string]int{}
+	for _, n := range []int{0, 1, 0xD800, 0xD801, 0x110000, 0x110001} {
+		v := Item{Call: &core.CallSummary{ID: "CA1", Messages: n}}.version()
+		if was, there := seen[v]; there {
+			t.Errorf("%d messages and %d have one version", n, was)
+		}
+		seen[v] = n
+	}
+}
+
 // What a payload names itself does not move the cursor.
 func TestNoControlCharacters(t *testing.T) {
 	b := newBackend(t)
