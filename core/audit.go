@@ -15,6 +15,7 @@ const (
 	AuditReplay = "dead letter replayed"
 	AuditDrop   = "dead letter dropped"
 	AuditShow   = "dead letter shown"
+	AuditView   = "call shown unmasked"
 	AuditDelete = "call deleted"
 	AuditExport = "call exported"
 	AuditHold   = "call held"
@@ -43,6 +44,10 @@ func AuditName(id CallID) string {
 	return digest("audit", string(id))[:24]
 }
 
+// AuditPosition returns the position at which [ReadAudit] reads what was done
+// at t and later.
+func AuditPosition(t time.Time) string { return fmt.Sprintf("%013d", max(0, t.UnixMilli())) }
+
 // WriteAudit adds a line. It is written before what it tells of is done. At is
 // now where it is zero.
 func WriteAudit(ctx context.Context, s Store, a Audit) error {
@@ -54,7 +59,7 @@ func WriteAudit(ctx context.Context, s Store, a Audit) error {
 	if err != nil {
 		return errors.New("core: a line of the journal cannot be encoded")
 	}
-	key := fmt.Sprintf("%s/%013d-%s", auditDir, max(0, a.At.UnixMilli()), randomID()[:12])
+	key := auditDir + "/" + AuditPosition(a.At) + "-" + randomID()[:12]
 	return s.Commit(ctx, Record{Key: key, Value: value})
 }
 

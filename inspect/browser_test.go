@@ -21,6 +21,7 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
+	"github.com/serverurl/serverurl/core"
 	"github.com/serverurl/serverurl/inspect"
 	"github.com/serverurl/serverurl/internal/testing/testenv"
 	"github.com/serverurl/serverurl/simulate"
@@ -424,9 +425,8 @@ func TestShowingIsADeliberateAct(t *testing.T) {
 	}
 	b.key("m")
 	b.untilText("My number is 4155550142")
-	audits, err := inspect.Audits(t.Context(), d.store, 10)
-	if err != nil || len(audits) != 1 || audits[0].What != "CA1" {
-		t.Errorf("audits %+v, %v; want that CA1 was shown", audits, err)
+	if log := d.audit(); len(log) != 1 || log[0].What != core.AuditView || log[0].Call != core.AuditName("CA1") {
+		t.Errorf("audit log %+v; want that CA1 was shown", log)
 	}
 	b.key("m")
 	b.untilText("Show text and numbers")
@@ -446,7 +446,8 @@ func TestListAndHealthAreAccessible(t *testing.T) {
 	}
 	d.post("/tools/find_open_slots", `{"date":`)
 	d.inbox.mu.Lock()
-	d.inbox.dead = []inspect.DeadEvent{{ID: "7", Call: "CA1", Type: "hang", Died: time.Now(), Attempts: 12, Reason: "handler failed"}}
+	d.inbox.dead = []core.DeadLetter{{ID: "7", Died: time.Now(), Attempts: 12, Reason: "handler failed",
+		Envelopes: []core.Envelope{{ID: "e7", Call: "CA1", Type: core.EventHang, Received: time.Now(), Body: []byte(`{"message":{"type":"hang","call":{"id":"CA1"}}}`)}}}}
 	d.inbox.mu.Unlock()
 	b := open(t, d.page, "/")
 	b.until("document.querySelectorAll('#calls tbody tr').length === 8 && document.querySelector('#chart-tools circle')")
@@ -462,8 +463,12 @@ func TestListAndHealthAreAccessible(t *testing.T) {
 	b.untilText("is delivered once more")
 	d.inbox.mu.Lock()
 	defer d.inbox.mu.Unlock()
-	if len(d.inbox.driven) != 1 || d.inbox.driven[0] != "7" {
-		t.Errorf("delivered again: %v, want the dead event", d.inbox.driven)
+	last := d.inbox.delivered[len(d.inbox.delivered)-1]
+	if len(d.inbox.dead) > 0 || last.ID != "e7" || last.Replayed != 1 {
+		t.Errorf("%d dead letters, the last event is %s, redriven %d times; want e7, once", len(d.inbox.dead), last.ID, last.Replayed)
+	}
+	if log := d.audit(); len(log) != 1 || log[0].What != core.AuditReplay || log[0].Call != core.AuditName("CA1") {
+		t.Errorf("audit log %+v, want the redrive", log)
 	}
 }
 

@@ -182,7 +182,7 @@ func (p *Page) list(w http.ResponseWriter, r *http.Request) {
 			l.Found, l.From, l.To = 1, 1, 1
 		}
 	}
-	l.Charts = p.index.charts(p.o.Now())
+	l.Charts = p.index.charts(time.Now())
 	l.frame, l.Most = p.frame(r, "Calls", "calls"), p.o.Most
 	p.render(w, r, "calls", l)
 }

@@ -54,7 +54,7 @@ type outcome struct {
 }
 
 func (p *Page) charts(w http.ResponseWriter, _ *http.Request) {
-	p.renderPart(w, "calls", "charts", p.index.charts(p.o.Now()))
+	p.renderPart(w, "calls", "charts", p.index.charts(time.Now()))
 }
 
 func (x *index) charts(now time.Time) chartsView {

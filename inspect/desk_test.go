@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -35,15 +36,18 @@ type desk struct {
 	seed    uint64       // of the last call that was played
 }
 
-// deskInbox delivers at once, and keeps what it is told to fail.
+// deskInbox delivers at once. Its dead letters are what a test puts there.
 type deskInbox struct {
-	deliver func(context.Context, core.Envelope) error
-	mu      sync.Mutex
-	dead    []inspect.DeadEvent
-	driven  []string
+	deliver   func(context.Context, core.Envelope) error
+	mu        sync.Mutex
+	dead      []core.DeadLetter
+	delivered []core.Envelope
 }
 
 func (in *deskInbox) Put(ctx context.Context, es ...core.Envelope) error {
+	in.mu.Lock()
+	in.delivered = append(in.delivered, es...)
+	in.mu.Unlock()
 	for _, e := range es {
 		if err := in.deliver(context.WithoutCancel(ctx), e); err != nil {
 			return err
@@ -52,18 +56,29 @@ func (in *deskInbox) Put(ctx context.Context, es ...core.Envelope) error {
 	return nil
 }
 
-func (in *deskInbox) Depth(context.Context, int) (int, error) { return 3, nil }
+func (in *deskInbox) pending(context.Context, int) (int, error) { return 3, nil }
 
-func (in *deskInbox) Dead(context.Context, int) ([]inspect.DeadEvent, error) {
+func (in *deskInbox) List(context.Context, int) ([]core.DeadLetter, error) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	return append([]inspect.DeadEvent{}, in.dead...), nil
+	return slices.Clone(in.dead), nil
 }
 
-func (in *deskInbox) Redrive(_ context.Context, id string) error {
+func (in *deskInbox) Find(_ context.Context, id string) (core.DeadLetter, error) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	in.driven, in.dead = append(in.driven, id), nil
+	for _, d := range in.dead {
+		if d.ID == id {
+			return d, nil
+		}
+	}
+	return core.DeadLetter{}, core.ErrNotDead
+}
+
+func (in *deskInbox) Drop(_ context.Context, id string) error {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.dead = slices.DeleteFunc(in.dead, func(d core.DeadLetter) bool { return d.ID == id })
 	return nil
 }
 
@@ -97,7 +112,7 @@ func openDesk(t testing.TB, change ...func(*inspect.Options)) *desk {
 	backend := httptest.NewServer(corehttp.Handler(d.p))
 	t.Cleanup(backend.Close)
 	d.backend = backend.URL
-	o := inspect.Options{Store: d.store, Name: "memory", Recorder: r, Processor: d.p, Target: backend.URL, Inbox: d.inbox, Poll: 100 * time.Millisecond, Logger: quiet}
+	o := inspect.Options{Store: d.store, Name: "memory", Recorder: r, Processor: d.p, Target: backend.URL, Inbox: d.inbox, DeadLetters: d.inbox, Pending: d.inbox.pending, Poll: 100 * time.Millisecond, Logger: quiet}
 	for _, s := range simulate.List() {
 		o.Scenarios = append(o.Scenarios, inspect.Scenario{Name: s.Name, About: s.About})
 	}
@@ -176,6 +191,16 @@ func (d *desk) status(call, status string) {
 	d.t.Helper()
 	d.post("/events", `{"message":{"type":"status-update","timestamp":1784044931823,"call":{"id":"`+call+`","status":"`+status+
 		`","userNumber":"+14155550142","metadata":{"practiceId":"prac_204"}},"assistant":{"_id":"a1","name":"Front desk"}}}`)
+}
+
+// audit returns the audit log.
+func (d *desk) audit() []core.Audit {
+	d.t.Helper()
+	log, _, err := core.ReadAudit(d.t.Context(), d.store, "", 100)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return log
 }
 
 // said is a conversation of one sentence.

@@ -1,7 +1,9 @@
 package inspect
 
 import (
+	"context"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/serverurl/serverurl/core"
@@ -13,7 +15,7 @@ type healthView struct {
 	Waiting     int
 	MostWaiting int
 	WaitingErr  bool
-	Dead        []DeadEvent
+	Dead        []core.DeadLetter
 	HasInbox    bool
 	StoreMs     float64
 	StoreOK     bool
@@ -21,7 +23,7 @@ type healthView struct {
 	Requests    int
 	Dropped     int64
 	Quarantine  []core.Quarantined
-	Audits      []Audit
+	Audits      []core.Audit
 	CanSweep    bool
 	Up          time.Duration
 	Polled      time.Time
@@ -32,11 +34,13 @@ type healthView struct {
 const (
 	mostWaiting = 1000
 	mostDead    = 100
+	mostAudit   = 20
+	auditAge    = 30 * 24 * time.Hour // older entries are only in the audit log itself
 )
 
 func (p *Page) health(w http.ResponseWriter, r *http.Request) {
 	ctx := r.Context()
-	v := healthView{frame: p.frame(r, "Health", "health"), MostWaiting: mostWaiting, HasInbox: p.o.Inbox != nil, Up: p.o.Now().Sub(p.started),
+	v := healthView{frame: p.frame(r, "Health", "health"), MostWaiting: mostWaiting, HasInbox: p.o.Pending != nil && p.o.DeadLetters != nil, Up: time.Since(p.started),
 		CanSweep: p.o.Processor != nil && !p.o.ReadOnly}
 	switch r.URL.Query().Get("did") {
 	case "redrive":
@@ -53,12 +57,12 @@ func (p *Page) health(w http.ResponseWriter, r *http.Request) {
 		v.Open = len(open)
 	}
 	v.Quarantine, _ = core.ListQuarantine(ctx, p.o.Store, "", 50)
-	v.Audits, _ = Audits(ctx, p.o.Store, 20)
-	if p.o.Inbox != nil {
-		if v.Waiting, err = p.o.Inbox.Depth(ctx, mostWaiting); err != nil {
+	v.Audits = p.recentAudit(ctx)
+	if v.HasInbox {
+		if v.Waiting, err = p.o.Pending(ctx, mostWaiting); err != nil {
 			v.WaitingErr = true
 		}
-		v.Dead, _ = p.o.Inbox.Dead(ctx, mostDead)
+		v.Dead, _ = p.o.DeadLetters.List(ctx, mostDead)
 	}
 	if p.o.Recorder != nil {
 		v.Dropped = p.o.Recorder.Dropped()
@@ -72,12 +76,33 @@ func (p *Page) health(w http.ResponseWriter, r *http.Request) {
 	p.render(w, r, "health", v)
 }
 
+// recentAudit returns the newest entries of the audit log, newest first.
+func (p *Page) recentAudit(ctx context.Context) []core.Audit {
+	var all []core.Audit
+	after := core.AuditPosition(time.Now().Add(-auditAge))
+	for pages := 0; pages < 10; pages++ {
+		some, next, err := core.ReadAudit(ctx, p.o.Store, after, 500)
+		if err != nil {
+			break
+		}
+		all = append(all, some...)
+		all = all[max(0, len(all)-mostAudit):]
+		if after = next; next == "" {
+			break
+		}
+	}
+	slices.Reverse(all)
+	return all
+}
+
 func (p *Page) redrive(w http.ResponseWriter, r *http.Request) {
 	did := "redrive"
-	if p.o.Inbox == nil || p.o.ReadOnly || p.o.Inbox.Redrive(r.Context(), r.FormValue("id")) != nil {
+	if p.o.Inbox == nil || p.o.DeadLetters == nil || p.o.ReadOnly {
+		did = "failed"
+	} else if _, err := core.Replay(r.Context(), p.o.Store, p.o.Inbox, p.o.DeadLetters, r.FormValue("id"), actor(r)); err != nil {
 		did = "failed"
 	}
-	p.o.Logger.Info("inspector: dead event delivered again", "remote", r.RemoteAddr, "state", did)
+	p.o.Logger.Info("inspector: dead letter delivered again", "remote", r.RemoteAddr, "state", did)
 	http.Redirect(w, r, "/health?did="+did, http.StatusSeeOther)
 }
 

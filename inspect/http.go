@@ -151,7 +151,6 @@ const (
 type sessions struct {
 	mu  sync.Mutex
 	all map[[32]byte]*session
-	now func() time.Time
 }
 
 type session struct {
@@ -169,14 +168,14 @@ func (ss *sessions) of(r *http.Request) *session {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
 	s := ss.all[sha256.Sum256([]byte(c.Value))]
-	if s == nil || ss.now().Sub(s.made) > sessionAge {
+	if s == nil || time.Since(s.made) > sessionAge {
 		return nil
 	}
 	return s
 }
 
 func (ss *sessions) start(w http.ResponseWriter, r *http.Request) *session {
-	s := &session{token: rand.Text(), made: ss.now(), shown: map[string]time.Time{}}
+	s := &session{token: rand.Text(), made: time.Now(), shown: map[string]time.Time{}}
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
 	if ss.all == nil || len(ss.all) >= maxSessions {
@@ -206,7 +205,7 @@ func (p *Page) sees(r *http.Request, what string) obscurer {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return obscurer{open: p.o.Now().Sub(s.shown[what]) < showTime && !s.shown[what].IsZero()}
+	return obscurer{open: time.Since(s.shown[what]) < showTime && !s.shown[what].IsZero()}
 }
 
 // show shows what was said, and writes down that it was. Where it cannot be
@@ -223,7 +222,7 @@ func (p *Page) show(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.mu.Lock()
-	s.shown[what] = p.o.Now()
+	s.shown[what] = time.Now()
 	s.mu.Unlock()
 	back(w, r)
 }
@@ -354,15 +353,21 @@ func (p *Page) storeTrouble(w http.ResponseWriter, r *http.Request) {
 	p.message(w, r, http.StatusServiceUnavailable, "The store cannot be read just now.", "Try again in a moment.")
 }
 
-// audit writes down that something was shown: in the log, and in the store.
+// audit records that something was shown: in the log and in the audit log.
 func (p *Page) audit(r *http.Request, what string) error {
-	now := p.o.Now().UTC()
 	p.o.Logger.Info("inspector: shown", "what", what, "remote", r.RemoteAddr)
 	if p.o.ReadOnly {
 		return nil
 	}
-	return keepAudit(r.Context(), p.o.Store, Audit{At: now, What: what, Remote: r.RemoteAddr})
+	a := core.Audit{Who: actor(r), What: core.AuditView, Call: core.AuditName(core.CallID(what))}
+	if id, ok := strings.CutPrefix(what, "request "); ok {
+		a.Call, a.Note = "", "tool request "+id
+	}
+	return core.WriteAudit(r.Context(), p.o.Store, a)
 }
+
+// actor is the visitor in the audit log.
+func actor(r *http.Request) string { return "inspector, " + r.RemoteAddr }
 
 // callOf is the call in a path.
 func callOf(r *http.Request) core.CallID { return core.CallID(r.PathValue("id")) }

@@ -24,7 +24,6 @@ const (
 type index struct {
 	store core.Store
 	most  int
-	now   func() time.Time
 
 	mu       sync.RWMutex
 	rows     []*row // newest first
@@ -68,8 +67,8 @@ type request struct {
 	ignored bool
 }
 
-func newIndex(s core.Store, most int, now func() time.Time) *index {
-	return &index{store: s, most: most, now: now, byID: map[core.CallID]*row{}, known: map[string]bool{},
+func newIndex(s core.Store, most int) *index {
+	return &index{store: s, most: most, byID: map[core.CallID]*row{}, known: map[string]bool{},
 		marks: map[core.CallID]*toolMarks{}, watchers: map[*watcher]bool{}, nudge: make(chan core.CallID, 1024)}
 }
 
@@ -150,7 +149,7 @@ func (x *index) poll(ctx context.Context, log *slog.Logger) {
 	}
 	x.mu.Lock()
 	was := x.pollErr
-	x.polled, x.pollErr = x.now(), err
+	x.polled, x.pollErr = time.Now(), err
 	x.mu.Unlock()
 	if (err != nil) != (was != nil) {
 		if err != nil {

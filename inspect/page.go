@@ -47,7 +47,12 @@ type Options struct {
 	Target string
 	Sign   func(http.Header)
 
-	Inbox Inbox // may be nil
+	// Inbox, DeadLetters and Pending are of the backend's inbox: dead letters are
+	// put back into Inbox, and Pending counts up to limit accepted events that
+	// are not delivered yet. They may be nil if the page cannot reach it.
+	Inbox       core.Inbox
+	DeadLetters core.DeadLetters
+	Pending     func(ctx context.Context, limit int) (int, error)
 
 	// Scenarios can be played with Play, which returns when the call is over.
 	Scenarios []Scenario
@@ -56,35 +61,11 @@ type Options struct {
 	// MadeUp tells that no real person is in the data, so nothing is masked.
 	MadeUp bool
 
-	Logger *slog.Logger     // default: slog.Default()
-	Now    func() time.Time // default: time.Now
+	Logger *slog.Logger // default: slog.Default()
 }
 
 // A Scenario is a call that can be played.
 type Scenario struct{ Name, About string }
-
-// An Inbox is what the page shows of the place where accepted events wait.
-type Inbox interface {
-	// Depth returns how many events wait, up to most.
-	Depth(ctx context.Context, most int) (int, error)
-
-	// Dead returns the latest events whose delivery was given up.
-	Dead(ctx context.Context, most int) ([]DeadEvent, error)
-
-	// Redrive delivers a dead event once more.
-	Redrive(ctx context.Context, id string) error
-}
-
-// A DeadEvent is an event whose delivery was given up.
-type DeadEvent struct {
-	ID       string
-	Call     core.CallID
-	Type     core.EventType
-	Received time.Time
-	Died     time.Time
-	Attempts int
-	Reason   string // a code, never what a handler said
-}
 
 // ErrNoSecret reports a page that others can reach and anyone could read.
 var ErrNoSecret = errors.New("inspect: the page can be reached by others, so it needs a secret of its own; make one with: openssl rand -hex 32")
@@ -111,15 +92,11 @@ func New(o Options) (*Page, error) {
 	o.Poll = cmp.Or(o.Poll, time.Second)
 	o.Most = cmp.Or(o.Most, 100_000)
 	o.Logger = cmp.Or(o.Logger, slog.Default())
-	if o.Now == nil {
-		o.Now = time.Now
-	}
 	if o.ReadOnly {
 		o.Store = readOnly{o.Store}
 		o.Play, o.Scenarios = nil, nil
 	}
-	p := &Page{o: o, index: newIndex(o.Store, o.Most, o.Now), played: map[string]string{}, started: o.Now()}
-	p.sessions.now = o.Now
+	p := &Page{o: o, index: newIndex(o.Store, o.Most), played: map[string]string{}, started: time.Now()}
 	return p, nil
 }
 

@@ -147,9 +147,11 @@ func TestMaskedUntilShown(t *testing.T) {
 	if _, body := other.get("/calls/CA1"); strings.Contains(body, "Rivera") {
 		t.Error("another visitor sees it too")
 	}
-	audits, err := inspect.Audits(t.Context(), d.store, 10)
-	if err != nil || len(audits) != 1 || audits[0].What != "CA1" || audits[0].Remote == "" {
-		t.Errorf("audits %+v %v", audits, err)
+	if log := d.audit(); len(log) != 1 || log[0].Call != core.AuditName("CA1") || !strings.Contains(log[0].Who, "127.0.0.1") {
+		t.Errorf("audit log %+v", log)
+	}
+	if _, body := other.get("/health"); !strings.Contains(body, core.AuditName("CA1")) || !strings.Contains(body, core.AuditView) {
+		t.Error("the page does not show the audit log")
 	}
 	d.down.Store(true)
 	defer d.down.Store(false)
@@ -164,7 +166,8 @@ func TestReadOnlyChangesNothing(t *testing.T) {
 	d.post("/tools/find_open_slots?call=CA1", `{"date":"2035-07-16"}`)
 	newClient(t, d.page).until("/calls/CA1", "find_open_slots")
 	before := len(d.store.All())
-	c := newClient(t, serve(t, inspect.Options{Store: d.store, ReadOnly: true, Processor: d.p, Inbox: d.inbox, Poll: 50 * time.Millisecond,
+	d.inbox.dead = []core.DeadLetter{{ID: "7", Envelopes: []core.Envelope{{ID: "e7", Call: "CA1", Type: core.EventHang}}}}
+	c := newClient(t, serve(t, inspect.Options{Store: d.store, ReadOnly: true, Processor: d.p, Inbox: d.inbox, DeadLetters: d.inbox, Pending: d.inbox.pending, Poll: 50 * time.Millisecond,
 		Scenarios: []inspect.Scenario{{Name: "booking"}}, Play: func(context.Context, string) error { t.Error("played"); return nil }}))
 	body := c.until("/", "CA1")
 	if strings.Contains(body, "Play a call") {
@@ -178,8 +181,8 @@ func TestReadOnlyChangesNothing(t *testing.T) {
 	if _, body := c.get("/calls/CA1"); !strings.Contains(body, "hello") {
 		t.Error("showing does not work on a store that is only read")
 	}
-	if now := len(d.store.All()); now != before || len(d.inbox.driven) > 0 {
-		t.Errorf("%d records, before %d; delivered again: %v", now, before, d.inbox.driven)
+	if now := len(d.store.All()); now != before || len(d.inbox.dead) != 1 {
+		t.Errorf("%d records, before %d; %d dead letters, want 1", now, before, len(d.inbox.dead))
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/rand"
 	"io"
 	"net"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
+	"github.com/rogpeppe/go-internal/diff"
 
 	"github.com/serverurl/serverurl/core"
 	"github.com/serverurl/serverurl/replylint"
@@ -30,7 +32,6 @@ type sent struct {
 	Now      string // the body, masked
 	Then     string
 	Diff     []diffLine
-	Same     bool
 	Compared bool
 	IsTool   bool
 	Findings []replylint.Finding
@@ -157,7 +158,7 @@ func (s *sent) fill(to *url.URL, status int, reply []byte, took time.Duration, e
 	if !s.IsTool {
 		s.Then = s.replyText(200, []byte("{}"))
 	}
-	s.Diff, s.Same = diff(s.Then, s.Now)
+	s.Diff = diffLines(s.Then, s.Now)
 }
 
 func (p *Page) sentPart(w http.ResponseWriter, s sent) { p.renderPart(w, "message", "sent", s) }
@@ -181,38 +182,18 @@ type diffLine struct {
 	Text string
 }
 
-// diff compares line by line, by the longest common part.
-func diff(a, b string) (ds []diffLine, same bool) {
-	x, y := strings.Split(a, "\n"), strings.Split(b, "\n")
-	if len(x) > 400 || len(y) > 400 {
-		return nil, a == b
-	}
-	common := make([][]int, len(x)+1)
-	for i := range common {
-		common[i] = make([]int, len(y)+1)
-	}
-	for i := len(x) - 1; i >= 0; i-- {
-		for j := len(y) - 1; j >= 0; j-- {
-			if common[i][j] = max(common[i+1][j], common[i][j+1]); x[i] == y[j] {
-				common[i][j] = common[i+1][j+1] + 1
-			}
+// diffLines compares two texts line by line. It returns nil if they are equal.
+func diffLines(before, after string) (ds []diffLine) {
+	const header = 3 // lines with the names of the two
+	parts := strings.SplitAfterN(string(diff.Diff("before", []byte(before+"\n"), "after", []byte(after+"\n"))), "\n", header+1)
+	for l := range strings.Lines(parts[len(parts)-1]) {
+		if l[0] != '@' {
+			ds = append(ds, diffLine{l[:1], strings.TrimSuffix(l[1:], "\n")})
+		} else if len(ds) > 0 {
+			ds = append(ds, diffLine{" ", "…"}) // equal lines are left out
 		}
 	}
-	i, j := 0, 0
-	for i < len(x) || j < len(y) {
-		switch {
-		case i < len(x) && j < len(y) && x[i] == y[j]:
-			ds = append(ds, diffLine{" ", x[i]})
-			i, j = i+1, j+1
-		case j == len(y) || i < len(x) && common[i+1][j] >= common[i][j+1]:
-			ds = append(ds, diffLine{"-", x[i]})
-			i++
-		default:
-			ds = append(ds, diffLine{"+", y[j]})
-			j++
-		}
-	}
-	return ds, a == b
+	return ds
 }
 
 // play plays a scenario at the backend. It goes on when the visitor leaves.
@@ -228,7 +209,7 @@ func (p *Page) play(w http.ResponseWriter, r *http.Request) {
 	}
 	p.playMu.Lock()
 	busy := len(p.played) >= 4
-	key := name + "@" + p.o.Now().String()
+	key := name + "@" + rand.Text()
 	if !busy {
 		p.played[key] = name
 	}

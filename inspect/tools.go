@@ -280,7 +280,6 @@ func (p *Page) try(w http.ResponseWriter, r *http.Request) {
 	s := sent{obscurer: obscurer{open: true}, IsTool: true} // whoever typed the question may read the answer
 	status, typ, reply, took, err := p.post(r.Context(), to, "/tools/"+url.PathEscape(name), "POST", body)
 	s.fill(to, status, reply, took, err)
-	s.Diff, s.Same = nil, false
 	if err == nil {
 		s.Findings = replylint.Check(replylint.Reply{Status: status, ContentType: typ, Body: reply, Latency: took})
 	}

@@ -14,7 +14,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"strconv"
 	"strings"
 	"time"
 
@@ -30,7 +29,6 @@ import (
 	"github.com/serverurl/serverurl/inspect"
 	"github.com/serverurl/serverurl/server"
 	"github.com/serverurl/serverurl/simulate"
-	"github.com/serverurl/serverurl/sqlinbox"
 	"github.com/serverurl/serverurl/sqlstore"
 )
 
@@ -195,7 +193,12 @@ func (i *inspector) beside(ctx context.Context, with server.Parts) error {
 				h.Set("X-Interactly-Secret", i.secret)
 			}
 		},
-		Inbox: sqlInbox{with.Inbox}, Scenarios: scenarios(), Logger: i.logger,
+		Inbox: with.Inbox, DeadLetters: with.Inbox.DeadLetters(),
+		Pending: func(ctx context.Context, limit int) (int, error) {
+			es, err := with.Inbox.Waiting(ctx, limit)
+			return len(es), err
+		},
+		Scenarios: scenarios(), Logger: i.logger,
 		Play: func(ctx context.Context, name string) error {
 			s, err := loadScenario(name)
 			if err != nil {
@@ -226,32 +229,6 @@ func scenarios() []inspect.Scenario {
 		all = append(all, inspect.Scenario{Name: s.Name, About: s.About})
 	}
 	return all
-}
-
-// sqlInbox is the inbox of a database as the page shows it.
-type sqlInbox struct{ in *sqlinbox.Inbox }
-
-func (s sqlInbox) Depth(ctx context.Context, most int) (int, error) {
-	es, err := s.in.Waiting(ctx, most)
-	return len(es), err
-}
-
-func (s sqlInbox) Dead(ctx context.Context, most int) ([]inspect.DeadEvent, error) {
-	dead, err := s.in.Dead(ctx, most)
-	all := make([]inspect.DeadEvent, len(dead))
-	for i, d := range dead {
-		all[i] = inspect.DeadEvent{ID: strconv.FormatInt(d.ID, 10), Call: d.Envelope.Call, Type: d.Envelope.Type, Received: d.Envelope.Received,
-			Died: d.Died, Attempts: d.Attempts, Reason: d.Reason}
-	}
-	return all, err
-}
-
-func (s sqlInbox) Redrive(ctx context.Context, id string) error {
-	n, err := strconv.ParseInt(id, 10, 64)
-	if err != nil {
-		return sqlinbox.ErrNotDead
-	}
-	return s.in.Redrive(ctx, n)
 }
 
 // browse opens a browser, where there is one; the URL was printed in any case.
