@@ -23,7 +23,7 @@ import (
 	"github.com/serverurl/serverurl/sqlinbox"
 )
 
-// So many calls are in the store of a benchmark.
+// How many calls are in the store of a benchmark.
 var large = flag.Int("calls", 100_000, "calls in the store of a benchmark")
 
 // started is a server on SQLite with its page.
@@ -40,13 +40,10 @@ func startServer(b testing.TB, database string) started {
 		done <- server.Run(ctx, app.New(), server.Config{
 			Addr: "127.0.0.1:0", Database: database, Sender: core.Sender{Anyone: true}, Logger: quiet, Ready: func(url string) { urls <- url }, Observe: r.Observe,
 			Beside: func(ctx context.Context, with server.Parts) error {
-				page, err := inspect.New(inspect.Options{Store: with.Store, Recorder: r, Processor: with.Processor, Target: with.URL, MadeUp: true, Logger: quiet})
-				if err != nil {
-					return err
-				}
+				page := inspect.New(with.Store, &inspect.Options{Recorder: r, Processor: with.Processor, BackendURL: with.URL, Synthetic: true, Logger: quiet})
 				recorded := make(chan error, 1)
 				go func() { recorded <- r.Run(ctx, with.Store) }()
-				err = page.Run(ctx, "127.0.0.1:0", func(url string) { urls <- url })
+				err := page.Run(ctx, "127.0.0.1:0", func(url string) { urls <- url })
 				<-recorded
 				return err
 			},
@@ -73,7 +70,7 @@ func post(b testing.TB, url, body string) {
 	}
 }
 
-// fill puts calls into a SQLite file, without the way through an inbox.
+// fill writes calls into a SQLite file directly, without an inbox.
 func fill(b testing.TB, database string, calls int) {
 	b.Helper()
 	db, err := sqlinbox.Open(b.Context(), database)
@@ -82,7 +79,7 @@ func fill(b testing.TB, database string, calls int) {
 	}
 	defer db.Close()
 	memory := coretest.NewStore()
-	in := new(deskInbox)
+	in := new(memoryInbox)
 	now := time.Now().Add(-24 * time.Hour)
 	flush := func() {
 		var rs []core.Record
@@ -118,8 +115,8 @@ func fill(b testing.TB, database string, calls int) {
 	}
 }
 
-// The list with 100,000 calls: how long the server takes, and when a browser
-// has painted it.
+// BenchmarkListOfManyCalls measures the list with 100,000 calls: how long the
+// server takes, and when a browser has painted it.
 func BenchmarkListOfManyCalls(b *testing.B) {
 	database := filepath.Join(b.TempDir(), "large.db")
 	start := time.Now()
@@ -179,8 +176,9 @@ func report(b *testing.B, what string, ms []float64) {
 	b.ReportMetric(ms[len(ms)*99/100], what+"-p99-ms")
 }
 
-// How long after its acknowledgement an event is on the screen: through the
-// inbox on SQLite, the merge, the notice, and the browser's drawing.
+// BenchmarkEventVisible measures when an event is on the screen after it was
+// acknowledged: through the inbox on SQLite, the merge, the notification and the
+// browser.
 func BenchmarkEventVisible(b *testing.B) {
 	s := startServer(b, filepath.Join(b.TempDir(), "live.db"))
 	w := open(b, s.page, "/")
@@ -199,9 +197,9 @@ func BenchmarkEventVisible(b *testing.B) {
 	report(b, "visible", took)
 }
 
-// A call of 300 turns: how long its page takes.
+// BenchmarkLongCall measures the page of a call with 300 turns.
 func BenchmarkLongCall(b *testing.B) {
-	d := openDesk(b)
+	d := startBackend(b)
 	call := d.play("long-call", "late")
 	b.ResetTimer()
 	for b.Loop() {

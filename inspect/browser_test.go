@@ -32,23 +32,23 @@ var screenshots = flag.Bool("screenshots", false, "write the pictures of docs/im
 //go:embed testdata/morph.js
 var checkMorph string
 
-// An action is something to do in a browser.
+// An action is done in a browser.
 type action = chromedp.Action[chromedp.Void]
 
-// connected is a page that has started and hears from the server.
+// connected holds on a page that has loaded and receives events.
 const connected = "document.readyState === 'complete' && (e => !e || e.classList.contains('on'))(document.getElementById('livedot'))"
 
-// A tab is a browser's window that looks at one page.
+// A tab is a browser window.
 type tab struct {
 	t    testing.TB
 	ctx  context.Context
 	root string
-	last error // of what was waited for
+	last error // of the last evaluation
 }
 
-// open opens a browser of its own, so that nothing of another test is in it.
-// It fails the test when a request leaves the machine, when a script throws,
-// or when the browser reports a break of the page's policy.
+// open opens a page in a browser of its own. It fails the test if a request
+// leaves the machine, a script throws, or the browser reports a violation of the
+// page's policy.
 func open(t testing.TB, root, path string, opts ...action) *tab {
 	t.Helper()
 	program := testenv.Program(t, "chromium", "chromium-browser", "google-chrome", "chromium-headless-shell")
@@ -61,8 +61,8 @@ func open(t testing.TB, root, path string, opts ...action) *tab {
 	t.Cleanup(func() { cancel(); end() })
 	b := &tab{t: t, ctx: ctx, root: root}
 	var mu sync.Mutex
-	var trouble []string
-	note := func(s string) { mu.Lock(); trouble = append(trouble, s); mu.Unlock() }
+	var problems []string
+	note := func(s string) { mu.Lock(); problems = append(problems, s); mu.Unlock() }
 	err := chromedp.Listen(ctx, func(ev any) {
 		switch e := ev.(type) {
 		case *network.EventRequestWillBeSent:
@@ -83,7 +83,7 @@ func open(t testing.TB, root, path string, opts ...action) *tab {
 	t.Cleanup(func() {
 		mu.Lock()
 		defer mu.Unlock()
-		for _, s := range trouble {
+		for _, s := range problems {
 			t.Error(s)
 		}
 	})
@@ -103,7 +103,7 @@ func (b *tab) do(actions ...action) {
 	}
 }
 
-// until waits until a condition of the page's holds.
+// until waits until a JavaScript condition holds.
 func (b *tab) until(condition string) {
 	b.t.Helper()
 	if !b.soon(condition) {
@@ -138,7 +138,7 @@ func (b *tab) text() string {
 	return value(b, chromedp.Evaluate[string]("document.body.innerText"))
 }
 
-// value is what an action finds.
+// value returns the result of an action.
 func value[T any](b *tab, a chromedp.Action[T]) T {
 	b.t.Helper()
 	v, err := chromedp.Run(b.ctx, a)
@@ -148,9 +148,9 @@ func value[T any](b *tab, a chromedp.Action[T]) T {
 	return v
 }
 
-// click clicks what a selector finds, as soon as it is there. What is live may
-// be drawn anew between finding and clicking, so both are one step; the click
-// itself comes after the answer, because it may end the page.
+// click clicks on an element as soon as it is there. Live parts may be replaced
+// between finding and clicking, so both are one step. The click itself happens
+// after the answer, because it may end the page.
 func (b *tab) click(selector string) action {
 	return func(context.Context, *chromedp.Target) (chromedp.Void, error) {
 		b.until("(e => e && !e.disabled && (setTimeout(() => e.click()), true))(document.querySelector(" + quote(selector) + "))")
@@ -158,7 +158,7 @@ func (b *tab) click(selector string) action {
 	}
 }
 
-// fill types into a field that is emptied first.
+// fill clears a field and types into it.
 func (b *tab) fill(selector, text string) action {
 	return func(ctx context.Context, t *chromedp.Target) (chromedp.Void, error) {
 		b.until("(e => e && (e.focus(), e.value = '', e.dispatchEvent(new Event('input', {bubbles: true})), document.activeElement === e))(document.querySelector(" + quote(selector) + "))")
@@ -179,19 +179,19 @@ func (b *tab) visible(selector string) action {
 func (b *tab) key(keys ...string) {
 	b.t.Helper()
 	for _, k := range keys {
-		b.until(connected) // before it, nobody listens to keys
+		b.until(connected) // before that, keys are not handled
 		b.do(chromedp.KeyEvent(k))
 	}
 }
 
-// shot writes a picture for the documents, where it is asked for.
+// shot writes a picture for the documentation if -screenshots is set.
 func (b *tab) shot(name string) {
 	b.t.Helper()
 	if !*screenshots {
 		return
 	}
 	b.until("!document.querySelector('.plot') || innerWidth < 721 || document.querySelector('#chart-calls rect')")
-	time.Sleep(1500 * time.Millisecond) // what is new has stopped glowing
+	time.Sleep(1500 * time.Millisecond) // the highlights of new rows have faded
 	png := value(b, chromedp.FullScreenshot(100))
 	if err := os.WriteFile(filepath.Join("..", "docs", "images", name+".png"), png, 0o644); err != nil {
 		b.t.Fatal(err)
@@ -233,17 +233,16 @@ func phone() action {
 	return chromedp.EmulateViewport(390, 844, chromedp.EmulateScale(2), chromedp.EmulateMobile)
 }
 
-// overflow is how much wider than the window the page is: 0 where nothing has to
-// be scrolled sideways.
+// overflow returns how many pixels the page is wider than the window.
 func (b *tab) overflow() int {
 	b.t.Helper()
 	return value(b, chromedp.Evaluate[int]("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
 }
 
-func madeUp(o *inspect.Options) { o.MadeUp = true }
+func synthetic(o *inspect.Options) { o.Synthetic = true }
 
 func TestCallAppearsAsItHappens(t *testing.T) {
-	d := openDesk(t, madeUp)
+	d := startBackend(t, synthetic)
 	b := open(t, d.page, "/")
 	b.untilText("No calls yet")
 	d.status("CA1", "queued")
@@ -262,7 +261,7 @@ func TestCallAppearsAsItHappens(t *testing.T) {
 }
 
 func TestFilterAndSearch(t *testing.T) {
-	d := openDesk(t, madeUp)
+	d := startBackend(t, synthetic)
 	d.status("CA1", "ongoing")
 	d.status("CA2", "failed")
 	d.post("/events", `{"message":{"type":"hang","call":{"id":"CA3","metadata":{"practiceId":"prac_999"}}}}`)
@@ -287,15 +286,15 @@ func TestFilterAndSearch(t *testing.T) {
 	rows("c-CA1")
 	b.do(chromedp.Navigate(d.page + "/?assistant=Front+desk"))
 	rows("c-CA1,c-CA2")
-	d.status("CA4", "queued") // what is new has to pass the filter too
+	d.status("CA4", "queued") // a new call is filtered too
 	rows("c-CA1,c-CA2,c-CA4")
 	b.until("document.querySelector('[data-state=\"failed\"] span').innerText === '1'")
 }
 
-// The demo's promise: whoever has never seen the page finds the slow tool and
-// the reply that would be ignored, from the call's own page.
+// The promise of the demo: the slow tool and the reply that would be ignored are
+// found on the call's own page.
 func TestSlowToolAndIgnoredReplyAreFound(t *testing.T) {
-	d := openDesk(t, madeUp)
+	d := startBackend(t, synthetic)
 	call := d.play("booking")
 	d.post("/tools/check_insurance?call="+call, `{"plan":"slow"}`)
 	d.post("/tools/my_appointments?call="+call, `{"phone": +14155550142}`)
@@ -307,54 +306,54 @@ func TestSlowToolAndIgnoredReplyAreFound(t *testing.T) {
 	b.untilText("check_insurance was slow")
 	b.shot("inspector-call")
 	b.accessible(t, "the call")
-	b.do(b.click(".alarm.error"), b.visible(".finding.error"))
+	b.do(b.click(".issue.error"), b.visible(".finding.error"))
 	if text := b.text(); !strings.Contains(text, "This reply would be ignored because its status is 400") || !strings.Contains(text, "may lack its quotes") {
-		t.Errorf("the lint does not say why, or how to mend it:\n%s", text)
+		t.Errorf("the lint does not say why, or how to fix it:\n%s", text)
 	}
 	b.shot("inspector-lint")
 	b.accessible(t, "a tool request")
 }
 
 func TestSendAgainShowsTheDifference(t *testing.T) {
-	d := openDesk(t, madeUp)
+	d := startBackend(t, synthetic)
 	d.status("CA1", "ongoing")
 	d.post("/tools/find_open_slots?call=CA1", `{"date":"2035-07-16"}`)
 	b := open(t, d.page, "/calls/CA1")
 	b.key("e")
 	b.until("document.querySelector('.ev[open] pre')")
 	b.key("s")
-	b.untilText("the same reply as then")
+	b.untilText("same reply as before")
 	b.until("document.querySelector('.toolcard')")
 	d.post("/tools/book_appointment?call=CA1", `{"date":"2035-07-16","time":"09:00","name":"Sam Rivera","phone":"+14155550142"}`)
 	b.do(b.click(".toolcard"), b.visible(".finding"))
 	b.key("s")
-	b.untilText("another reply than then")
+	b.untilText("reply differs")
 	b.until("document.querySelector('.diff .del').innerText.includes('09:00')")
 	b.shot("inspector-again")
 }
 
 func TestSideEffectIsTriedOnlyWithConsent(t *testing.T) {
-	d := openDesk(t, madeUp)
+	d := startBackend(t, synthetic)
 	b := open(t, d.page, "/tools/book_appointment")
 	b.do(b.fill("#arg-date", "2035-07-16"), b.fill("#arg-time", "09:00"), b.fill("#arg-name", "Sam Rivera"), b.fill("#arg-phone", "+14155550142"),
 		b.click(".try button"))
 	b.untilText("Tick the box")
 	b.do(b.click(`.try input[name="confirm"]`), b.click(".try button"))
 	b.untilText("Booked: a check-up for Sam Rivera")
-	b.untilText("This reply is taken.")
+	b.untilText("This reply is accepted.")
 	b.shot("inspector-try")
 	b.accessible(t, "a tool")
 }
 
 func TestKeyboardOnly(t *testing.T) {
-	d := openDesk(t, madeUp)
+	d := startBackend(t, synthetic)
 	d.status("CA1", "ongoing")
 	d.status("CA2", "ongoing")
 	b := open(t, d.page, "/")
 	b.until("document.querySelectorAll('#calls tbody tr').length === 2")
 	b.key("/")
 	b.until("document.activeElement.id === 'q'")
-	b.do(b.fill("#q", "")) // the protocol types what a browser would not: the key was taken
+	b.do(b.fill("#q", "")) // unlike a browser, the protocol types the key that was handled
 	b.key(kb.Escape)
 	b.until("document.activeElement === document.body")
 	b.key("j")
@@ -368,7 +367,7 @@ func TestKeyboardOnly(t *testing.T) {
 	b.key("u")
 	b.until("location.pathname === '/' && document.querySelector('#calls')")
 	b.key("f")
-	b.until("document.activeElement.classList.contains('chip')")
+	b.until("document.activeElement.classList.contains('tab')")
 	b.key("?")
 	b.until("document.querySelector('#help').open")
 	b.accessible(t, "the list of keys")
@@ -380,7 +379,7 @@ func TestKeyboardOnly(t *testing.T) {
 }
 
 func TestDarkAndLight(t *testing.T) {
-	d := openDesk(t, madeUp)
+	d := startBackend(t, synthetic)
 	call := d.play("barge-in")
 	b := open(t, d.page, "/calls/"+call, dark())
 	background := "getComputedStyle(document.body).backgroundColor"
@@ -394,7 +393,7 @@ func TestDarkAndLight(t *testing.T) {
 }
 
 func TestPhone(t *testing.T) {
-	d := openDesk(t, madeUp)
+	d := startBackend(t, synthetic)
 	call := d.play("barge-in")
 	d.play("hang")
 	b := open(t, d.page, "/", phone())
@@ -416,12 +415,12 @@ func TestPhone(t *testing.T) {
 	}
 }
 
-func TestShowingIsADeliberateAct(t *testing.T) {
-	d := openDesk(t)
+func TestTextIsShownOnRequest(t *testing.T) {
+	d := startBackend(t)
 	d.said("CA1", "My number is 4155550142")
 	b := open(t, d.page, "/calls/CA1")
 	if text := b.text(); strings.Contains(text, "number is") || strings.Contains(text, "4155550142") {
-		t.Fatalf("text is shown without being asked for:\n%s", text)
+		t.Fatalf("text is shown without a request:\n%s", text)
 	}
 	b.key("m")
 	b.untilText("My number is 4155550142")
@@ -433,14 +432,14 @@ func TestShowingIsADeliberateAct(t *testing.T) {
 }
 
 func TestScenarioIsPlayed(t *testing.T) {
-	d := openDesk(t, madeUp)
+	d := startBackend(t, synthetic)
 	b := open(t, d.page, "/")
 	b.do(b.click("#play summary"), b.visible("#play .drop"), b.click(`#play button[value="booking"]`))
 	b.until("document.querySelector('#calls tbody tr .status.s-finished')")
 }
 
 func TestListAndHealthAreAccessible(t *testing.T) {
-	d := openDesk(t, madeUp)
+	d := startBackend(t, synthetic)
 	for _, s := range []string{"booking", "barge-in", "hang", "model-error", "failed-call", "cancel", "web-call", "transfer"} {
 		d.play(s, simulate.Duplicate)
 	}
@@ -460,7 +459,7 @@ func TestListAndHealthAreAccessible(t *testing.T) {
 	b.accessible(t, "health")
 	b.shot("inspector-health")
 	b.do(b.click(`form[action="/health/redrive"] button`))
-	b.untilText("is delivered once more")
+	b.untilText("is delivered again")
 	d.inbox.mu.Lock()
 	defer d.inbox.mu.Unlock()
 	last := d.inbox.delivered[len(d.inbox.delivered)-1]
@@ -475,7 +474,7 @@ func TestListAndHealthAreAccessible(t *testing.T) {
 // What morph makes is what the server sent, and elements with an id stay the
 // same elements.
 func TestMorph(t *testing.T) {
-	b := open(t, openDesk(t).page, "/")
+	b := open(t, startBackend(t).page, "/")
 	for seed := range 4 {
 		if wrong := value(b, chromedp.Evaluate[string](fmt.Sprintf("%s(1000, %d)", checkMorph, seed+1))); wrong != "" {
 			t.Errorf("seed %d, %s", seed+1, wrong)
@@ -483,11 +482,11 @@ func TestMorph(t *testing.T) {
 	}
 }
 
-// What the visitor did to a call's page outlives what happens in the call:
+// What the visitor did to a call's page survives updates:
 // opened details and what was loaded into them, the focus, typed text, the
 // selection and both scroll positions.
-func TestVisitorsStateIsKept(t *testing.T) {
-	d := openDesk(t, madeUp)
+func TestVisitorsStateSurvivesUpdates(t *testing.T) {
+	d := startBackend(t, synthetic)
 	d.said("CA1", strings.Repeat("a long sentence ", 200))
 	d.status("CA1", "ongoing")
 	b := open(t, d.page, "/calls/CA1")
@@ -508,7 +507,7 @@ func TestVisitorsStateIsKept(t *testing.T) {
 	d.post("/events", `{"message":{"type":"hang","call":{"id":"CA1"}}}`)
 	d.said("CA1", "a short one") // the conversation is rewritten
 	d.status("CA1", "finished")
-	b.until("document.querySelector('.toolcard') && document.querySelector('#alarms') && document.querySelector('#event-4') && document.querySelector('.headline .status').innerText === 'finished'")
+	b.until("document.querySelector('.toolcard') && document.querySelector('#warnings') && document.querySelector('#event-4') && document.querySelector('.headline .status').innerText === 'finished'")
 	for what, condition := range map[string]string{
 		"the details are the same and open":      "was.details === document.querySelector('#event-1') && was.details.open",
 		"the loaded body is the same":            "was.pre === document.querySelector('#event-1 pre')",
@@ -533,9 +532,9 @@ func TestVisitorsStateIsKept(t *testing.T) {
 	}
 }
 
-// New calls come above, and neither the focus nor what is typed moves.
-func TestFocusStaysInTheList(t *testing.T) {
-	d := openDesk(t, madeUp)
+// New calls appear at the top, and neither the focus nor typed text is lost.
+func TestFocusSurvivesUpdates(t *testing.T) {
+	d := startBackend(t, synthetic)
 	d.status("CA1", "ongoing")
 	d.status("CA2", "ongoing")
 	b := open(t, d.page, "/")
@@ -557,9 +556,9 @@ func TestFocusStaysInTheList(t *testing.T) {
 	}
 }
 
-// The charts follow what happens, in the colours of the theme.
-func TestChartsFollow(t *testing.T) {
-	d := openDesk(t, madeUp)
+// The charts show what happens, in the colours of the theme.
+func TestChartsAreLive(t *testing.T) {
+	d := startBackend(t, synthetic)
 	b := open(t, d.page, "/")
 	b.until("document.querySelector('#chart-calls svg').ariaLabel === '0 calls in the last 1 h 00 m, 0 failed'")
 	d.status("CA1", "finished")
@@ -580,9 +579,9 @@ func TestChartsFollow(t *testing.T) {
 	b.until(color + " !== " + quote(light))
 }
 
-// A call of 300 turns stays usable: it opens, and what is new comes in.
+// A call of 300 turns can be opened, and is updated.
 func TestLongCallIsFollowed(t *testing.T) {
-	d := openDesk(t, madeUp)
+	d := startBackend(t, synthetic)
 	call := d.play("long-call", simulate.Late)
 	b := open(t, d.page, "/calls/"+call)
 	b.until("document.querySelectorAll('.b').length > 300")
@@ -590,5 +589,5 @@ func TestLongCallIsFollowed(t *testing.T) {
 	b.until("document.querySelectorAll('.toolcard').length > 0")
 }
 
-// patience is how long anything may take on a machine that has much to do.
+// patience is how long anything may take on a busy machine.
 const patience = 60 * time.Second

@@ -2,6 +2,7 @@ package inspect
 
 import (
 	"cmp"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -14,9 +15,9 @@ import (
 
 const perPage = 50
 
-// A filter is what the list is asked for.
+// A filter says which calls the list shows.
 type filter struct {
-	Only      string // "", live, finished, failed, hang, error, slow, ignored
+	Only      string // the name of a filter tab
 	Assistant string
 	Tool      string
 	Search    string
@@ -30,7 +31,7 @@ func readFilter(q url.Values) filter {
 	return f
 }
 
-// url is the address of the list with the filter, with one thing changed.
+// url returns the address of the list with the filter, on another tab or page.
 func (f filter) url(only string, page int) string {
 	q := url.Values{}
 	for k, v := range map[string]string{"only": only, "assistant": f.Assistant, "tool": f.Tool, "q": f.Search} {
@@ -47,20 +48,25 @@ func (f filter) url(only string, page int) string {
 	return "/?" + q.Encode()
 }
 
-// A chip is a filter to choose, with how many calls it leaves.
-type chip struct {
+// A filterTab is a state to filter by, with the number of calls in it.
+type filterTab struct {
 	Name, Label, URL string
 	Count            int
-	On               bool
-	Bad              bool
+	Current          bool
+	Bad              bool // calls in it need attention
 }
 
-var onlys = []struct{ name, label string }{
-	{"", "All"}, {"live", "Live"}, {"finished", "Finished"}, {"failed", "Failed"}, {"hang", "Hang"}, {"error", "Error"}, {"slow", "Slow tool"}, {"ignored", "Ignored reply"},
+var filterTabs = []struct {
+	name, label string
+	bad         bool
+}{
+	{"", "All", false}, {"live", "Live", false}, {"finished", "Finished", false}, {"failed", "Failed", true}, {"hang", "Hang", true},
+	{"error", "Error", true}, {"slow", "Slow tool", false}, {"ignored", "Ignored reply", true},
 }
 
-func (r *row) is(only string, m *toolMarks) bool {
-	switch only {
+// inTab reports whether a call belongs into a tab. use may be nil.
+func (r *row) inTab(name string, use *toolUse) bool {
+	switch name {
 	case "live":
 		return !r.Ended && !r.Status.Terminal()
 	case "finished":
@@ -72,119 +78,121 @@ func (r *row) is(only string, m *toolMarks) bool {
 	case "error":
 		return r.Errors > 0
 	case "slow":
-		return m != nil && m.slow > 0
+		return use != nil && use.slow > 0
 	case "ignored":
-		return m != nil && m.ignored > 0
+		return use != nil && use.ignored > 0
 	}
 	return true
 }
 
-// A listed is a line of the list.
-type listed struct {
+// A listedCall is a row of the list.
+type listedCall struct {
 	core.CallSummary
 	Tools         []string
 	Slow, Ignored int
 	Live          bool
-	Took          time.Duration
+	Duration      time.Duration
 }
 
-// A listing is what a filter finds.
-type listing struct {
+// callsView is the list of calls.
+type callsView struct {
 	frame
 	filter
 	Charts     chartsView
-	Calls      []listed
-	Chips      []chip
+	Calls      []listedCall
+	Tabs       []filterTab
 	Assistants []string
 	AllTools   []string
-	Found      int
-	From, To   int
+	Found      int // calls that match the filter
+	From, To   int // which of them are shown
 	Prev, Next string
-	Total      int
-	Most       int
+	Total      int // calls in the index
+	MaxCalls   int
 }
 
 // find goes through the index once.
-func (x *index) find(f filter) (l listing) {
+func (x *index) find(f filter) (v callsView) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	counts := make([]int, len(onlys))
+	counts := make([]int, len(filterTabs))
 	assistants, tools := map[string]bool{}, map[string]bool{}
 	search := strings.ToLower(f.Search)
 	from := (f.Page - 1) * perPage
 	for _, r := range x.rows {
-		m := x.marks[r.ID]
+		use := x.toolUse[r.ID]
 		if name := cmp.Or(r.Assistant, r.AssistantID); name != "" && !assistants[name] {
 			assistants[name] = true
 		}
 		if f.Assistant != "" && f.Assistant != r.Assistant && f.Assistant != r.AssistantID ||
-			f.Tool != "" && (m == nil || !slices.Contains(m.tools, f.Tool)) ||
-			search != "" && !strings.Contains(r.find, search) {
+			f.Tool != "" && (use == nil || !slices.Contains(use.tools, f.Tool)) ||
+			search != "" && !strings.Contains(r.haystack, search) {
 			continue
 		}
-		for i, o := range onlys {
-			if r.is(o.name, m) {
+		for i, tab := range filterTabs {
+			if r.inTab(tab.name, use) {
 				counts[i]++
 			}
 		}
-		if !r.is(f.Only, m) {
+		if !r.inTab(f.Only, use) {
 			continue
 		}
-		if l.Found++; l.Found <= from || l.Found > from+perPage {
-			continue
+		if v.Found++; v.Found > from && v.Found <= from+perPage {
+			v.Calls = append(v.Calls, newListedCall(r, use))
 		}
-		one := listed{CallSummary: r.CallSummary, Live: r.is("live", nil), Took: r.Last.Sub(r.First)}
-		if m != nil {
-			one.Tools, one.Slow, one.Ignored = m.tools, m.slow, m.ignored
-		}
-		l.Calls = append(l.Calls, one)
 	}
 	for _, r := range x.requests {
 		if r.tool != "" {
 			tools[r.tool] = true
 		}
 	}
-	for i, o := range onlys {
-		l.Chips = append(l.Chips, chip{Name: o.name, Label: o.label, URL: f.url(o.name, 1), Count: counts[i], On: f.Only == o.name,
-			Bad: counts[i] > 0 && slices.Contains([]string{"failed", "hang", "error", "ignored"}, o.name)})
+	for i, tab := range filterTabs {
+		v.Tabs = append(v.Tabs, filterTab{Name: tab.name, Label: tab.label, URL: f.url(tab.name, 1), Count: counts[i],
+			Current: f.Only == tab.name, Bad: tab.bad && counts[i] > 0})
 	}
-	l.Assistants, l.AllTools = names(assistants, f.Assistant), names(tools, f.Tool)
-	l.filter, l.Total = f, len(x.rows)
-	l.From, l.To = min(from+1, l.Found), min(from+perPage, l.Found)
+	v.Assistants, v.AllTools = options(assistants, f.Assistant), options(tools, f.Tool)
+	v.filter, v.Total = f, len(x.rows)
+	v.From, v.To = min(from+1, v.Found), min(from+perPage, v.Found)
 	if f.Page > 1 {
-		l.Prev = f.url(f.Only, f.Page-1)
+		v.Prev = f.url(f.Only, f.Page-1)
 	}
-	if l.Found > from+perPage {
-		l.Next = f.url(f.Only, f.Page+1)
+	if v.Found > from+perPage {
+		v.Next = f.url(f.Only, f.Page+1)
 	}
-	return l
+	return v
 }
 
-func names(set map[string]bool, chosen string) []string {
+func newListedCall(r *row, use *toolUse) listedCall {
+	c := listedCall{CallSummary: r.CallSummary, Live: r.inTab("live", nil), Duration: r.Last.Sub(r.First)}
+	if use != nil {
+		c.Tools, c.Slow, c.Ignored = use.tools, use.slow, use.ignored
+	}
+	return c
+}
+
+// maxOptions is how many entries a select has at most.
+const maxOptions = 200
+
+// options returns the sorted entries of a select. The chosen one is always
+// among them.
+func options(set map[string]bool, chosen string) []string {
 	if chosen != "" {
 		set[chosen] = true
 	}
-	all := make([]string, 0, len(set))
-	for n := range set {
-		all = append(all, n)
-	}
-	slices.Sort(all)
-	return all[:min(len(all), 200)]
+	all := slices.Sorted(maps.Keys(set))
+	return all[:min(len(all), maxOptions)]
 }
 
-// list is the list of calls.
-func (p *Page) list(w http.ResponseWriter, r *http.Request) {
+// list serves the list of calls.
+func (p *Server) list(w http.ResponseWriter, r *http.Request) {
 	f := readFilter(r.URL.Query())
-	l := p.index.find(f)
-	if l.Found == 0 && f.Search != "" { // a call that is too old for the index
-		if some, err := core.ReadSummaries(r.Context(), p.o.Store, core.CallID(f.Search)); err == nil && len(some) == 1 {
-			l.Calls = []listed{{CallSummary: some[0], Took: some[0].Last.Sub(some[0].First)}}
-			l.Found, l.From, l.To = 1, 1, 1
+	v := p.index.find(f)
+	if v.Found == 0 && f.Search != "" { // the id of a call that is too old for the index
+		if some, err := core.ReadSummaries(r.Context(), p.store, core.CallID(f.Search)); err == nil && len(some) == 1 {
+			v.Calls = []listedCall{newListedCall(&row{CallSummary: some[0]}, nil)}
+			v.Found, v.From, v.To = 1, 1, 1
 		}
 	}
-	l.Charts = p.index.charts(time.Now())
-	l.frame, l.Most = p.frame(r, "Calls", "calls"), p.o.Most
-	p.render(w, r, "calls", l)
+	v.Charts = p.index.charts(time.Now())
+	v.frame, v.MaxCalls = p.frame(r, "Calls", "calls"), p.o.MaxCalls
+	p.render(w, r, "calls", v)
 }
-
-func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

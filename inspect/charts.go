@@ -53,7 +53,7 @@ type outcome struct {
 	Count                 int
 }
 
-func (p *Page) charts(w http.ResponseWriter, _ *http.Request) {
+func (p *Server) charts(w http.ResponseWriter, _ *http.Request) {
 	p.renderPart(w, "calls", "charts", p.index.charts(time.Now()))
 }
 
@@ -193,7 +193,8 @@ func timeTicks(from, to time.Time) (ts []tick) {
 	}
 	_, zone := from.Local().Zone()
 	shift := time.Duration(zone) * time.Second // Truncate counts in UTC
-	for at := from.Add(shift).Truncate(step).Add(-shift); at.Before(to); at = at.Add(step) {
+	last := to.Add(-length / 25) // a later label would leave the chart
+	for at := from.Add(shift).Truncate(step).Add(-shift); at.Before(last); at = at.Add(step) {
 		if !at.Before(from) {
 			ts = append(ts, tick{pct(float64(at.Sub(from)) / float64(length)), at.Local().Format(layout)})
 		}

@@ -57,7 +57,7 @@ func (c *demoCommand) Run(ctx context.Context, t *terminal) error {
 		return err
 	}
 	ready, served := make(chan string, 2), make(chan error, 1)
-	page := inspector{name: "demo", madeUp: ownData, ready: func(url string) { ready <- url }}
+	page := inspector{name: "demo", synthetic: ownData, ready: func(url string) { ready <- url }}
 	delay := tourDelay
 	if c.Speed > 1000 { // nobody looks on
 		delay = 0

@@ -56,19 +56,15 @@ func (c *inspectCommand) Run(ctx context.Context, t *terminal) error {
 		return err
 	}
 	defer closeStore()
-	o := inspect.Options{Store: s, Name: name, ReadOnly: true, Poll: c.Poll, Most: c.Most, Secret: os.Getenv("SERVERURL_INSPECT_SECRET"),
+	o := inspect.Options{Name: name, ReadOnly: true, PollInterval: c.Poll, MaxCalls: c.Most, Secret: os.Getenv("SERVERURL_INSPECT_SECRET"),
 		Logger: slog.New(slog.NewTextHandler(t.err, &slog.HandlerOptions{Level: slog.LevelWarn}))}
-	if cloud && o.Poll == 0 {
-		o.Poll = 3 * time.Second
+	if cloud && o.PollInterval == 0 {
+		o.PollInterval = 3 * time.Second
 	}
-	if cloud && o.Most == 0 {
-		o.Most = 5000
+	if cloud && o.MaxCalls == 0 {
+		o.MaxCalls = 5000
 	}
-	page, err := inspect.New(o)
-	if err != nil {
-		return err
-	}
-	return page.Run(ctx, c.Addr, func(url string) { fmt.Fprintf(t.out, "inspector on %s\n", url) })
+	return inspect.New(s, &o).Run(ctx, c.Addr, func(url string) { fmt.Fprintf(t.out, "inspector on %s\n", url) })
 }
 
 // openReadOnly opens a store without touching it: no tables are made or
@@ -175,20 +171,20 @@ func openFirestore(ctx context.Context, where string) (core.Store, string, func(
 
 // inspector is the page beside a backend on this machine.
 type inspector struct {
-	addr     string
-	name     string
-	secret   string // of the backend's sender
-	madeUp   bool
-	recorder *inspect.Recorder
-	ready    func(url string)
-	logger   *slog.Logger
+	addr      string
+	name      string
+	secret    string // of the backend's sender
+	synthetic bool
+	recorder  *inspect.Recorder
+	ready     func(url string)
+	logger    *slog.Logger
 }
 
 // beside runs the page and what records for it.
 func (i *inspector) beside(ctx context.Context, with server.Parts) error {
-	page, err := inspect.New(inspect.Options{
-		Store: with.Store, Name: i.name, Recorder: i.recorder, Processor: with.Processor, Target: with.URL, MadeUp: i.madeUp,
-		Sign: func(h http.Header) {
+	page := inspect.New(with.Store, &inspect.Options{
+		Name: i.name, Recorder: i.recorder, Processor: with.Processor, BackendURL: with.URL, Synthetic: i.synthetic,
+		Authorize: func(h http.Header) {
 			if i.secret != "" {
 				h.Set("X-Interactly-Secret", i.secret)
 			}
@@ -211,13 +207,10 @@ func (i *inspector) beside(ctx context.Context, with server.Parts) error {
 			return err
 		},
 	})
-	if err != nil {
-		return err
-	}
 	recording, stop := context.WithCancel(context.WithoutCancel(ctx))
 	recorded := make(chan error, 1)
 	go func() { recorded <- i.recorder.Run(recording, with.Store) }()
-	err = page.Run(ctx, i.addr, i.ready)
+	err := page.Run(ctx, i.addr, i.ready)
 	stop()
 	return errors.Join(err, <-recorded)
 }

@@ -1,6 +1,6 @@
-// What the page does in the browser: it follows what happens, loads details
-// and sends forms without leaving the page, and takes keys. All HTML is the
-// server's; morph.js puts it in place.
+// The page in the browser: it follows what happens, loads details, sends forms
+// in the background and has keyboard shortcuts. The server renders all HTML;
+// morph.js puts it in place.
 (function () {
   "use strict";
   const $ = (s, of) => (of || document).querySelector(s);
@@ -20,7 +20,7 @@
   }
 
   // refresher returns a function that fetches the element with the id again.
-  // While an answer is under way one more question waits, never more.
+  // While a request is in progress at most one more waits.
   function refresher(id, url) {
     let busy = false, again = false;
     return async function refresh() {
@@ -52,7 +52,7 @@
     setTimeout(() => { chartsDue = false; chartsAt = Date.now(); refreshCharts(); }, Math.max(0, chartsAt + 1000 - Date.now()));
   }
 
-  // Live: the server says that something changed, and the page asks for it.
+  // Live: the server reports that something changed, and the page fetches it.
   const [what, call] = [document.body.dataset.live.split(":")[0], document.body.dataset.live.slice(5)];
   const dot = $("#livedot");
   function say(state, word) { dot.className = "livedot " + state; dot.lastElementChild.textContent = word; }
@@ -89,7 +89,7 @@
     if (got) out.replaceChildren(got);
   });
 
-  // The filter is asked for while it is typed; the address follows.
+  // The list follows the filter while it is typed, and so does the address.
   const filters = $("#filters");
   if (filters) {
     let timer;
@@ -113,7 +113,7 @@
     if (to) { const d = $(to.getAttribute("href")); if (d) d.open = true; }
   });
 
-  // Keys. None is taken while something is typed, or with a modifier.
+  // Keyboard shortcuts. They are off in fields, and with modifier keys.
   const typing = (t) => t && (t.matches("input, textarea, select") || t.isContentEditable);
   function step(by) {
     const rows = $$("#calls tbody a, table.tools tbody a");
@@ -153,7 +153,7 @@
     if (e.ctrlKey || e.metaKey || e.altKey || typing(e.target) || $("dialog[open]")) return;
     const does = {
       j: () => step(1), k: () => step(-1), "/": () => $("#q") && $("#q").focus(),
-      f: () => { const c = $(".chips a"); if (c) c.focus(); }, e: nextEvent, s: sendAgain, m: () => press("m"), u: () => press("u"), t: theme, "?": help,
+      f: () => { const c = $(".tabs a"); if (c) c.focus(); }, e: nextEvent, s: sendAgain, m: () => press("m"), u: () => press("u"), t: theme, "?": help,
     }[e.key];
     if (does) { e.preventDefault(); does(); }
   });
@@ -169,7 +169,7 @@
   const themeButton = $("#theme");
   if (themeButton) themeButton.addEventListener("click", theme);
 
-  // An address that names an event opens it.
+  // An address with the fragment of an event opens that event.
   const named = /^#event-\d+$/.test(location.hash) && $(location.hash);
   if (named) named.open = true;
 })();

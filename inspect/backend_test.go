@@ -23,28 +23,28 @@ import (
 	"github.com/serverurl/serverurl/simulate"
 )
 
-// A desk is a backend in memory and the page beside it.
-type desk struct {
-	t       testing.TB
-	p       *core.Processor
-	store   *coretest.MemoryStore
-	backend string
-	page    string
-	inbox   *deskInbox
-	down    atomic.Bool  // the store answers nothing
-	ahead   atomic.Int64 // how far the backend's clock is ahead, in ns
-	seed    uint64       // of the last call that was played
+// A backend is in memory, and has a page.
+type backend struct {
+	t     testing.TB
+	p     *core.Processor
+	store *coretest.MemoryStore
+	url   string
+	page  string
+	inbox *memoryInbox
+	down  atomic.Bool  // the store fails
+	ahead atomic.Int64 // how far the backend's clock is ahead, in ns
+	seed  uint64       // of the last call that was played
 }
 
-// deskInbox delivers at once. Its dead letters are what a test puts there.
-type deskInbox struct {
+// memoryInbox delivers at once. Its dead letters are what a test puts there.
+type memoryInbox struct {
 	deliver   func(context.Context, core.Envelope) error
 	mu        sync.Mutex
 	dead      []core.DeadLetter
 	delivered []core.Envelope
 }
 
-func (in *deskInbox) Put(ctx context.Context, es ...core.Envelope) error {
+func (in *memoryInbox) Put(ctx context.Context, es ...core.Envelope) error {
 	in.mu.Lock()
 	in.delivered = append(in.delivered, es...)
 	in.mu.Unlock()
@@ -56,15 +56,15 @@ func (in *deskInbox) Put(ctx context.Context, es ...core.Envelope) error {
 	return nil
 }
 
-func (in *deskInbox) pending(context.Context, int) (int, error) { return 3, nil }
+func (in *memoryInbox) pending(context.Context, int) (int, error) { return 3, nil }
 
-func (in *deskInbox) List(context.Context, int) ([]core.DeadLetter, error) {
+func (in *memoryInbox) List(context.Context, int) ([]core.DeadLetter, error) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	return slices.Clone(in.dead), nil
 }
 
-func (in *deskInbox) Find(_ context.Context, id string) (core.DeadLetter, error) {
+func (in *memoryInbox) Find(_ context.Context, id string) (core.DeadLetter, error) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	for _, d := range in.dead {
@@ -75,58 +75,58 @@ func (in *deskInbox) Find(_ context.Context, id string) (core.DeadLetter, error)
 	return core.DeadLetter{}, core.ErrNotDead
 }
 
-func (in *deskInbox) Drop(_ context.Context, id string) error {
+func (in *memoryInbox) Drop(_ context.Context, id string) error {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.dead = slices.DeleteFunc(in.dead, func(d core.DeadLetter) bool { return d.ID == id })
 	return nil
 }
 
-// openDesk starts a backend and its page; change may change the page's options.
-func openDesk(t testing.TB, change ...func(*inspect.Options)) *desk {
+// startBackend starts a backend and its page, whose options change may change.
+func startBackend(t testing.TB, change ...func(*inspect.Options)) *backend {
 	t.Helper()
-	d := &desk{t: t, p: app.New(), store: coretest.NewStore(), seed: 59}
+	d := &backend{t: t, p: app.New(), store: coretest.NewStore(), seed: 59}
 	d.store.Fail = func(string, []string) error {
 		if d.down.Load() {
 			return errors.New("down")
 		}
 		return nil
 	}
-	core.AddTool(d.p, core.Tool{Name: "check_insurance", Description: "Whether a plan is taken.", Effect: core.ReadOnly},
+	core.AddTool(d.p, core.Tool{Name: "check_insurance", Description: "Whether a plan is accepted.", Effect: core.ReadOnly},
 		func(ctx context.Context, in struct {
 			Plan string `json:"plan" jsonschema:"the name of the plan"`
 		}) (string, error) {
 			if in.Plan == "slow" {
-				time.Sleep(3200 * time.Millisecond) // it is the time that is shown
+				time.Sleep(3200 * time.Millisecond) // the page shows this latency
 			}
 			return "Covered.", nil
 		})
 	r := inspect.NewRecorder()
-	d.inbox = &deskInbox{deliver: d.p.Deliver}
+	d.inbox = &memoryInbox{deliver: d.p.Deliver}
 	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
 	err := d.p.Bind(core.Platform{Name: "test", Store: d.store, Inbox: d.inbox, Sender: core.Sender{Anyone: true}, Logger: quiet, Observe: r.Observe,
 		Now: func() time.Time { return time.Now().Add(time.Duration(d.ahead.Load())) }})
 	if err != nil {
 		t.Fatal(err)
 	}
-	backend := httptest.NewServer(corehttp.Handler(d.p))
-	t.Cleanup(backend.Close)
-	d.backend = backend.URL
-	o := inspect.Options{Store: d.store, Name: "memory", Recorder: r, Processor: d.p, Target: backend.URL, Inbox: d.inbox, DeadLetters: d.inbox, Pending: d.inbox.pending, Poll: 100 * time.Millisecond, Logger: quiet}
+	server := httptest.NewServer(corehttp.Handler(d.p))
+	t.Cleanup(server.Close)
+	d.url = server.URL
+	o := inspect.Options{Name: "memory", Recorder: r, Processor: d.p, BackendURL: d.url, Inbox: d.inbox, DeadLetters: d.inbox, Pending: d.inbox.pending, PollInterval: 100 * time.Millisecond, Logger: quiet}
 	for _, s := range simulate.List() {
 		o.Scenarios = append(o.Scenarios, inspect.Scenario{Name: s.Name, About: s.About})
 	}
 	o.Play = func(ctx context.Context, name string) error {
 		s, err := simulate.Load(name)
 		if err == nil {
-			_, err = simulate.Run(ctx, simulate.Options{URL: backend.URL, Fast: true, CallInURL: true}, s)
+			_, err = simulate.Run(ctx, simulate.Options{URL: d.url, Fast: true, CallInURL: true}, s)
 		}
 		return err
 	}
 	for _, c := range change {
 		c(&o)
 	}
-	d.page = serve(t, o)
+	d.page = serve(t, d.store, o)
 	ctx, stop := context.WithCancel(context.Background())
 	recorded := make(chan error, 1)
 	go func() { recorded <- r.Run(ctx, d.store) }()
@@ -135,12 +135,9 @@ func openDesk(t testing.TB, change ...func(*inspect.Options)) *desk {
 }
 
 // serve runs a page until the test ends, and returns its URL.
-func serve(t testing.TB, o inspect.Options) string {
+func serve(t testing.TB, s core.Store, o inspect.Options) string {
 	t.Helper()
-	page, err := inspect.New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	page := inspect.New(s, &o)
 	ctx, stop := context.WithCancel(context.Background())
 	ready, served := make(chan string, 1), make(chan error, 1)
 	go func() { served <- page.Run(ctx, "127.0.0.1:0", func(url string) { ready <- url }) }()
@@ -161,24 +158,24 @@ func serve(t testing.TB, o inspect.Options) string {
 }
 
 // play plays a scenario, fast, and returns the call.
-func (d *desk) play(name string, faults ...simulate.Fault) string {
+func (d *backend) play(name string, faults ...simulate.Fault) string {
 	d.t.Helper()
 	d.seed++
 	s, err := simulate.Load(name)
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	r, err := simulate.Run(d.t.Context(), simulate.Options{URL: d.backend, Fast: !*screenshots || len(faults) > 0, Speed: 6, CallInURL: true, Faults: faults, Seed: d.seed}, s)
+	r, err := simulate.Run(d.t.Context(), simulate.Options{URL: d.url, Fast: !*screenshots || len(faults) > 0, Speed: 6, CallInURL: true, Faults: faults, Seed: d.seed}, s)
 	if err != nil {
 		d.t.Fatal(err)
 	}
 	return r.Call
 }
 
-// post sends a body to the backend, sound or not.
-func (d *desk) post(path, body string) int {
+// post sends a body to the backend, valid or not.
+func (d *backend) post(path, body string) int {
 	d.t.Helper()
-	resp, err := http.Post(d.backend+path, "application/json", strings.NewReader(body))
+	resp, err := http.Post(d.url+path, "application/json", strings.NewReader(body))
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -186,15 +183,15 @@ func (d *desk) post(path, body string) int {
 	return resp.StatusCode
 }
 
-// status is an event of a call.
-func (d *desk) status(call, status string) {
+// status sends an event about the state of a call.
+func (d *backend) status(call, status string) {
 	d.t.Helper()
 	d.post("/events", `{"message":{"type":"status-update","timestamp":1784044931823,"call":{"id":"`+call+`","status":"`+status+
 		`","userNumber":"+14155550142","metadata":{"practiceId":"prac_204"}},"assistant":{"_id":"a1","name":"Front desk"}}}`)
 }
 
 // audit returns the audit log.
-func (d *desk) audit() []core.Audit {
+func (d *backend) audit() []core.Audit {
 	d.t.Helper()
 	log, _, err := core.ReadAudit(d.t.Context(), d.store, "", 100)
 	if err != nil {
@@ -203,8 +200,8 @@ func (d *desk) audit() []core.Audit {
 	return log
 }
 
-// said is a conversation of one sentence.
-func (d *desk) said(call, text string) {
+// said sends a conversation of one message.
+func (d *backend) said(call, text string) {
 	d.t.Helper()
 	d.post("/events", `{"message":{"type":"conversation-update","call":{"id":"`+call+`","status":"ongoing"},"messages":[{"messageId":"user-1","role":"user","text":"`+text+`","timestamp":1784044931823}]}}`)
 }
@@ -223,7 +220,7 @@ func newClient(t *testing.T, root string) *client {
 	return c
 }
 
-// oneJar keeps the cookies of the one server that is asked.
+// oneJar has the cookies of a single server.
 type oneJar struct{ cookies []*http.Cookie }
 
 func (j *oneJar) SetCookies(_ *url.URL, cs []*http.Cookie) { j.cookies = cs }
@@ -266,7 +263,7 @@ func (c *client) do(method, path string, form url.Values, header ...string) (int
 	return resp.StatusCode, string(b)
 }
 
-// until asks until the page has what is wanted.
+// until fetches a page until it contains want.
 func (c *client) until(path, want string) string {
 	c.t.Helper()
 	for end := time.Now().Add(60 * time.Second); ; {

@@ -10,10 +10,11 @@ import (
 	"time"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/coretest"
 	"github.com/serverurl/serverurl/inspect"
 )
 
-func TestOthersNeedASecret(t *testing.T) {
+func TestOtherMachinesNeedASecret(t *testing.T) {
 	for _, c := range []struct {
 		name, addr, secret string
 		want               error
@@ -23,19 +24,16 @@ func TestOthersNeedASecret(t *testing.T) {
 		{"a name that is not this machine's", "desk.example.com:0", "", inspect.ErrNoSecret},
 		{"a weak secret", "0.0.0.0:0", "password", core.ErrWeakSecret},
 	} {
-		page, err := inspect.New(inspect.Options{Store: openDesk(t).store, Secret: c.secret})
-		if err != nil {
-			t.Fatal(err)
-		}
+		page := inspect.New(coretest.NewStore(), &inspect.Options{Secret: c.secret})
 		if err := page.Run(t.Context(), c.addr, nil); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, want %v", c.name, err, c.want)
 		}
 	}
 }
 
-func TestSecretLetsIn(t *testing.T) {
+func TestLogin(t *testing.T) {
 	const secret = "9f2c1e77a05b4d3e8c6a1b2d3e4f5a6b"
-	d := openDesk(t, func(o *inspect.Options) { o.Secret = secret })
+	d := startBackend(t, func(o *inspect.Options) { o.Secret = secret })
 	d.said("CA1", "hello")
 	c := newClient(t, d.page)
 	for _, path := range []string{"/", "/calls/CA1", "/tools", "/health", "/calls/CA1/events/1", "/requests/x"} {
@@ -61,8 +59,8 @@ func TestSecretLetsIn(t *testing.T) {
 	}
 }
 
-func TestForeignPagesAreRefused(t *testing.T) {
-	d := openDesk(t)
+func TestOtherSitesAreRejected(t *testing.T) {
+	d := startBackend(t)
 	c := newClient(t, d.page)
 	c.get("/")
 	if status, _ := c.get("/", "Host", "evil.example.com"); status != http.StatusMisdirectedRequest {
@@ -88,7 +86,7 @@ func TestForeignPagesAreRefused(t *testing.T) {
 }
 
 func TestPolicyAllowsNothingInline(t *testing.T) {
-	d := openDesk(t)
+	d := startBackend(t)
 	d.said("CA1", `<script>alert(1)</script><img src=x onerror=alert(1)>`)
 	c := newClient(t, d.page)
 	for _, path := range []string{"/", "/calls/CA1", "/tools", "/tools/book_appointment", "/health", "/login", "/nothing"} {
@@ -110,10 +108,10 @@ func TestPolicyAllowsNothingInline(t *testing.T) {
 	}
 }
 
-// What people said, their numbers and names are on no page before somebody
-// asks for them, and that is written down.
+// What people said, their numbers and names are on no page until a visitor asks
+// for them, which is recorded.
 func TestMaskedUntilShown(t *testing.T) {
-	d := openDesk(t)
+	d := startBackend(t)
 	d.status("CA1", "ongoing")
 	d.said("CA1", "I am Sam Rivera, 4155550142")
 	d.post("/tools/book_appointment?call=CA1", `{"date":"2035-07-16","time":"09:00","name":"Sam Rivera","phone":"+14155550142"}`)
@@ -140,7 +138,7 @@ func TestMaskedUntilShown(t *testing.T) {
 	}
 	for _, path := range []string{"/calls/CA1", "/calls/CA1/events/2", request} {
 		if _, body := c.get(path); !strings.Contains(body, "Rivera") {
-			t.Errorf("%s does not show what was asked for", path)
+			t.Errorf("%s does not show the text", path)
 		}
 	}
 	other := newClient(t, d.page)
@@ -156,18 +154,18 @@ func TestMaskedUntilShown(t *testing.T) {
 	d.down.Store(true)
 	defer d.down.Store(false)
 	if status, _ := other.send("/show", url.Values{"what": {"CA1"}}); status != http.StatusServiceUnavailable {
-		t.Errorf("shown though it could not be written down: %d", status)
+		t.Errorf("shown although it could not be recorded: %d", status)
 	}
 }
 
 func TestReadOnlyChangesNothing(t *testing.T) {
-	d := openDesk(t)
+	d := startBackend(t)
 	d.said("CA1", "hello")
 	d.post("/tools/find_open_slots?call=CA1", `{"date":"2035-07-16"}`)
 	newClient(t, d.page).until("/calls/CA1", "find_open_slots")
 	before := len(d.store.All())
 	d.inbox.dead = []core.DeadLetter{{ID: "7", Envelopes: []core.Envelope{{ID: "e7", Call: "CA1", Type: core.EventHang}}}}
-	c := newClient(t, serve(t, inspect.Options{Store: d.store, ReadOnly: true, Processor: d.p, Inbox: d.inbox, DeadLetters: d.inbox, Pending: d.inbox.pending, Poll: 50 * time.Millisecond,
+	c := newClient(t, serve(t, d.store, inspect.Options{ReadOnly: true, Processor: d.p, Inbox: d.inbox, DeadLetters: d.inbox, Pending: d.inbox.pending, PollInterval: 50 * time.Millisecond,
 		Scenarios: []inspect.Scenario{{Name: "booking"}}, Play: func(context.Context, string) error { t.Error("played"); return nil }}))
 	body := c.until("/", "CA1")
 	if strings.Contains(body, "Play a call") {
@@ -186,8 +184,8 @@ func TestReadOnlyChangesNothing(t *testing.T) {
 	}
 }
 
-func TestDuplicatesLateAndRepairedAreMarked(t *testing.T) {
-	d := openDesk(t, madeUp)
+func TestDuplicatesAndLateEventsAreMarked(t *testing.T) {
+	d := startBackend(t, synthetic)
 	long := `{"message":{"type":"conversation-update","call":{"id":"CA1","status":"ongoing"},"messages":[{"messageId":"1","role":"user","text":"one","timestamp":1784044931823},{"messageId":"2","role":"user","text":"two","timestamp":1784044932823}]}}`
 	d.post("/events", long)
 	d.post("/events", long)
@@ -197,7 +195,7 @@ func TestDuplicatesLateAndRepairedAreMarked(t *testing.T) {
 	c := newClient(t, d.page)
 	c.until("/calls/CA1", "same bytes as before")
 	body := c.until("/calls/CA1", `m-duplicate`)
-	for _, want := range []string{`m-late`, "not in the conversation any more", "1 duplicate"} {
+	for _, want := range []string{`m-late`, "no longer in the conversation", "1 duplicate"} {
 		if !strings.Contains(body, want) {
 			t.Errorf("the call does not say %q", want)
 		}
@@ -205,9 +203,9 @@ func TestDuplicatesLateAndRepairedAreMarked(t *testing.T) {
 }
 
 // A report that the sender never sent is marked, and the call is complete: it
-// has a report, and is neither live nor to be looked at.
-func TestRepairedCallHasAReport(t *testing.T) {
-	d := openDesk(t)
+// has a report, is not live and has no issues.
+func TestBackfilledCallHasAReport(t *testing.T) {
+	d := startBackend(t)
 	d.status("CA1", "ongoing")
 	d.status("CA1", "finished")
 	err := d.p.Deliver(t.Context(), core.Envelope{ID: "e1", Received: time.Now(), Type: core.EventReport, Call: "CA1", Repaired: true,
@@ -217,18 +215,18 @@ func TestRepairedCallHasAReport(t *testing.T) {
 	}
 	c := newClient(t, d.page)
 	body := c.until("/calls/CA1", `<span class="mark">repaired</span>`)
-	if !strings.Contains(body, "m-repaired") || strings.Contains(body, "There is no report") {
+	if !strings.Contains(body, "m-backfilled") || strings.Contains(body, "There is no report") {
 		t.Errorf("the event is not marked, or the call is said to have no report:\n%s", body)
 	}
 	c.until("/charts", `</i>repaired<span>1</span>`)
 	if _, body := c.get("/"); !strings.Contains(body, `id="only-live">Live <span>0</span>`) || strings.Contains(body, "mark warn") {
-		t.Errorf("the list has it as live, or as one to look at:\n%s", body)
+		t.Errorf("the list has it as live, or with an issue:\n%s", body)
 	}
 }
 
-// A call that the sweep ended has no report, and says so wherever it is shown.
+// A call that the sweep ended has no report, and every page says so.
 func TestCallWithoutAReport(t *testing.T) {
-	d := openDesk(t)
+	d := startBackend(t)
 	d.status("CA1", "finished")
 	d.ahead.Store(int64(100 * time.Hour))
 	if err := d.p.Sweep(t.Context()); err != nil {
@@ -236,19 +234,19 @@ func TestCallWithoutAReport(t *testing.T) {
 	}
 	c := newClient(t, d.page)
 	c.until("/", `<span class="mark warn">no report</span>`)
-	if body := c.until("/calls/CA1", "There is no report"); !strings.Contains(body, `<span class="mark warn">no report</span>`) || !strings.Contains(body, "ended here") {
+	if body := c.until("/calls/CA1", "There is no report"); !strings.Contains(body, `<span class="mark warn">no report</span>`) || !strings.Contains(body, "call ended") {
 		t.Errorf("the call's page does not say that it has no report:\n%s", body)
 	}
 	c.until("/charts", `</i>no report<span>1</span>`)
 }
 
-func TestStoreThatIsDownIsSaid(t *testing.T) {
-	d := openDesk(t)
+func TestStoreErrorIsShown(t *testing.T) {
+	d := startBackend(t)
 	d.said("CA1", "hello")
 	c := newClient(t, d.page)
 	c.until("/", "CA1")
 	d.down.Store(true)
-	c.until("/", "The store cannot be read just now")
+	c.until("/", "The store cannot be read at the moment")
 	if status, _ := c.get("/calls/CA1"); status != http.StatusServiceUnavailable {
 		t.Errorf("a call: %d", status)
 	}
@@ -258,7 +256,7 @@ func TestStoreThatIsDownIsSaid(t *testing.T) {
 			break
 		}
 		if time.Now().After(end) {
-			t.Fatal("the page never says that it is well again")
+			t.Fatal("the error stays on the page")
 		}
 	}
 }

@@ -6,67 +6,56 @@ import (
 	"math"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/serverurl/serverurl/core"
 	"github.com/serverurl/serverurl/replylint"
 )
 
-var funcs = template.FuncMap{
-	"asset": asset, "ago": ago, "span": span, "offset": offset, "short": short, "clock": func(t time.Time) string { return t.Local().Format("15:04:05") },
-	"stamp":   func(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05") },
+var templateFuncs = template.FuncMap{
+	"asset": asset, "ago": ago, "span": span, "offset": offset, "short": short, "percent": percent, "plural": plural, "thousand": thousand,
+	"clock":   func(t time.Time) string { return t.Local().Format(time.TimeOnly) },
+	"stamp":   func(t time.Time) string { return t.Local().Format(time.DateTime) },
 	"iso":     func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 	"callurl": func(id core.CallID) string { return callURL(id) },
-	"percent": percent,
+	"path":    url.PathEscape,
 	"part":    func(v, of float64) string { return pct(v / math.Max(of, 1)) },
-	"add": func(vs ...float64) (sum float64) {
-		for _, v := range vs {
-			sum += v
-		}
-		return sum
-	},
-	"inc":      func(i int) int { return i + 1 },
-	"ms":       func(v float64) string { return span(time.Duration(v * float64(time.Millisecond))) },
-	"plural":   plural,
-	"thousand": thousand,
-	"query":    url.QueryEscape,
-	"path":     url.PathEscape,
-	"level":    func(l replylint.Level) string { return l.String() },
-	"hang":     func() time.Duration { return replylint.HangAfter },
-	"join":     strings.Join,
-	"title": func(s string) string {
-		if s == "" {
-			return s
-		}
-		return strings.ToUpper(s[:1]) + s[1:]
-	},
-	"status": func(s core.Status) string { return string(s) },
-	"dict": func(kv ...any) map[string]any {
-		m := map[string]any{}
-		for i := 0; i+1 < len(kv); i += 2 {
-			m[fmt.Sprint(kv[i])] = kv[i+1]
-		}
-		return m
-	},
+	"add":     func(a, b float64) float64 { return a + b },
+	"inc":     func(i int) int { return i + 1 },
+	"ms":      func(v float64) string { return span(time.Duration(v * float64(time.Millisecond))) },
+	"level":   func(l replylint.Level) string { return l.String() },
+	"hang":    func() time.Duration { return replylint.HangAfter },
+	"dict":    dict,
 }
 
-// percent is where a time is on a bar, as SVG takes it.
+// dict returns a map of names and values, for a template with parameters.
+func dict(namesAndValues ...any) map[string]any {
+	m := map[string]any{}
+	for i := 0; i+1 < len(namesAndValues); i += 2 {
+		m[fmt.Sprint(namesAndValues[i])] = namesAndValues[i+1]
+	}
+	return m
+}
+
+// percent returns the position of a time on a bar, as SVG takes it.
 func percent(d, scale time.Duration) string {
 	if scale <= 0 {
 		return "0%"
 	}
 	if d > 0 {
-		d = max(d, scale/250) // so that it can be seen
+		d = max(d, scale/250) // so that it is visible
 	}
 	return pct(float64(d) / float64(scale))
 }
 
+// pct returns a fraction as a percentage between 0 and 100.
 func pct(f float64) string {
 	return strconv.FormatFloat(100*math.Min(1, math.Max(0, f)), 'f', 2, 64) + "%"
 }
 
-// span is a time for people: 42 ms, 3.4 s, 2 m 5 s.
+func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+// span formats a duration for people: 42 ms, 3.4 s, 2 m 05 s.
 func span(d time.Duration) string {
 	switch {
 	case d < 0:
@@ -85,7 +74,7 @@ func span(d time.Duration) string {
 	return fmt.Sprintf("%d h %02d m", int(d.Hours()), int(d.Minutes())%60)
 }
 
-// offset is a time since the start of a call.
+// offset formats a time since the start of a call: 1:02.5.
 func offset(d time.Duration) string {
 	if d < 0 {
 		return "−" + offset(-d)
@@ -96,7 +85,7 @@ func offset(d time.Duration) string {
 	return fmt.Sprintf("%d:%02d:%02d", int(d.Hours()), int(d.Minutes())%60, int(d.Seconds())%60)
 }
 
-// ago is when something was, near times as the time of the day.
+// ago formats when something was: the time of today, or the date.
 func ago(t time.Time) string {
 	if t.IsZero() {
 		return "never"
@@ -112,6 +101,7 @@ func ago(t time.Time) string {
 	return t.Format("2006-01-02")
 }
 
+// short abbreviates an id.
 func short(id string) string {
 	if len(id) > 18 {
 		return id[:10] + "…" + id[len(id)-4:]
@@ -119,13 +109,15 @@ func short(id string) string {
 	return id
 }
 
-func plural(n int, what string) string {
+// plural returns a number and a noun: 1 call, 2,000 calls.
+func plural(n int, noun string) string {
 	if n == 1 {
-		return "1 " + what
+		return "1 " + noun
 	}
-	return thousand(n) + " " + what + "s"
+	return thousand(n) + " " + noun + "s"
 }
 
+// thousand formats a number with separators.
 func thousand(n int) string {
 	s := strconv.Itoa(n)
 	for i := len(s) - 3; i > 0; i -= 3 {

@@ -8,13 +8,18 @@ import (
 	"github.com/serverurl/serverurl/core"
 )
 
-// apart is the least time between two messages to a browser: it draws no
-// faster.
-const apart = 60 * time.Millisecond
+const (
+	// minInterval is the least time between two messages to a browser, which
+	// need not draw more often.
+	minInterval = 60 * time.Millisecond
 
-// live tells a browser what changed: "list" for the list, "call" for the call
-// that it looks at. What it shows it then asks for.
-func (p *Page) live(w http.ResponseWriter, r *http.Request) {
+	// heartbeat is how often a comment keeps an idle stream open.
+	heartbeat = 15 * time.Second
+)
+
+// live is an event stream that tells a browser what changed: "list" is the
+// list, "call" the call that it shows. The browser then fetches it.
+func (p *Server) live(w http.ResponseWriter, r *http.Request) {
 	rc := http.NewResponseController(w)
 	_ = rc.SetWriteDeadline(time.Time{})
 	_ = rc.SetReadDeadline(time.Time{})
@@ -25,18 +30,18 @@ func (p *Page) live(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	call := core.CallID(r.URL.Query().Get("call"))
-	watcher := p.index.watch()
-	defer p.index.forget(watcher)
-	beat := time.NewTicker(15 * time.Second)
-	defer beat.Stop()
+	s := p.index.subscribe()
+	defer p.index.unsubscribe(s)
+	idle := time.NewTicker(heartbeat)
+	defer idle.Stop()
 	for {
 		select {
 		case <-r.Context().Done():
 			return
-		case <-beat.C:
-			fmt.Fprint(w, ": still here\n\n")
-		case <-watcher.wake:
-			ids := watcher.take()
+		case <-idle.C:
+			fmt.Fprint(w, ": heartbeat\n\n")
+		case <-s.wake:
+			ids := s.take()
 			fmt.Fprint(w, "event: list\ndata: 1\n\n")
 			if call != "" && ids[call] {
 				fmt.Fprint(w, "event: call\ndata: 1\n\n")
@@ -48,7 +53,7 @@ func (p *Page) live(w http.ResponseWriter, r *http.Request) {
 		select {
 		case <-r.Context().Done():
 			return
-		case <-time.After(apart):
+		case <-time.After(minInterval):
 		}
 	}
 }
