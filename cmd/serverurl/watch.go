@@ -19,11 +19,12 @@ type watchCommand struct {
 }
 
 func (*watchCommand) Help() string {
-	return `Shows calls and tools as they come, and changes nothing. What people say is
-masked; the key t shows it, so mind who looks on.
+	return `Shows calls and tools as they happen, and changes nothing. What people say is
+masked until you press t.
 
-Keys: up and down choose, enter opens, esc goes back, tab shows all, calls, tools
-or trouble, / filters, t shows texts, n and p open the next, q quits.
+Keys: up and down select, enter opens, esc goes back, tab shows all, calls, tools
+or issues, / filters, t shows texts, n and p open the next and the previous, q
+quits.
 
 Examples:
   serverurl watch
@@ -37,14 +38,14 @@ func (c *watchCommand) Run(ctx context.Context, t *terminal) error {
 		return err
 	}
 	defer done()
-	o := watch.Options{Store: s, Name: name, Poll: c.Poll}
+	o := watch.Options{Name: name, PollInterval: c.Poll}
 	if cloud {
-		o.Poll = cmp.Or(o.Poll, 3*time.Second)
+		o.PollInterval = cmp.Or(o.PollInterval, 3*time.Second)
 	}
 	if f, ok := t.out.(*os.File); !c.Plain && ok && term.IsTerminal(int(f.Fd())) && term.IsTerminal(int(os.Stdin.Fd())) {
-		return watch.Screen(ctx, o, os.Stdin, f)
+		return watch.RunTUI(ctx, s, os.Stdin, f, &o)
 	}
-	if err := watch.Lines(ctx, o, t.out); err != nil {
+	if err := watch.Follow(ctx, s, t.out, &o); err != nil {
 		return fmt.Errorf("the store cannot be read: %w", err)
 	}
 	return nil

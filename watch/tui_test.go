@@ -22,8 +22,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const secret = "a-secret-of-more-than-thirty-two-bytes-0123456789"
 
-// a backend delivers what it accepts at once, and keeps tool requests as the
-// inspector's recorder does.
+// A backend delivers what it accepts at once, and records tool requests as the
+// inspector does.
 type backend struct {
 	*core.Processor
 	t     *testing.T
@@ -84,12 +84,12 @@ func (b *backend) tool(call, date string) {
 // A terminal is a screen that a test can look at, with a keyboard.
 type terminal struct {
 	t    *testing.T
-	mu   sync.Mutex // SafeEmulator does not guard String
+	mu   sync.Mutex // SafeEmulator does not lock in String
 	vt   *vt.Emulator
 	keys io.Writer
 }
 
-// Write begins a line where a new one is, as a terminal's driver does.
+// Write translates line ends as a terminal driver does.
 func (x *terminal) Write(b []byte) (int, error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -134,7 +134,7 @@ func (x *terminal) press(keys string) {
 	}
 }
 
-// start runs the screen on a terminal; ended says how it ended.
+// start runs the screen on a terminal; ended receives its error.
 func start(t *testing.T, b *backend) (x *terminal, ended chan error) {
 	t.Helper()
 	in, keys := io.Pipe()
@@ -142,9 +142,9 @@ func start(t *testing.T, b *backend) (x *terminal, ended chan error) {
 	ended = make(chan error, 1)
 	ctx, cancel := context.WithCancel(t.Context())
 	var program, answers sync.WaitGroup
-	answers.Go(func() { _, _ = io.Copy(keys, x.vt) }) // what a terminal answers when it is asked
+	answers.Go(func() { _, _ = io.Copy(keys, x.vt) }) // a terminal answers queries
 	program.Go(func() {
-		ended <- screen(ctx, Options{Store: b.store, Name: "a test", Poll: 10 * time.Millisecond},
+		ended <- runTUI(ctx, b.store, &Options{Name: "a test", PollInterval: 10 * time.Millisecond},
 			tea.WithInput(in), tea.WithOutput(x), tea.WithWindowSize(100, 24), tea.WithEnvironment([]string{"TERM=xterm-256color"}))
 	})
 	t.Cleanup(func() {
@@ -157,7 +157,7 @@ func start(t *testing.T, b *backend) (x *terminal, ended chan error) {
 	return x, ended
 }
 
-func TestScreen(t *testing.T) {
+func TestTUI(t *testing.T) {
 	b := newBackend(t)
 	x, ended := start(t, b)
 	x.sees("no calls yet")
@@ -166,11 +166,11 @@ func TestScreen(t *testing.T) {
 	x.sees("1 live", "CA-first", "ongoing", "2 messages")
 	b.tool("CA-first", "2035-07-16")
 	x.sees("find_open_slots", "done")
-	b.post("/tools/find_open_slots?call=CA-first", `{"date": 2035-07`) // no JSON: 400
-	x.sees("refused", "error: status", "in trouble")
+	b.post("/tools/find_open_slots?call=CA-first", `{"date": 2035-07`) // not JSON: 400
+	x.sees("refused", "error: status", "1 issue")
 
-	x.press("\t\t\t") // only trouble
-	x.until(func(s string) bool { return strings.Contains(s, "refused") && !strings.Contains(s, " done ") }, "only the trouble")
+	x.press("\t\t\t") // issues only
+	x.until(func(s string) bool { return strings.Contains(s, "refused") && !strings.Contains(s, " done ") }, "issues only")
 	x.press("\r")
 	x.sees("This reply would be ignored because its status is 400", "Correct the body", "esc back")
 	x.press("\x1b")
@@ -185,7 +185,7 @@ func TestScreen(t *testing.T) {
 	x.press("\r")
 	x.sees("call CA-first", "assistant", "•• •••")
 	if s := x.String(); strings.Contains(s, "Rivera") || strings.Contains(s, "Bright Smile") {
-		t.Errorf("a text is shown that nobody asked for:\n%s", s)
+		t.Errorf("a text is shown without a request:\n%s", s)
 	}
 	x.press("t")
 	x.sees("I am Sam Rivera.")
@@ -195,14 +195,14 @@ func TestScreen(t *testing.T) {
 	}
 }
 
-func TestScreenEndsWithItsContext(t *testing.T) {
+func TestTUIEndsWithItsContext(t *testing.T) {
 	b := newBackend(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	in, keys := io.Pipe()
 	defer keys.Close()
 	ended := make(chan error, 1)
 	go func() {
-		ended <- screen(ctx, Options{Store: b.store}, tea.WithInput(in), tea.WithOutput(io.Discard), tea.WithWindowSize(80, 24))
+		ended <- runTUI(ctx, b.store, nil, tea.WithInput(in), tea.WithOutput(io.Discard), tea.WithWindowSize(80, 24))
 	}()
 	cancel()
 	if err := <-ended; err != nil {
@@ -210,14 +210,14 @@ func TestScreenEndsWithItsContext(t *testing.T) {
 	}
 }
 
-func TestLines(t *testing.T) {
+func TestFollow(t *testing.T) {
 	b := newBackend(t)
 	b.call("CA-first")
 	ctx, cancel := context.WithCancel(t.Context())
 	r, w := io.Pipe()
 	ended := make(chan error, 1)
 	go func() {
-		err := Lines(ctx, Options{Store: b.store, Poll: time.Millisecond}, w)
+		err := Follow(ctx, b.store, w, &Options{PollInterval: time.Millisecond})
 		w.Close()
 		ended <- err
 	}()
@@ -250,28 +250,28 @@ func TestLines(t *testing.T) {
 	}
 }
 
-// A call is in trouble if it ended without a report, and not if its report was
-// recovered.
-func TestTroubleWithoutAReport(t *testing.T) {
+// A call needs attention if it ended without a report, and not if its report was
+// backfilled.
+func TestCallWithoutAReportNeedsAttention(t *testing.T) {
 	for reason, want := range map[core.EndReason]bool{core.EndReported: false, core.EndRepaired: false, core.EndNoReport: true, core.EndSilent: true} {
-		i := Item{Call: &core.CallSummary{ID: "CA1", Ended: true, EndReason: reason}}
-		if got := i.Trouble(); got != want {
-			t.Errorf("%q: trouble %v, want %v", reason, got, want)
+		i := item{call: &core.CallSummary{ID: "CA1", Ended: true, EndReason: reason}}
+		if got := i.needsAttention(); got != want {
+			t.Errorf("%q: needs attention: %v, want %v", reason, got, want)
 		}
-		if row := (model{width: 100, height: 24}).row(i); strings.Contains(row, "ended: ") != want {
+		if row := row(i); strings.Contains(row, "ended: ") != want {
 			t.Errorf("%q: %s", reason, row)
 		}
 	}
-	if (Item{Call: &core.CallSummary{ID: "CA1"}}).Trouble() {
-		t.Error("a call that goes on is in trouble")
+	if (item{call: &core.CallSummary{ID: "CA1"}}).needsAttention() {
+		t.Error("a call in progress needs attention")
 	}
 }
 
-// The version of an item tells all numbers apart.
-func TestVersionTellsCountsApart(t *testing.T) {
+// Different counts are different versions.
+func TestVersion(t *testing.T) {
 	seen := map[string]int{}
 	for _, n := range []int{0, 1, 0xD800, 0xD801, 0x110000, 0x110001} {
-		v := Item{Call: &core.CallSummary{ID: "CA1", Messages: n}}.version()
+		v := item{call: &core.CallSummary{ID: "CA1", Messages: n}}.version()
 		if was, there := seen[v]; there {
 			t.Errorf("%d messages and %d have one version", n, was)
 		}
@@ -279,15 +279,15 @@ func TestVersionTellsCountsApart(t *testing.T) {
 	}
 }
 
-// What a payload names itself does not move the cursor.
+// A name in a payload cannot move the cursor.
 func TestNoControlCharacters(t *testing.T) {
 	b := newBackend(t)
 	b.post("/events", `{"message":{"type":"status-update","call":{"id":"CA1","status":"ongoing"},"assistant":{"name":"a\u001b[2Jb\u009bc"}}}`)
-	items, err := look(t.Context(), b.store)
+	items, err := poll(t.Context(), b.store)
 	if err != nil || len(items) != 1 {
 		t.Fatal(len(items), err)
 	}
-	if row := (model{width: 100, height: 24}).row(items[0]); strings.Contains(row, "\x1b[2J") || strings.Contains(row, "\u009b") || !strings.Contains(row, "a[2Jbc") {
+	if row := row(items[0]); strings.Contains(row, "\x1b[2J") || strings.Contains(row, "\u009b") || !strings.Contains(row, "a[2Jbc") {
 		t.Errorf("%q", row)
 	}
 }
