@@ -71,7 +71,7 @@ type Scenario struct{ Name, About string }
 
 // ErrNoSecret is returned for an address that other machines can reach if no
 // secret is configured.
-var ErrNoSecret = errors.New("inspect: other machines can reach the page, so it requires a secret of its own; make one with: openssl rand -hex 32")
+var ErrNoSecret = errors.New("inspect: other machines can reach the page, so it needs a secret of its own; make one with: openssl rand -hex 32")
 
 // A Server serves the inspector.
 type Server struct {
