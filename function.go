@@ -4,7 +4,7 @@
 // replace app with your own package.
 //
 // Nobody imports it. docs/gcp.md says how it is deployed, and why no package
-// main, no external test package and no go.work may be beside it.
+// main, no external test package and no go.work may be next to it.
 package serverurl
 
 import (

@@ -16,12 +16,15 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/event"
+	"github.com/serverurl/serverurl/core/records"
+	"github.com/serverurl/serverurl/internal/callstate"
 )
 
 // New returns the front desk: five tools, and a daybook of calls.
 func New() *core.Processor {
 	p := core.New()
-	d := &desk{now: p.Now, calendar: p.Records("calendar"), daybook: p.Records("daybook")}
+	d := &desk{now: p.Now, calendar: p.AppStore("calendar"), daybook: p.AppStore("daybook")}
 
 	core.AddTool(p, core.Tool{
 		Name:        "opening_hours",
@@ -48,10 +51,10 @@ func New() *core.Processor {
 	book.Reconcile(d.findBooking)
 
 	core.AddTool(p, core.Tool{
-		Name:        "cancel_appointment",
-		Description: "Cancel the caller's appointment at a day and time.",
-		Key:         []string{"date", "time", "phone"},
-		Effect:      core.RetrySafe, // cancelling twice leaves what cancelling once does
+		Name:            "cancel_appointment",
+		Description:     "Cancel the caller's appointment at a day and time.",
+		IdempotencyArgs: []string{"date", "time", "phone"},
+		Effect:          core.Idempotent, // canceling twice leaves what canceling once does
 	}, d.cancelAppointment)
 
 	p.OnReport(d.noteReport)
@@ -69,7 +72,7 @@ const (
 
 type desk struct {
 	now               func() time.Time
-	calendar, daybook core.Store
+	calendar, daybook records.Store
 }
 
 // Day is what find_open_slots is asked.
@@ -144,16 +147,16 @@ func (d *desk) bookAppointment(ctx context.Context, in Booking) (string, error) 
 	if strings.TrimSpace(in.Name) == "" {
 		return "", refuse("The patient's name is needed to book.")
 	}
-	inv, _ := core.InvocationOf(ctx)
-	line, err := json.Marshal(entry{Booking: in, Key: inv.Key})
+	inv, _ := core.InvocationFromContext(ctx)
+	line, err := json.Marshal(entry{Booking: in, Key: inv.IdempotencyKey})
 	if err != nil {
 		return "", err
 	}
 	err = d.calendar.Commit(ctx,
-		core.Record{Key: in.Date + "/" + in.Time, Value: line},
-		core.Record{Key: "by-phone/" + phone + "/" + in.Date + " " + in.Time, Value: line},
+		records.Record{Key: in.Date + "/" + in.Time, Value: line},
+		records.Record{Key: "by-phone/" + phone + "/" + in.Date + " " + in.Time, Value: line},
 	)
-	if errors.Is(err, core.ErrStale) {
+	if errors.Is(err, records.ErrStale) {
 		return "", refuse(fmt.Sprintf("%s at %s is already taken. Offer another time.", spoken(date), in.Time))
 	}
 	if err != nil {
@@ -176,8 +179,8 @@ func (d *desk) findBooking(ctx context.Context, in Booking) (string, bool, error
 	if recs[0].Version == 0 || json.Unmarshal(recs[0].Value, &have) != nil {
 		return "", false, nil
 	}
-	inv, _ := core.InvocationOf(ctx)
-	return in.booked(date), have.Key == inv.Key, nil
+	inv, _ := core.InvocationFromContext(ctx)
+	return in.booked(date), have.Key == inv.IdempotencyKey, nil
 }
 
 func (d *desk) myAppointments(ctx context.Context, in struct {
@@ -232,7 +235,7 @@ func (d *desk) cancelAppointment(ctx context.Context, in Appointment) (string, e
 	if err := d.calendar.Commit(ctx, recs...); err != nil {
 		return "", core.NotApplied(err)
 	}
-	return fmt.Sprintf("Cancelled: %s at %s.", spoken(date), in.Time), nil
+	return fmt.Sprintf("Canceled: %s at %s.", spoken(date), in.Time), nil
 }
 
 // noteReport keeps what the office reads in the morning. Writing it again
@@ -243,11 +246,11 @@ func (d *desk) noteReport(ctx context.Context, r core.Report) error {
 
 // closeCall keeps one line for each call that is over.
 func (d *desk) closeCall(ctx context.Context, e core.CallEnded) error {
-	return d.note(ctx, "calls", e.Call.ID, fmt.Sprintf("%s, %d messages, %s", e.Call.Status, e.Call.Messages, e.Reason))
+	return d.note(ctx, "calls", e.Call.ID, fmt.Sprintf("%s, %d messages, %s", e.Call.Status, e.Call.MessageCount, e.Reason))
 }
 
-func (d *desk) note(ctx context.Context, page string, call core.CallID, text string) error {
-	recs, err := d.daybook.Get(ctx, page+"/"+core.Name(string(call)))
+func (d *desk) note(ctx context.Context, page string, call event.CallID, text string) error {
+	recs, err := d.daybook.Get(ctx, page+"/"+callstate.KeyName(string(call)))
 	if err != nil {
 		return err
 	}

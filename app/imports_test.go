@@ -8,7 +8,8 @@ import (
 
 func TestWalls(t *testing.T) {
 	importcheck.CheckOnly(t, "an app knows the core and no platform, so that it runs on all",
-		importcheck.Module+"/core", "github.com/go-json-experiment/json/...", "github.com/google/jsonschema-go/...")
+		importcheck.Module+"/core", importcheck.Module+"/core/event", importcheck.Module+"/core/records", importcheck.Module+"/core/calls", importcheck.Module+"/core/auth",
+		importcheck.Module+"/internal/...", "github.com/go-json-experiment/json/...", "github.com/google/jsonschema-go/...")
 }
 
 func TestBuildsForWASM(t *testing.T) { importcheck.CheckBuild(t, "wasip1", "wasm") }

@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-lambda-go/lambda"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/records"
 )
 
 // Why an invocation fails. The runtime's client logs the text of what Invoke
@@ -104,12 +105,13 @@ func (a *adapter) Invoke(ctx context.Context, payload []byte) (out []byte, err e
 	case shapeUnknown:
 		a.log.Error("invocation refused", "reason", "unknown shape", "bytes", len(payload))
 		return nil, ErrShape
+	case shapeURL, shapeREST, shapeALB, shapeALBMulti: // requests
 	}
 	return a.answer(ctx, e, s), nil
 }
 
 // answer hands an HTTP request to the core.
-func (a *adapter) answer(ctx context.Context, e *event, s shape) []byte {
+func (a *adapter) answer(ctx context.Context, e *ev, s shape) []byte {
 	r, err := e.request(s, a.base)
 	if err != nil {
 		return encode(s, refused, maxReplyOf(s))
@@ -253,7 +255,7 @@ func code(err error) string {
 	}](err); ok {
 		return e.ErrorCode()
 	}
-	for _, known := range []error{errPanic, core.ErrStale, core.ErrHandler, core.ErrNotBound, context.DeadlineExceeded, context.Canceled} {
+	for _, known := range []error{errPanic, records.ErrStale, core.ErrHandlerFailed, core.ErrNotBound, context.DeadlineExceeded, context.Canceled} {
 		if errors.Is(err, known) {
 			return known.Error()
 		}

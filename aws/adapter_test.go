@@ -21,7 +21,9 @@ import (
 
 	"github.com/serverurl/serverurl/app"
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/auth"
 	"github.com/serverurl/serverurl/core/coretest"
+	"github.com/serverurl/serverurl/core/event"
 )
 
 const testSecret = "5a0b6b1e94c7f2d83e17aa49c05d62fb"
@@ -235,7 +237,7 @@ func bound(t *testing.T, p *core.Processor) (*core.Processor, *testInbox) {
 	t.Helper()
 	in := new(testInbox)
 	err := p.Bind(core.Platform{Name: "aws", Store: coretest.NewStore(), Inbox: in,
-		Sender: core.Sender{Secrets: core.ParseSecrets(testSecret)}, Logger: slog.New(slog.DiscardHandler)})
+		Verifier: auth.Verifier{Secrets: auth.ParseSecrets(testSecret)}, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -371,7 +373,7 @@ func queueEvent(bodies ...string) []byte {
 }
 
 func envelope(call, typ string) string {
-	b, _ := json.Marshal(core.Envelope{ID: "e-" + call, Received: time.Now(), Type: core.EventType(typ), Call: core.CallID(call),
+	b, _ := json.Marshal(core.Envelope{ID: "e-" + call, Received: time.Now(), Type: event.Type(typ), Call: event.CallID(call),
 		Body: fmt.Appendf(nil, `{"message":{"type":"status-update","call":{"id":%q,"status":"ongoing"}}}`, call)})
 	return string(b)
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/records"
 )
 
 // An Inbox keeps accepted events in an SQS queue until a worker has delivered
@@ -34,14 +35,14 @@ import (
 type Inbox struct {
 	client *sqs.Client
 	queue  string
-	beside core.Store
+	beside records.Store
 }
 
 var _ core.Inbox = (*Inbox)(nil)
 
 // NewInbox returns an inbox on the queue with the URL. Large envelopes are put
 // into the store. It makes no request before it is used.
-func NewInbox(client *sqs.Client, queueURL string, beside core.Store) *Inbox {
+func NewInbox(client *sqs.Client, queueURL string, beside records.Store) *Inbox {
 	return &Inbox{client: client, queue: queueURL, beside: beside}
 }
 
@@ -147,8 +148,8 @@ const maxUnpacked = 64 << 20
 // them. The parts are there before anything points at them.
 func (in *Inbox) putBeside(ctx context.Context, body string) (pointer string, err error) {
 	dir, n := besideDir+"/"+randomName(), 0
-	for part := range slices.Chunk([]byte(body), core.MaxRecord) {
-		r := core.Record{Key: partKey(dir, n), Value: part, Expires: time.Now().Add(keepParts)}
+	for part := range slices.Chunk([]byte(body), records.MaxRecordBytes) {
+		r := records.Record{Key: partKey(dir, n), Value: part, Expires: time.Now().Add(keepParts)}
 		if err := in.beside.Commit(ctx, r); err != nil {
 			return "", err
 		}
@@ -158,9 +159,9 @@ func (in *Inbox) putBeside(ctx context.Context, body string) (pointer string, er
 }
 
 func (in *Inbox) fromBeside(ctx context.Context, pointer string) (string, error) {
-	dir, count, err := core.SplitKey(pointer[1:])
+	dir, count, err := records.SplitKey(pointer[1:])
 	n, bad := strconv.Atoi(count)
-	if err != nil || bad != nil || n < 1 || n > maxUnpacked/core.MaxRecord {
+	if err != nil || bad != nil || n < 1 || n > maxUnpacked/records.MaxRecordBytes {
 		return "", errMessage
 	}
 	var b bytes.Buffer

@@ -123,8 +123,8 @@ func (l letters) List(ctx context.Context, limit int) (all []core.DeadLetter, er
 	return all, err
 }
 
-// Find implements core.DeadLetters.
-func (l letters) Find(ctx context.Context, id string) (d core.DeadLetter, err error) {
+// Get implements core.DeadLetters.
+func (l letters) Get(ctx context.Context, id string) (d core.DeadLetter, err error) {
 	err = l.look(ctx, func(m types.Message) (bool, bool, error) {
 		if awssdk.ToString(m.MessageId) != id {
 			return false, false, nil
@@ -133,13 +133,13 @@ func (l letters) Find(ctx context.Context, id string) (d core.DeadLetter, err er
 		return true, false, nil
 	})
 	if err == nil && d.ID == "" {
-		err = core.ErrNotDead
+		err = core.ErrDeadLetterNotFound
 	}
 	return d, err
 }
 
-// Drop implements core.DeadLetters.
-func (l letters) Drop(ctx context.Context, id string) error {
+// Delete implements core.DeadLetters.
+func (l letters) Delete(ctx context.Context, id string) error {
 	dropped := false
 	err := l.look(ctx, func(m types.Message) (bool, bool, error) {
 		if awssdk.ToString(m.MessageId) != id {
@@ -153,7 +153,7 @@ func (l letters) Drop(ctx context.Context, id string) error {
 		return true, true, nil
 	})
 	if err == nil && !dropped {
-		err = core.ErrNotDead
+		err = core.ErrDeadLetterNotFound
 	}
 	return err
 }

@@ -6,7 +6,7 @@ import "time"
 // documentation, but for the first, which is core's.
 const (
 	// A record of the core fits an item of DynamoDB (400 kB, names and all), and
-	// a commit a transaction (100 items, 4 MB): core.MaxRecord, core.MaxCommit.
+	// a commit a transaction (100 items, 4 MB): records.MaxRecordBytes, records.MaxCommitBytes.
 
 	maxMessage = 1 << 20             // bytes of an SQS message
 	keepParts  = 15 * 24 * time.Hour // longer than SQS keeps any message (14 days)

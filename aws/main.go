@@ -15,6 +15,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/auth"
+	"github.com/serverurl/serverurl/core/calls"
 	"github.com/serverurl/serverurl/interactly"
 )
 
@@ -28,7 +30,7 @@ import (
 //	INTERACTLY_API_KEY_ARN  the secret that holds the key of Interactly's API, or
 //	INTERACTLY_API_KEY      that key itself: the sweep asks for what was never sent
 //	INTERACTLY_API_URL, INTERACTLY_ASSISTANTS  see docs/repair.md
-//	SERVERURL_KEEP          how long the sweep keeps things, see docs/operating.md#retention
+//	SERVERURL_RETENTION          how long the sweep keeps things, see docs/operating.md#retention
 //	BASE_PATH         what a custom domain's mapping puts before every path; may be empty
 //
 // A mistake in it ends the process at its start, with a line that says what is
@@ -74,13 +76,13 @@ func open(ctx context.Context, p *core.Processor, getenv func(string) string, lo
 	if err != nil {
 		return nil, err
 	}
-	keep, err := core.ParseRetention(getenv("SERVERURL_KEEP"))
+	keep, err := calls.ParseRetention(getenv("SERVERURL_RETENTION"))
 	if err != nil {
 		return nil, err
 	}
 	store, inbox := services(cfg, getenv("TABLE_NAME"), getenv("QUEUE_URL"))
 	err = p.Bind(core.Platform{
-		Name: "aws", Store: store, Inbox: inbox, Sender: core.Sender{Secrets: secrets}, Reply: replyLimit, Repair: repair, Retention: keep, Logger: log,
+		Name: "aws", Store: store, Inbox: inbox, Verifier: auth.Verifier{Secrets: secrets}, ReplyTimeout: replyLimit, Backfill: repair, Retention: keep, Logger: log,
 	})
 	if err != nil {
 		return nil, err
@@ -93,12 +95,12 @@ const secretTime = 8 * time.Second
 
 // readRepair returns how the sweep asks for what was never sent. The receiver
 // and the worker do not sweep, and have no key.
-func readRepair(ctx context.Context, cfg awssdk.Config, getenv func(string) string) (core.Repair, error) {
+func readRepair(ctx context.Context, cfg awssdk.Config, getenv func(string) string) (core.Backfill, error) {
 	env := getenv
 	if arn := getenv("INTERACTLY_API_KEY_ARN"); arn != "" && getenv("INTERACTLY_API_KEY") == "" {
 		key, err := readSecret(ctx, cfg, arn)
 		if err != nil {
-			return core.Repair{}, err
+			return core.Backfill{}, err
 		}
 		env = func(name string) string {
 			if name == "INTERACTLY_API_KEY" {
@@ -108,27 +110,27 @@ func readRepair(ctx context.Context, cfg awssdk.Config, getenv func(string) stri
 		}
 	}
 	calls, assistants, err := interactly.FromEnv(env)
-	r := core.Repair{Assistants: assistants}
+	r := core.Backfill{Assistants: assistants}
 	if calls != nil {
-		r.Calls = calls
+		r.API = calls
 	}
 	return r, err
 }
 
 // readSecrets returns what the sender may prove itself with.
-func readSecrets(ctx context.Context, cfg awssdk.Config, getenv func(string) string) ([]core.Secret, error) {
+func readSecrets(ctx context.Context, cfg awssdk.Config, getenv func(string) string) ([]auth.Secret, error) {
 	if s := getenv("SERVERURL_SECRET"); s != "" {
-		return core.ParseSecrets(s), nil
+		return auth.ParseSecrets(s), nil
 	}
 	arn := getenv("SECRET_ARN")
 	if arn == "" {
-		return nil, fmt.Errorf("aws: neither SECRET_ARN nor SERVERURL_SECRET is set: %w", core.ErrNoSecret)
+		return nil, fmt.Errorf("aws: neither SECRET_ARN nor SERVERURL_SECRET is set: %w", auth.ErrNoSecret)
 	}
 	text, err := readSecret(ctx, cfg, arn)
 	if err != nil {
 		return nil, err
 	}
-	return core.ParseSecrets(text), nil
+	return auth.ParseSecrets(text), nil
 }
 
 func readSecret(ctx context.Context, cfg awssdk.Config, arn string) (string, error) {

@@ -30,7 +30,9 @@ import (
 	"github.com/serverurl/serverurl/aws"
 	"github.com/serverurl/serverurl/aws/emulate"
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/auth"
 	"github.com/serverurl/serverurl/core/coretest"
+	"github.com/serverurl/serverurl/core/records"
 	"github.com/serverurl/serverurl/internal/testing/mototest"
 )
 
@@ -54,26 +56,26 @@ func newStore(t testing.TB) *aws.Store {
 
 // The store, on moto's DynamoDB.
 func TestStoreOnMoto(t *testing.T) {
-	coretest.Store(t, coretest.Traits{Rounds: 20}, func(t *testing.T) core.Store { return newStore(t) })
+	coretest.Store(t, coretest.Traits{Rounds: 20}, func(t *testing.T) records.Store { return newStore(t) })
 }
 
 // An item may be as large as the core makes them, and a commit as full.
 func TestLargestCommitOnMoto(t *testing.T) {
 	s := newStore(t)
-	var rs []core.Record
-	for n := range core.MaxCommit / core.MaxRecord {
-		value := make([]byte, core.MaxRecord)
+	var rs []records.Record
+	for n := range records.MaxCommitBytes / records.MaxRecordBytes {
+		value := make([]byte, records.MaxRecordBytes)
 		_, _ = rand.Read(value)
-		rs = append(rs, core.Record{Key: fmt.Sprintf("large/%d", n), Value: value})
+		rs = append(rs, records.Record{Key: fmt.Sprintf("large/%d", n), Value: value})
 	}
-	for n := len(rs); n < core.MaxRecords; n++ {
-		rs = append(rs, core.Record{Key: fmt.Sprintf("large/%d", n), Value: []byte{}})
+	for n := len(rs); n < records.MaxCommitRecords; n++ {
+		rs = append(rs, records.Record{Key: fmt.Sprintf("large/%d", n), Value: []byte{}})
 	}
 	if err := s.Commit(t.Context(), rs...); err != nil {
 		t.Fatal(err)
 	}
 	got, err := s.Range(t.Context(), "large", "", 100)
-	if err != nil || len(got) != core.MaxRecords {
+	if err != nil || len(got) != records.MaxCommitRecords {
 		t.Fatalf("%d records, %v", len(got), err)
 	}
 }
@@ -113,7 +115,7 @@ func TestLostAnswersOnMoto(t *testing.T) {
 	l := &lossy{next: http.DefaultTransport}
 	cfg.HTTPClient = &http.Client{Transport: l}
 	s := aws.NewStore(dynamodb.NewFromConfig(cfg), table)
-	one, two := core.Record{Key: "d/one", Value: []byte("1")}, core.Record{Key: "d/two", Value: []byte("2")}
+	one, two := records.Record{Key: "d/one", Value: []byte("1")}, records.Record{Key: "d/two", Value: []byte("2")}
 	for n := range 2 {
 		if err := s.Commit(t.Context(), one); err != nil {
 			t.Fatalf("round %d, one: %v", n, err)
@@ -122,10 +124,10 @@ func TestLostAnswersOnMoto(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := s.Commit(t.Context(), rs[0], core.Record{Key: "d/two", Value: two.Value, Version: rs[1].Version}); err != nil {
+		if err := s.Commit(t.Context(), rs[0], records.Record{Key: "d/two", Value: two.Value, Version: rs[1].Version}); err != nil {
 			t.Fatalf("round %d, both: %v", n, err)
 		}
-		if err := s.Commit(t.Context(), rs[0]); !errors.Is(err, core.ErrStale) {
+		if err := s.Commit(t.Context(), rs[0]); !errors.Is(err, records.ErrStale) {
 			t.Fatalf("round %d, an old version: %v", n, err)
 		}
 		if rs, err = s.Get(t.Context(), "d/one"); err != nil {
@@ -312,7 +314,7 @@ func TestPoisonOnMoto(t *testing.T) {
 		return nil
 	})
 	store := newStore(t)
-	if err := p.Bind(core.Platform{Name: "aws", Store: store, Inbox: q.inbox, Sender: core.Sender{Anyone: true}, Logger: logger}); err != nil {
+	if err := p.Bind(core.Platform{Name: "aws", Store: store, Inbox: q.inbox, Verifier: auth.Verifier{AllowUnauthenticated: true}, Logger: logger}); err != nil {
 		t.Fatal(err)
 	}
 	h := aws.New(p, q.inbox, &aws.Options{Logger: logger})
@@ -324,13 +326,13 @@ func TestPoisonOnMoto(t *testing.T) {
 	}()
 	defer func() { stop(); <-ended }()
 
-	r := p.Handle(t.Context(), core.Request{Method: "POST", Path: "/events", Header: core.Header{"Content-Type": {"application/json"}}, Body: []byte(
+	r := p.Handle(t.Context(), core.Request{Method: "POST", Path: "/events", Header: auth.Header{"Content-Type": {"application/json"}}, Body: []byte(
 		`{"message":{"type":"conversation-update","call":{"id":"CA1","status":"ongoing"},"messages":[{"messageId":"m1","role":"user","text":"` + said + `"}]}}`)})
 	if r.Status != 200 {
 		t.Fatalf("status %d", r.Status)
 	}
 	var dead []aws.Dead
-	for deadline := time.Now().Add(time.Minute); len(dead) == 0 && time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(5 * time.Minute); len(dead) == 0 && time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		var err error
 		if dead, err = q.inbox.Dead(t.Context(), q.dead); err != nil {
 			t.Fatal(err)
@@ -354,7 +356,7 @@ func TestPoisonOnMoto(t *testing.T) {
 	}
 	select {
 	case <-handled:
-	case <-time.After(time.Minute):
+	case <-time.After(5 * time.Minute):
 		t.Fatal("it was not delivered")
 	}
 }
@@ -420,7 +422,7 @@ func (b *lockedBuffer) String() string {
 	return b.buf.String()
 }
 
-// 40 racers on one key, on two instances that share the table, 200 rounds: one
+// 40 racers on one key, on two instances that share the table, 50 rounds: one
 // execution each round, equal replies.
 func TestRacersOnMoto(t *testing.T) {
 	store := newStore(t)
@@ -433,13 +435,13 @@ func TestRacersOnMoto(t *testing.T) {
 		}) (string, error) {
 			return fmt.Sprintf("Booked %d.", runs.Add(1)), nil
 		})
-		err := p.Bind(core.Platform{Name: "aws", Store: store, Inbox: aws.NewInbox(nil, "", store), Sender: core.Sender{Anyone: true}, Logger: slog.New(slog.DiscardHandler)})
+		err := p.Bind(core.Platform{Name: "aws", Store: store, Inbox: aws.NewInbox(nil, "", store), Verifier: auth.Verifier{AllowUnauthenticated: true}, Logger: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)
 		}
 		instances = append(instances, p)
 	}
-	for round := range 200 {
+	for round := range 50 {
 		replies := make([]string, 40)
 		var wg sync.WaitGroup
 		for i := range replies {
@@ -465,7 +467,7 @@ func BenchmarkStoreOnMoto(b *testing.B) {
 	value := make([]byte, 2<<10)
 	b.Run("Commit1", func(b *testing.B) {
 		for n := 0; b.Loop(); n++ {
-			if err := s.Commit(b.Context(), core.Record{Key: fmt.Sprintf("one/%d-%s", n, rand.Text()), Value: value}); err != nil {
+			if err := s.Commit(b.Context(), records.Record{Key: fmt.Sprintf("one/%d-%s", n, rand.Text()), Value: value}); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -473,7 +475,7 @@ func BenchmarkStoreOnMoto(b *testing.B) {
 	b.Run("Commit3", func(b *testing.B) {
 		for n := 0; b.Loop(); n++ {
 			k := fmt.Sprintf("three/%d-%s", n, rand.Text())
-			if err := s.Commit(b.Context(), core.Record{Key: k + "a", Value: value}, core.Record{Key: k + "b", Value: value}, core.Record{Key: k + "c", Value: value}); err != nil {
+			if err := s.Commit(b.Context(), records.Record{Key: k + "a", Value: value}, records.Record{Key: k + "b", Value: value}, records.Record{Key: k + "c", Value: value}); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -488,7 +490,7 @@ func BenchmarkStoreOnMoto(b *testing.B) {
 }
 
 func TestDeadLettersOnMoto(t *testing.T) {
-	coretest.DeadLetters(t, func(t *testing.T, deliver coretest.Deliver) (core.Inbox, core.DeadLetters, core.Store) {
+	coretest.DeadLetters(t, func(t *testing.T, deliver coretest.Deliver) (core.Inbox, core.DeadLetters, records.Store) {
 		q := newQueue(t, 2, 1)
 		ctx, stop := context.WithCancel(context.Background())
 		ended := make(chan struct{})

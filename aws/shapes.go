@@ -9,6 +9,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/auth"
 )
 
 // A shape is a form of event that Lambda is invoked with.
@@ -26,7 +27,7 @@ const (
 
 // An event is everything that is read of an invocation's payload. Its fields
 // belong to different shapes.
-type event struct {
+type ev struct {
 	Version     string   `json:"version"`
 	RawPath     string   `json:"rawPath"`
 	RawQuery    string   `json:"rawQueryString"`
@@ -81,15 +82,15 @@ type record struct {
 
 // parse reads an invocation's payload and says what it is. What does not
 // decode, and what is like two shapes, is unknown.
-func parse(payload []byte) (*event, shape) {
-	e := new(event)
+func parse(payload []byte) (*ev, shape) {
+	e := new(ev)
 	if err := json.Unmarshal(payload, e); err != nil {
 		return nil, shapeUnknown // the error quotes the payload
 	}
 	return e, e.shape()
 }
 
-func (e *event) shape() shape {
+func (e *ev) shape() shape {
 	var is []shape
 	if e.isQueue() {
 		is = append(is, shapeQueue)
@@ -117,7 +118,7 @@ func (e *event) shape() shape {
 	return is[0]
 }
 
-func (e *event) isQueue() bool {
+func (e *ev) isQueue() bool {
 	for _, r := range e.Records {
 		if r.Source != "aws:sqs" || r.ID == "" {
 			return false
@@ -131,7 +132,7 @@ var errBody = errors.New("aws: body is not base64")
 
 // request makes the core's request of an event: the exact bytes of the body,
 // path and query as they were sent wherever the platform still knows.
-func (e *event) request(s shape, base string) (core.Request, error) {
+func (e *ev) request(s shape, base string) (core.Request, error) {
 	r := core.Request{Method: e.Method, Path: e.Path, Body: e.Body, Header: e.header()}
 	if e.Base64 {
 		n, err := base64.StdEncoding.Decode(e.Body, e.Body)
@@ -158,6 +159,7 @@ func (e *event) request(s shape, base string) (core.Request, error) {
 		r.Query = e.query(func(s string) string { return s })
 		from := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
 		r.Remote = strings.TrimSpace(from[len(from)-1])
+	case shapeUnknown, shapeQueue, shapeSchedule: // not requests
 	}
 	r.Path = e.strip(s, r.Path, base)
 	if decoded {
@@ -180,7 +182,7 @@ func escape(path string) string {
 // a custom domain, and the stage. API Gateway leaves the stage there for HTTP
 // APIs on their own domain, and for REST APIs on a custom one whose mapping
 // names no stage.
-func (e *event) strip(s shape, path, base string) string {
+func (e *ev) strip(s shape, path, base string) string {
 	path = cutPrefix(path, base)
 	stage := e.Context.Stage
 	own := e.Context.DomainPrefix == e.Context.APIID
@@ -203,12 +205,12 @@ func cutPrefix(path, prefix string) string {
 }
 
 // header puts the fields together, the multi-value ones where there are both.
-func (e *event) header() core.Header {
+func (e *ev) header() auth.Header {
 	from := e.MultiHeader
 	if from == nil {
 		from = e.Headers
 	}
-	h := make(core.Header, len(from)+1)
+	h := make(auth.Header, len(from)+1)
 	for _, f := range from {
 		h[f.name] = append(h[f.name], f.values...)
 	}
@@ -219,7 +221,7 @@ func (e *event) header() core.Header {
 }
 
 // query puts a raw query together from parameters, in the order of the event.
-func (e *event) query(escape func(string) string) string {
+func (e *ev) query(escape func(string) string) string {
 	from := e.MultiQuery
 	if from == nil {
 		from = e.Query

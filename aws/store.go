@@ -16,7 +16,7 @@ import (
 	"github.com/aws/smithy-go"
 	"github.com/aws/smithy-go/middleware"
 
-	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/records"
 )
 
 // Attributes of the table. Short, because they count as part of an item.
@@ -42,7 +42,7 @@ type Store struct {
 	skew   atomic.Int64 // ns that the service's clock is ahead of ours
 }
 
-var _ core.Store = (*Store)(nil)
+var _ records.Store = (*Store)(nil)
 
 // NewStore returns a store on a table that exists; see CreateTable. It makes
 // no request before it is used.
@@ -71,16 +71,16 @@ func (s *Store) heard(m middleware.Metadata) {
 // getBatch is the most keys in one BatchGetItem.
 const getBatch = 100
 
-// Get implements core.Store.
-func (s *Store) Get(ctx context.Context, keys ...string) ([]core.Record, error) {
-	found := make(map[string]core.Record, len(keys))
+// Get implements records.Store.
+func (s *Store) Get(ctx context.Context, keys ...string) ([]records.Record, error) {
+	found := make(map[string]records.Record, len(keys))
 	var wanted []string
 	for _, k := range keys {
-		if _, _, err := core.SplitKey(k); err != nil {
+		if _, _, err := records.SplitKey(k); err != nil {
 			return nil, err
 		}
 		if _, twice := found[k]; !twice {
-			found[k] = core.Record{Key: k}
+			found[k] = records.Record{Key: k}
 			wanted = append(wanted, k)
 		}
 	}
@@ -100,7 +100,7 @@ func (s *Store) Get(ctx context.Context, keys ...string) ([]core.Record, error) 
 			return nil, err
 		}
 	}
-	rs := make([]core.Record, len(keys))
+	rs := make([]records.Record, len(keys))
 	for i, k := range keys {
 		rs[i] = found[k]
 		rs[i].Value = slices.Clone(rs[i].Value)
@@ -108,7 +108,7 @@ func (s *Store) Get(ctx context.Context, keys ...string) ([]core.Record, error) 
 	return rs, nil
 }
 
-func (s *Store) getBatch(ctx context.Context, found map[string]core.Record, keys []string) error {
+func (s *Store) getBatch(ctx context.Context, found map[string]records.Record, keys []string) error {
 	ask := make([]map[string]types.AttributeValue, len(keys))
 	for i, k := range keys {
 		ask[i] = itemKey(k)
@@ -137,7 +137,7 @@ func (s *Store) getBatch(ctx context.Context, found map[string]core.Record, keys
 }
 
 // collect puts the record of an item among those found, unless it has expired.
-func (s *Store) collect(found map[string]core.Record, item map[string]types.AttributeValue) error {
+func (s *Store) collect(found map[string]records.Record, item map[string]types.AttributeValue) error {
 	if len(item) == 0 {
 		return nil
 	}
@@ -148,8 +148,8 @@ func (s *Store) collect(found map[string]core.Record, item map[string]types.Attr
 	return err
 }
 
-// Range implements core.Store.
-func (s *Store) Range(ctx context.Context, dir, after string, limit int) ([]core.Record, error) {
+// Range implements records.Store.
+func (s *Store) Range(ctx context.Context, dir, after string, limit int) ([]records.Record, error) {
 	if limit <= 0 {
 		return nil, nil
 	}
@@ -162,7 +162,7 @@ func (s *Store) Range(ctx context.Context, dir, after string, limit int) ([]core
 		in.KeyConditionExpression = awssdk.String("d = :d AND n > :n")
 		in.ExpressionAttributeValues[":n"] = str(after)
 	}
-	var rs []core.Record
+	var rs []records.Record
 	for {
 		out, err := s.client.Query(ctx, in)
 		if err != nil {
@@ -188,10 +188,10 @@ func (s *Store) Range(ctx context.Context, dir, after string, limit int) ([]core
 	}
 }
 
-// Commit implements core.Store: one record is one conditional write, several
+// Commit implements records.Store: one record is one conditional write, several
 // are one transaction.
-func (s *Store) Commit(ctx context.Context, rs ...core.Record) error {
-	if err := core.CheckCommit(rs); err != nil {
+func (s *Store) Commit(ctx context.Context, rs ...records.Record) error {
+	if err := records.ValidateCommit(rs); err != nil {
 		return err
 	}
 	if len(rs) == 0 {
@@ -212,7 +212,7 @@ func (s *Store) Commit(ctx context.Context, rs ...core.Record) error {
 // way. Each lost nothing by it.
 const commitTries = 12
 
-func (s *Store) commit(ctx context.Context, rs []core.Record) error {
+func (s *Store) commit(ctx context.Context, rs []records.Record) error {
 	if len(rs) == 1 {
 		return s.commitOne(ctx, rs[0])
 	}
@@ -245,7 +245,7 @@ func (s *Store) commit(ctx context.Context, rs []core.Record) error {
 	return err
 }
 
-func (s *Store) commitOne(ctx context.Context, r core.Record) error {
+func (s *Store) commitOne(ctx context.Context, r records.Record) error {
 	condition, values := s.condition(r)
 	if r.Value == nil {
 		out, err := s.client.DeleteItem(ctx, &dynamodb.DeleteItemInput{
@@ -281,7 +281,7 @@ func isOurs(item map[string]types.AttributeValue, version int64) bool {
 
 // condition is that the record is at its version: absent or expired for a new
 // one, there and not expired for another.
-func (s *Store) condition(r core.Record) (string, map[string]types.AttributeValue) {
+func (s *Store) condition(r records.Record) (string, map[string]types.AttributeValue) {
 	now := number(s.now().Unix())
 	if r.Version == 0 {
 		return "attribute_not_exists(d) OR e <= :now", map[string]types.AttributeValue{":now": now}
@@ -289,7 +289,7 @@ func (s *Store) condition(r core.Record) (string, map[string]types.AttributeValu
 	return "r = :r AND (attribute_not_exists(e) OR e > :now)", map[string]types.AttributeValue{":r": number(r.Version), ":now": now}
 }
 
-func (s *Store) item(r core.Record, version int64) map[string]types.AttributeValue {
+func (s *Store) item(r records.Record, version int64) map[string]types.AttributeValue {
 	item := itemKey(r.Key)
 	item[attrValue] = &types.AttributeValueMemberB{Value: r.Value}
 	item[attrVersion] = number(version)
@@ -305,7 +305,7 @@ func (s *Store) item(r core.Record, version int64) map[string]types.AttributeVal
 func newVersion() int64 { return 1 + rand.Int64N(1<<62) }
 
 // record reads an item. live is false when it has expired.
-func (s *Store) record(item map[string]types.AttributeValue) (r core.Record, live bool, err error) {
+func (s *Store) record(item map[string]types.AttributeValue) (r records.Record, live bool, err error) {
 	dir, ok1 := item[attrDir].(*types.AttributeValueMemberS)
 	name, ok2 := item[attrName].(*types.AttributeValueMemberS)
 	value, ok3 := item[attrValue].(*types.AttributeValueMemberB)
@@ -315,7 +315,7 @@ func (s *Store) record(item map[string]types.AttributeValue) (r core.Record, liv
 		return r, false, errors.New("aws: an item of the table is no record")
 	}
 	now := s.now()
-	r = core.Record{Key: dir.Value + "/" + name.Value, Value: value.Value, Version: version, Age: max(0, now.Sub(time.UnixMilli(written)))}
+	r = records.Record{Key: dir.Value + "/" + name.Value, Value: value.Value, Version: version, Age: max(0, now.Sub(time.UnixMilli(written)))}
 	if r.Value == nil {
 		r.Value = []byte{}
 	}
@@ -326,7 +326,7 @@ func (s *Store) record(item map[string]types.AttributeValue) (r core.Record, liv
 }
 
 func itemKey(key string) map[string]types.AttributeValue {
-	dir, name, _ := core.SplitKey(key) // checked before
+	dir, name, _ := records.SplitKey(key) // checked before
 	return map[string]types.AttributeValue{attrDir: str(dir), attrName: str(name)}
 }
 
@@ -345,16 +345,16 @@ func integer(v types.AttributeValue) (int64, bool) {
 	return i, err == nil
 }
 
-// stale turns a failed condition into core.ErrStale.
+// stale turns a failed condition into records.ErrStale.
 func stale(err error) error {
 	if err == nil {
 		return nil
 	}
 	if _, ok := errors.AsType[*types.ConditionalCheckFailedException](err); ok {
-		return core.ErrStale
+		return records.ErrStale
 	}
 	if t, ok := errors.AsType[*types.TransactionCanceledException](err); ok && hasReason(t, "ConditionalCheckFailed") {
-		return core.ErrStale
+		return records.ErrStale
 	}
 	return wrap("commit", err)
 }
@@ -392,7 +392,10 @@ type Error struct {
 	Err      error
 }
 
+// Error returns the operation and the code.
 func (e *Error) Error() string { return "aws: " + e.Op + ": " + e.Code }
+
+// Unwrap returns the error of the client library.
 func (e *Error) Unwrap() error { return e.Err }
 
 // ErrorCode is the code alone, for logs.

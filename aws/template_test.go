@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -35,29 +36,57 @@ func replace(t *testing.T, s, old, with string) string {
 	return strings.Replace(s, old, with, 1)
 }
 
-func lint(t *testing.T, template string) (said string, clean bool) {
+// lint returns what cfn-lint says about each of the templates, in one run: it
+// takes seconds to start.
+func lint(t *testing.T, templates ...string) (said [][]string) {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), "template.yaml")
-	if err := os.WriteFile(file, []byte(template), 0o600); err != nil {
-		t.Fatal(err)
+	dir := t.TempDir()
+	args := []string{"-r", "us-east-1", "-f", "json", "-t"}
+	for i, template := range templates {
+		file := filepath.Join(dir, fmt.Sprintf("%d.yaml", i))
+		if err := os.WriteFile(file, []byte(template), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		args = append(args, file)
 	}
-	out, err := exec.CommandContext(t.Context(), "cfn-lint", "-r", "us-east-1", "-t", file).CombinedOutput()
-	return string(out), err == nil && len(bytes.TrimSpace(out)) == 0
+	var stderr bytes.Buffer
+	cmd := exec.CommandContext(t.Context(), "cfn-lint", args...)
+	cmd.Stderr = &stderr
+	out, _ := cmd.Output() // it exits with 1 and more where it finds something
+	var found []struct{ Filename, Message string }
+	if err := json.Unmarshal(out, &found, json.MatchCaseInsensitiveNames(true)); err != nil {
+		t.Fatalf("%v: %s%s", err, out, stderr.String())
+	}
+	said = make([][]string, len(templates))
+	for _, f := range found {
+		i, err := strconv.Atoi(strings.TrimSuffix(filepath.Base(f.Filename), ".yaml"))
+		if err != nil {
+			t.Fatal(f.Message)
+		}
+		said[i] = append(said[i], f.Message)
+	}
+	return said
 }
 
 func TestTemplateLints(t *testing.T) {
 	testenv.Program(t, "cfn-lint")
 	template := readTemplate(t)
-	if said, clean := lint(t, template); !clean {
-		t.Errorf("cfn-lint:\n%s", said)
-	}
-	for _, fault := range [][2]string{
+	templates := []string{template}
+	faults := [][2]string{
 		{"provided.al2023", "go1.x"},
 		{"FunctionResponseTypes:", "FunctionResponseType:"},
 		{"VisibilityTimeout: 720", "VisibilityTimeout: 60"},
 		{"!GetAtt DeadQueue.Arn", "!GetAtt DeadQueue.Name"},
-	} {
-		if _, clean := lint(t, replace(t, template, fault[0], fault[1])); clean {
+	}
+	for _, fault := range faults {
+		templates = append(templates, replace(t, template, fault[0], fault[1]))
+	}
+	said := lint(t, templates...)
+	if len(said[0]) > 0 {
+		t.Errorf("cfn-lint: %q", said[0])
+	}
+	for i, fault := range faults {
+		if len(said[i+1]) == 0 {
 			t.Errorf("cfn-lint does not mind %s", fault[1])
 		}
 	}
@@ -69,12 +98,12 @@ type resource struct {
 	Properties     map[string]any
 }
 
-// expand returns the resources that CloudFormation is given.
-func expand(t *testing.T, template string) map[string]resource {
+// expand returns the resources that CloudFormation is given for each template.
+func expand(t *testing.T, templates ...string) (resources []map[string]resource) {
 	t.Helper()
 	testenv.Program(t, "python3")
 	cmd := exec.CommandContext(t.Context(), "python3", "testdata/expand.py")
-	cmd.Stdin = strings.NewReader(template)
+	cmd.Stdin = strings.NewReader(strings.Join(templates, "\x00"))
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
@@ -84,11 +113,14 @@ func expand(t *testing.T, template string) map[string]resource {
 		}
 		t.Fatalf("%v\n%s", err, stderr.String())
 	}
-	var all struct{ Resources map[string]resource }
+	var all []struct{ Resources map[string]resource }
 	if err := json.Unmarshal(out, &all); err != nil {
 		t.Fatal(err)
 	}
-	return all.Resources
+	for _, a := range all {
+		resources = append(resources, a.Resources)
+	}
+	return resources
 }
 
 func ofType(rs map[string]resource, typ string) map[string]resource {
@@ -155,23 +187,29 @@ func faults(rs map[string]resource) (found []string) {
 
 func TestRolesHaveNoWildcard(t *testing.T) {
 	template := readTemplate(t)
-	if found := faults(expand(t, template)); len(found) > 0 {
-		t.Errorf("%q", found)
-	}
-	for _, seeded := range [][2]string{
+	templates := []string{template}
+	all := [][2]string{
 		{"Resource: !GetAtt Table.Arn", `Resource: "*"`},
 		{"Resource: !GetAtt Queue.Arn", `Resource: !Sub "${Queue.Arn}*"`},
 		{"- dynamodb:GetItem", `- dynamodb:*`},
 		{"      Role: !GetAtt WorkerRole.Arn\n", ""}, // SAM then makes a role with managed policies
-	} {
-		if found := faults(expand(t, replace(t, template, seeded[0], seeded[1]))); len(found) == 0 {
+	}
+	for _, seeded := range all {
+		templates = append(templates, replace(t, template, seeded[0], seeded[1]))
+	}
+	resources := expand(t, templates...)
+	if found := faults(resources[0]); len(found) > 0 {
+		t.Errorf("%q", found)
+	}
+	for i, seeded := range all {
+		if len(faults(resources[i+1])) == 0 {
 			t.Errorf("not found: %s", seeded[1])
 		}
 	}
 }
 
 func TestTemplate(t *testing.T) {
-	rs := expand(t, readTemplate(t))
+	rs := expand(t, readTemplate(t))[0]
 	text := func(v any) string { b, _ := json.Marshal(v, json.Deterministic(true)); return string(b) }
 	check := func(what string, got any, want string) {
 		t.Helper()
@@ -269,19 +307,28 @@ func TestTemplateHasNoAliases(t *testing.T) {
 // What `sam build` runs gives a program for the runtime of the template.
 func TestMakefileBuildsEachFunction(t *testing.T) {
 	testenv.Program(t, "make")
-	for name := range ofType(expand(t, readTemplate(t)), "AWS::Lambda::Function") {
-		dir := t.TempDir()
-		cmd := exec.CommandContext(t.Context(), "make", "-C", "..", "build-"+name, "ARTIFACTS_DIR="+dir)
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("%s: %v\n%s", name, err, out)
-		}
-		f, err := elf.Open(filepath.Join(dir, "bootstrap"))
+	dir := t.TempDir()
+	run := func(args ...string) string {
+		t.Helper()
+		out, err := exec.CommandContext(t.Context(), "make", append(args, "-C", "..", "ARTIFACTS_DIR="+dir)...).CombinedOutput()
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("%v: %v\n%s", args, err, out)
 		}
-		if f.Machine != elf.EM_AARCH64 || f.Section(".interp") != nil {
-			t.Errorf("%s: %v, dynamic: %t; want a static program for arm64", name, f.Machine, f.Section(".interp") != nil)
+		return string(out)
+	}
+	names := slices.Sorted(maps.Keys(ofType(expand(t, readTemplate(t))[0], "AWS::Lambda::Function")))
+	for _, name := range names { // all have one recipe: it is run once
+		if one, this := run("-n", "build-"+names[0]), run("-n", "build-"+name); this != one {
+			t.Errorf("%s is built by\n%s\nand %s by\n%s", names[0], one, name, this)
 		}
-		f.Close()
+	}
+	run("build-" + names[0])
+	f, err := elf.Open(filepath.Join(dir, "bootstrap"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if f.Machine != elf.EM_AARCH64 || f.Section(".interp") != nil {
+		t.Errorf("%v, dynamic: %t; want a static program for arm64", f.Machine, f.Section(".interp") != nil)
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/serverurl/serverurl/aws"
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/auth"
 	"github.com/serverurl/serverurl/core/corehttp"
 	"github.com/serverurl/serverurl/core/coretest"
 )
@@ -27,7 +28,7 @@ func (nowhere) Put(context.Context, ...core.Envelope) error { return nil }
 func processor(b *testing.B) *core.Processor {
 	p := core.New()
 	err := p.Bind(core.Platform{Name: "aws", Store: coretest.NewStore(), Inbox: nowhere{}, Logger: slog.New(slog.DiscardHandler),
-		Sender: core.Sender{Secrets: core.ParseSecrets("5a0b6b1e94c7f2d83e17aa49c05d62fb")}})
+		Verifier: auth.Verifier{Secrets: auth.ParseSecrets("5a0b6b1e94c7f2d83e17aa49c05d62fb")}})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -17,7 +17,10 @@ import (
 	"time"
 
 	"github.com/serverurl/serverurl/chaos/backend"
-	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/calls"
+	"github.com/serverurl/serverurl/core/event"
+	"github.com/serverurl/serverurl/core/records"
+	"github.com/serverurl/serverurl/internal/callstate"
 )
 
 // Counts are what the checker found. Each has to be zero.
@@ -45,6 +48,7 @@ func (c *Counts) add(o Counts) {
 
 func (c Counts) zero() bool { return c == Counts{} }
 
+// String returns all counts on one line.
 func (c Counts) String() string {
 	return fmt.Sprintf("lost %d, twice %d, regressed %d, unequal replies %d, late replies %d, leaked %d, damaged %d, unsynced %d",
 		c.Lost, c.Twice, c.Regressed, c.Unequal, c.Late, c.Leaked, c.Damaged, c.Unsynced)
@@ -90,10 +94,10 @@ func checkEvents(ctx context.Context, v *view, h *history) (c Counts, waiting in
 	return c, len(v.kept), err
 }
 
-func checkCall(ctx context.Context, s core.Store, call string, acked []sent, kept map[string]bool) (c Counts, err error) {
+func checkCall(ctx context.Context, s records.Store, call string, acked []sent, kept map[string]bool) (c Counts, err error) {
 	stored := map[string]int{}
-	for e, err := range core.ReadEvents(ctx, s, core.CallID(call)) {
-		if errors.Is(err, core.ErrNoCall) {
+	for e, err := range calls.Events(ctx, s, event.CallID(call)) {
+		if errors.Is(err, callstate.ErrNotFound) {
 			break
 		}
 		if err != nil {
@@ -124,7 +128,7 @@ func checkCall(ctx context.Context, s core.Store, call string, acked []sent, kep
 	if waits || c.Lost > 0 {
 		return c, nil // what the call should know is not decided
 	}
-	state, err := core.ReadCall(ctx, s, core.CallID(call))
+	state, err := calls.Read(ctx, s, event.CallID(call))
 	if err != nil {
 		return c, err
 	}
@@ -132,7 +136,7 @@ func checkCall(ctx context.Context, s core.Store, call string, acked []sent, kep
 	for _, m := range state.Transcript {
 		ids[m.ID] = true
 	}
-	if ranks[string(state.Status)] < status || state.Messages < messages || reported && (!state.Ended || state.Report == nil) || len(ids) != len(state.Transcript) {
+	if ranks[string(state.Status)] < status || state.MessageCount < messages || reported && (!state.Ended || state.Report == nil) || len(ids) != len(state.Transcript) {
 		c.Regressed++
 	}
 	return c, nil

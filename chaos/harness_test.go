@@ -146,7 +146,7 @@ func TestRun(t *testing.T) {
 		{[]string{"--gate", "--processes", "5"}, "--processes is 1 to 4"},
 		{[]string{"--gate", "--only", "nothing"}, `no experiment is called "nothing"`},
 		{[]string{"--gate", "--quick", "--store", "paper"}, `no store is called "paper"`},
-		{[]string{"--colour"}, "unknown flag"},
+		{[]string{"--color"}, "unknown flag"},
 	} {
 		var out, errs bytes.Buffer
 		if code := run(context.Background(), c.args, &out, &errs); code != 2 || !strings.Contains(errs.String(), c.want) {

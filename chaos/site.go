@@ -7,7 +7,7 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/records"
 )
 
 // A site is where the program runs, on a store of one kind.
@@ -46,7 +46,7 @@ var errNotHere = errors.New("this store has no such fault here")
 
 // A view is a look at what is kept.
 type view struct {
-	store core.Store
+	store records.Store
 	// kept are the bodies of accepted events that are not delivered, dead ones
 	// among them.
 	kept  [][]byte

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/auth"
+	"github.com/serverurl/serverurl/core/records"
 )
 
 // A demand is the meta of a frame that JavaScript begins a run with.
@@ -92,7 +94,7 @@ var (
 )
 
 func request(d demand, body []byte) core.Request {
-	h := make(core.Header, len(d.Header))
+	h := make(auth.Header, len(d.Header))
 	for _, f := range d.Header {
 		h[f[0]] = append(h[f[0]], f[1])
 	}
@@ -145,7 +147,7 @@ func code(err error) string {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Op + " " + e.Code
 	}
-	for _, known := range []error{errMessage, errAside, errPanic, core.ErrStale, core.ErrHandler, core.ErrNotBound, context.DeadlineExceeded, context.Canceled} {
+	for _, known := range []error{errMessage, errAside, errPanic, records.ErrStale, core.ErrHandlerFailed, core.ErrNotBound, context.DeadlineExceeded, context.Canceled} {
 		if errors.Is(err, known) {
 			return known.Error()
 		}

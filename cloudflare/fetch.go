@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/auth"
 )
 
 // host is what Fetch asks. Serve sets it.
@@ -16,7 +17,7 @@ var host Host
 //
 // An error of the way is an [*Error]; a status that is not 2xx is none. Outside
 // of a Worker every Fetch fails.
-func Fetch(ctx context.Context, method, url string, header core.Header, body []byte) (core.Response, error) {
+func Fetch(ctx context.Context, method, url string, header auth.Header, body []byte) (core.Response, error) {
 	op := operation{Op: "fetch", Method: method, URL: url}
 	for name, values := range header {
 		for _, v := range values {

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/event"
+	"github.com/serverurl/serverurl/core/records"
 )
 
 // An Inbox keeps accepted events in a queue of Cloudflare Queues until its
@@ -21,13 +23,13 @@ import (
 // because a Put died in the middle, is found and swept.
 type Inbox struct {
 	host  Host
-	store core.Store
+	store records.Store
 }
 
 var _ core.Inbox = (*Inbox)(nil)
 
 // NewInbox returns an inbox on the host's queue and bucket.
-func NewInbox(h Host, store core.Store) *Inbox { return &Inbox{h, store} }
+func NewInbox(h Host, store records.Store) *Inbox { return &Inbox{h, store} }
 
 var (
 	// errMessage is constant: a message holds what patients said.
@@ -44,11 +46,11 @@ type message struct {
 
 // An envelope is a core.Envelope whose body is in the frame's body, in order.
 type envelope struct {
-	ID       string         `json:"id"`
-	Received time.Time      `json:"received"`
-	Type     core.EventType `json:"type"`
-	Call     core.CallID    `json:"call,omitempty"`
-	Size     int            `json:"size"`
+	ID       string       `json:"id"`
+	Received time.Time    `json:"received"`
+	Type     event.Type   `json:"type"`
+	Call     event.CallID `json:"call,omitempty"`
+	Size     int          `json:"size"`
 }
 
 // asideDir is where the store knows the objects in the bucket, oldest first.
@@ -82,7 +84,7 @@ func (in *Inbox) Put(ctx context.Context, es ...core.Envelope) error {
 // putAside writes a message into the bucket and returns one that points at it.
 func (in *Inbox) putAside(ctx context.Context, frame []byte) (pointer []byte, err error) {
 	name := fmt.Sprintf("%013d-%s", time.Now().UnixMilli(), rand.Text())
-	if err := in.store.Commit(ctx, core.Record{Key: asideDir + "/" + name, Value: []byte{}}); err != nil {
+	if err := in.store.Commit(ctx, records.Record{Key: asideDir + "/" + name, Value: []byte{}}); err != nil {
 		return nil, err
 	}
 	if _, _, err := do(ctx, in.host, operation{Op: "r2", Method: "put", Key: asideKey(name)}, frame); err != nil {
@@ -169,8 +171,8 @@ func (in *Inbox) removeAside(ctx context.Context, name string) error {
 	if err != nil || known[0].Version == 0 {
 		return err
 	}
-	err = in.store.Commit(ctx, core.Record{Key: known[0].Key, Version: known[0].Version})
-	if errors.Is(err, core.ErrStale) {
+	err = in.store.Commit(ctx, records.Record{Key: known[0].Key, Version: known[0].Version})
+	if errors.Is(err, records.ErrStale) {
 		return nil // somebody else has
 	}
 	return err
@@ -189,7 +191,7 @@ func (in *Inbox) sweep(ctx context.Context, keep time.Duration) error {
 			if r.Age < keep {
 				return nil // the others are younger
 			}
-			_, name, _ := core.SplitKey(r.Key)
+			_, name, _ := records.SplitKey(r.Key)
 			if err := in.removeAside(ctx, name); err != nil {
 				return err
 			}

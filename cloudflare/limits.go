@@ -7,7 +7,7 @@ import "time"
 // has them in a table.
 const (
 	// A record of the core fits a row of D1 (2,000,000 bytes, as does a bound
-	// value): core.MaxRecord. A commit of the core is one batch.
+	// value): records.MaxRecordBytes. A commit of the core is one batch.
 
 	maxParams = 100 // bound parameters of one statement of D1
 

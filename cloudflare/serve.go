@@ -6,6 +6,9 @@ import (
 	"os"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/auth"
+	"github.com/serverurl/serverurl/core/calls"
+	"github.com/serverurl/serverurl/core/records"
 )
 
 // Serve runs p in a Worker, whatever it is called for: requests, messages of
@@ -21,7 +24,7 @@ import (
 //	BODIES            the R2 bucket of bodies that are too large for a message
 //	SERVERURL_SECRET  what the sender proves itself with, set by `wrangler secret`;
 //	                  several with commas between them (docs/cloudflare.md#rotation)
-//	SERVERURL_KEEP    how long things are kept (docs/operating.md#retention)
+//	SERVERURL_RETENTION    how long things are kept (docs/operating.md#retention)
 //
 // All variables and secrets of the Worker are in os.Getenv. A mistake in them
 // is logged in a line that says what is wrong, and each request is answered 503.
@@ -38,15 +41,15 @@ func Serve(p *core.Processor) {
 	})
 }
 
-func bind(p *core.Processor, store core.Store, inbox core.Inbox, log *slog.Logger, getenv func(string) string) error {
-	keep, err := core.ParseRetention(getenv("SERVERURL_KEEP"))
+func bind(p *core.Processor, store records.Store, inbox core.Inbox, log *slog.Logger, getenv func(string) string) error {
+	keep, err := calls.ParseRetention(getenv("SERVERURL_RETENTION"))
 	if err != nil {
 		return err
 	}
-	secrets := core.ParseSecrets(getenv("SERVERURL_SECRET"))
+	secrets := auth.ParseSecrets(getenv("SERVERURL_SECRET"))
 	err = p.Bind(core.Platform{
-		Name: "cloudflare", Store: store, Inbox: inbox, Linger: linger, Logger: log, Retention: keep,
-		Sender: core.Sender{Secrets: secrets, Anyone: anyone && len(secrets) == 0},
+		Name: "cloudflare", Store: store, Inbox: inbox, BackgroundGrace: linger, Logger: log, Retention: keep,
+		Verifier: auth.Verifier{Secrets: secrets, AllowUnauthenticated: anyone && len(secrets) == 0},
 	})
 	if err != nil {
 		return fmt.Errorf("cloudflare: SERVERURL_SECRET: %w; try: npx wrangler secret put SERVERURL_SECRET", err)

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/records"
 	"github.com/serverurl/serverurl/sqlstore/sqlite"
 )
 
@@ -19,7 +19,7 @@ import (
 // a replica may not have a Commit that returned before.
 type Store struct{ host Host }
 
-var _ core.Store = (*Store)(nil)
+var _ records.Store = (*Store)(nil)
 
 // NewStore returns a store on the host's database. Its schema is there already:
 // `wrangler d1 migrations apply` puts it there, from sqlstore's files.
@@ -27,7 +27,7 @@ func NewStore(h Host) *Store { return &Store{h} }
 
 // keysAtOnce bounds the parameters of one statement, and, with records of the
 // largest size, what one reply holds: pageBytes.
-const keysAtOnce = min(maxParams/2, pageBytes/core.MaxRecord)
+const keysAtOnce = min(maxParams/2, pageBytes/records.MaxRecordBytes)
 
 // get wraps a statement that reads: D1 returns a blob as an array of numbers,
 // hexadecimal is a third of that.
@@ -40,9 +40,9 @@ func get(n int) string {
 const rangePage = "SELECT dir, name, hex(value) AS value, version, age, expires_at, total FROM (" +
 	"SELECT *, sum(length(value)) OVER (ORDER BY name) AS total FROM (" + sqlite.Range + ")) WHERE total - length(value) < ?4"
 
-// Get implements core.Store. Up to 16 keys are one round trip.
-func (s *Store) Get(ctx context.Context, keys ...string) ([]core.Record, error) {
-	rs := make([]core.Record, len(keys))
+// Get implements records.Store. Up to 16 keys are one round trip.
+func (s *Store) Get(ctx context.Context, keys ...string) ([]records.Record, error) {
+	rs := make([]records.Record, len(keys))
 	at := make(map[string][]int, len(keys)) // a key may be asked for twice
 	for i, k := range keys {
 		rs[i].Key = k
@@ -51,7 +51,7 @@ func (s *Store) Get(ctx context.Context, keys ...string) ([]core.Record, error) 
 	for some := range slices.Chunk(keys, keysAtOnce) {
 		params := make([]any, 0, 2*len(some))
 		for _, k := range some {
-			dir, name, err := core.SplitKey(k)
+			dir, name, err := records.SplitKey(k)
 			if err != nil {
 				return nil, err
 			}
@@ -72,8 +72,8 @@ func (s *Store) Get(ctx context.Context, keys ...string) ([]core.Record, error) 
 	return rs, nil
 }
 
-// Range implements core.Store. Up to 4 MB are one round trip.
-func (s *Store) Range(ctx context.Context, dir, after string, limit int) (rs []core.Record, err error) {
+// Range implements records.Store. Up to 4 MB are one round trip.
+func (s *Store) Range(ctx context.Context, dir, after string, limit int) (rs []records.Record, err error) {
 	for len(rs) < limit {
 		page, size, err := s.query(ctx, rangePage, dir, after, limit-len(rs), pageBytes)
 		if err != nil {
@@ -83,13 +83,13 @@ func (s *Store) Range(ctx context.Context, dir, after string, limit int) (rs []c
 		if size < pageBytes {
 			break
 		}
-		_, after, _ = core.SplitKey(rs[len(rs)-1].Key)
+		_, after, _ = records.SplitKey(rs[len(rs)-1].Key)
 	}
 	return rs, nil
 }
 
 // query reads records, and how many bytes they are where the query says it.
-func (s *Store) query(ctx context.Context, sql string, params ...any) (rs []core.Record, size int, err error) {
+func (s *Store) query(ctx context.Context, sql string, params ...any) (rs []records.Record, size int, err error) {
 	out, _, err := do(ctx, s.host, operation{Op: "d1", Statements: []statement{{sql, params}}})
 	if err != nil {
 		return nil, 0, err
@@ -111,7 +111,7 @@ func (s *Store) query(ctx context.Context, sql string, params ...any) (rs []core
 		if !(ok1 && ok2 && ok3 && ok4 && ok5 && ok6) || err != nil {
 			return nil, 0, errFrame
 		}
-		r := core.Record{Key: dir + "/" + name, Value: raw, Version: int64(version), Age: max(0, time.Duration(age)*time.Millisecond)}
+		r := records.Record{Key: dir + "/" + name, Value: raw, Version: int64(version), Age: max(0, time.Duration(age)*time.Millisecond)}
 		if end, ok := row[5].(float64); ok {
 			r.Expires = time.Unix(int64(end), 0).UTC()
 		}
@@ -124,9 +124,9 @@ func (s *Store) query(ctx context.Context, sql string, params ...any) (rs []core
 // nothing: it writes a row that the schema refuses.
 const guard = `INSERT INTO serverurl_records (dir, name, value, written_at) SELECT '', '', NULL, 0 WHERE changes() = 0`
 
-// Commit implements core.Store.
-func (s *Store) Commit(ctx context.Context, rs ...core.Record) error {
-	if err := core.CheckCommit(rs); err != nil {
+// Commit implements records.Store.
+func (s *Store) Commit(ctx context.Context, rs ...records.Record) error {
+	if err := records.ValidateCommit(rs); err != nil {
 		return err
 	}
 	if len(rs) == 0 {
@@ -136,7 +136,7 @@ func (s *Store) Commit(ctx context.Context, rs ...core.Record) error {
 	var body [][]byte
 	at := 0
 	for _, r := range rs {
-		dir, name, err := core.SplitKey(r.Key)
+		dir, name, err := records.SplitKey(r.Key)
 		if err != nil {
 			return err
 		}
@@ -160,13 +160,13 @@ func (s *Store) Commit(ctx context.Context, rs ...core.Record) error {
 	}
 	out, _, err := do(ctx, s.host, op, body...)
 	if e, ok := errors.AsType[*Error](err); ok && e.Code == codeStale {
-		return core.ErrStale
+		return records.ErrStale
 	}
 	if err != nil {
 		return err
 	}
 	if len(rs) == 1 && (len(out.Results) != 1 || out.Results[0].Changes == 0) {
-		return core.ErrStale
+		return records.ErrStale
 	}
 	return nil
 }

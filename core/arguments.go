@@ -144,14 +144,14 @@ func (p property) wanted() string {
 
 // keyArguments is the part of the arguments that makes two requests the same.
 func (t *tool) keyArguments(canon []byte) ([]byte, error) {
-	if len(t.Key) == 0 {
+	if len(t.IdempotencyArgs) == 0 {
 		return canon, nil
 	}
 	all, err := arguments(canon)
 	if err != nil {
 		return nil, err
 	}
-	maps.DeleteFunc(all, func(name string, _ jsontext.Value) bool { return !slices.Contains(t.Key, name) })
+	maps.DeleteFunc(all, func(name string, _ jsontext.Value) bool { return !slices.Contains(t.IdempotencyArgs, name) })
 	return canonical(all)
 }
 

@@ -13,7 +13,10 @@ import (
 	"time"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/auth"
+	"github.com/serverurl/serverurl/core/calls"
 	"github.com/serverurl/serverurl/core/coretest"
+	"github.com/serverurl/serverurl/core/event"
 )
 
 const testSecret = "test-secret-0123456789-abcdef"
@@ -71,9 +74,9 @@ func (b *backend) bind(change ...func(*core.Platform)) {
 	b.t.Helper()
 	on := core.Platform{
 		Name: "test", Store: b.store, Inbox: b.inbox,
-		Sender: core.Sender{Secrets: []core.Secret{core.NewSecret(testSecret)}},
-		Linger: 20 * time.Second,
-		Logger: slog.New(slog.NewTextHandler(b.logs, nil)),
+		Verifier:        auth.Verifier{Secrets: []auth.Secret{auth.NewSecret(testSecret)}},
+		BackgroundGrace: 20 * time.Second,
+		Logger:          slog.New(slog.NewTextHandler(b.logs, nil)),
 	}
 	for _, c := range change {
 		c(&on)
@@ -105,7 +108,7 @@ func request(method, target, body string) core.Request {
 	path, query, _ := strings.Cut(target, "?")
 	return core.Request{
 		Method: method, Path: path, Query: query, Body: []byte(body),
-		Header: core.Header{"x-interactly-secret": {testSecret}, "content-type": {"application/json"}},
+		Header: auth.Header{"x-interactly-secret": {testSecret}, "content-type": {"application/json"}},
 	}
 }
 
@@ -146,9 +149,9 @@ func (b *backend) deliver() {
 }
 
 // read returns all that is known of a call.
-func (b *backend) read(id core.CallID) core.Call {
+func (b *backend) read(id event.CallID) calls.Call {
 	b.t.Helper()
-	c, err := core.ReadCall(b.t.Context(), b.store, id)
+	c, err := calls.Read(b.t.Context(), b.store, id)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -196,7 +199,7 @@ func messages(from, to int) []string {
 	return ms
 }
 
-func texts(ms []core.Message) []string {
+func texts(ms []event.Message) []string {
 	var ts []string
 	for _, m := range ms {
 		ts = append(ts, m.Text)

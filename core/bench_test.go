@@ -9,20 +9,23 @@ import (
 	"time"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/auth"
 	"github.com/serverurl/serverurl/core/coretest"
+	"github.com/serverurl/serverurl/core/event"
+	"github.com/serverurl/serverurl/core/records"
 )
 
 type nowhere struct{}
 
 func (nowhere) Put(context.Context, ...core.Envelope) error { return nil }
 
-func benchProcessor(b *testing.B, inbox core.Inbox, store core.Store) *core.Processor {
+func benchProcessor(b *testing.B, inbox core.Inbox, store records.Store) *core.Processor {
 	p := core.New()
 	core.AddTool(p, core.Tool{Name: "look", Effect: core.ReadOnly}, func(context.Context, booking) (string, error) { return "Seen.", nil })
 	core.AddTool(p, core.Tool{Name: "book"}, func(context.Context, booking) (string, error) { return "Booked.", nil })
 	err := p.Bind(core.Platform{Name: "bench", Store: store, Inbox: inbox,
-		Sender: core.Sender{Secrets: []core.Secret{core.NewSecret(testSecret)}},
-		Logger: slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelError}))})
+		Verifier: auth.Verifier{Secrets: []auth.Secret{auth.NewSecret(testSecret)}},
+		Logger:   slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelError}))})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -66,7 +69,7 @@ func BenchmarkDeliverUpdate(b *testing.B) {
 				b.StopTimer()
 				id := fmt.Sprintf("CA-%024d-%08d", 0, n)
 				for i, body := range [][]byte{first, next} {
-					env := core.Envelope{ID: fmt.Sprint(n, i), Received: time.Now(), Type: core.EventConversationUpdate, Call: core.CallID(id), Body: withCall(body, id)}
+					env := core.Envelope{ID: fmt.Sprint(n, i), Received: time.Now(), Type: event.TypeConversationUpdate, Call: event.CallID(id), Body: withCall(body, id)}
 					if i == 1 {
 						b.StartTimer()
 					}

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/auth"
+	"github.com/serverurl/serverurl/core/calls"
 )
 
 // canaries are one made-up value for each class of identifier that the HIPAA
@@ -17,7 +19,7 @@ import (
 var canaries = map[string]string{
 	"name": "Samantha Canaryvera", "geography": "77 Canary Row", "date": "1957-03-09T04:05:06Z", "phone": "+14155550177", "fax": "+14155550178",
 	"email": "canary@patients.test", "social security": "078-05-1120", "medical record": "MRN-CANARY-1", "health plan": "PLAN-CANARY-2",
-	"account": "ACCT-CANARY-3", "licence": "LIC-CANARY-4", "vehicle": "CANARY-PLATE-5", "device": "DEVICE-CANARY-6", "url": "https://canary.patients.test/x",
+	"account": "ACCT-CANARY-3", "license": "LIC-CANARY-4", "vehicle": "CANARY-PLATE-5", "device": "DEVICE-CANARY-6", "url": "https://canary.patients.test/x",
 	"ip": "203.0.113.177", "voice": "voiceprint-canary-8", "photo": "photo-canary-9.jpg", "other": "loyalty-canary-10",
 	"spoken number": "four one five canary",
 }
@@ -74,7 +76,7 @@ func play(t *testing.T, b *backend) (replies string) {
 		}
 	}
 	stranger := request("POST", "/events", text)
-	stranger.Header = core.Header{"X-Interactly-Secret": {text}, "X-Call-Id": {text}, "Content-Type": {text}}
+	stranger.Header = auth.Header{"X-Interactly-Secret": {text}, "X-Call-Id": {text}, "Content-Type": {text}}
 	stranger.Query = text
 	send(stranger)
 	strange := request("POST", "/"+text, text)
@@ -143,7 +145,7 @@ func TestCanaries(t *testing.T) {
 	for _, r := range b.store.All() {
 		kept += r.Key + " " + string(r.Value) + "\n"
 	}
-	quarantined, err := core.ListQuarantine(t.Context(), b.store, "", 100)
+	quarantined, err := calls.ListQuarantine(t.Context(), b.store, "", 100)
 	if err != nil || len(quarantined) == 0 {
 		t.Fatalf("%d bodies in quarantine, %v", len(quarantined), err)
 	}

@@ -10,7 +10,7 @@
 //	p.OnReport(func(ctx context.Context, r core.Report) error { ... })
 //	p.OnCallEnded(func(ctx context.Context, e core.CallEnded) error { ... })
 //
-// A platform's room gives it a [Store], an [Inbox] and the secrets of its
+// A platform's room gives it a [records.Store], an [Inbox] and the secrets of its
 // sender with [Processor.Bind]; its adapter hands it each request with
 // [Processor.Handle], its inbox each accepted event with [Processor.Deliver],
 // and its clock calls [Processor.Sweep] about once a minute.
@@ -31,7 +31,7 @@
 // 200 and one line that can be spoken, whatever went wrong. Tools that change
 // something run at most once for the same request: duplicates, also on
 // another instance, wait and get the same bytes. After a crash in the middle
-// such a tool is asked what happened (see [ToolHandle.Reconcile]) or refused,
+// such a tool is asked what happened (see [RegisteredTool.Reconcile]) or refused,
 // never silently run again.
 //
 // # What it keeps to itself

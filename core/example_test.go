@@ -6,7 +6,9 @@ import (
 	"log/slog"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/auth"
 	"github.com/serverurl/serverurl/core/coretest"
+	"github.com/serverurl/serverurl/core/records"
 )
 
 // inline is an inbox that delivers at once, for examples.
@@ -25,7 +27,7 @@ func (i inline) Put(ctx context.Context, es ...core.Envelope) error {
 func bindForExample(p *core.Processor) {
 	err := p.Bind(core.Platform{
 		Name: "example", Store: coretest.NewStore(), Inbox: inline{p},
-		Sender: core.Sender{Anyone: true}, Logger: slog.New(slog.DiscardHandler),
+		Verifier: auth.Verifier{AllowUnauthenticated: true}, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		panic(err)
@@ -82,17 +84,17 @@ func ExampleNotApplied() {
 }
 
 // A run whose outcome is open is asked for, and not repeated.
-func ExampleToolHandle_Reconcile() {
+func ExampleRegisteredTool_Reconcile() {
 	p := core.New()
 	var calendar []string
 	book := core.AddTool(p, core.Tool{Name: "book"}, func(ctx context.Context, in struct{}) (string, error) {
-		inv, _ := core.InvocationOf(ctx)
-		calendar = append(calendar, inv.Key)
+		inv, _ := core.InvocationFromContext(ctx)
+		calendar = append(calendar, inv.IdempotencyKey)
 		panic("the machine fails after the booking")
 	})
 	book.Reconcile(func(ctx context.Context, in struct{}) (string, bool, error) {
-		inv, _ := core.InvocationOf(ctx)
-		return "Booked.", len(calendar) == 1 && calendar[0] == inv.Key, nil
+		inv, _ := core.InvocationFromContext(ctx)
+		return "Booked.", len(calendar) == 1 && calendar[0] == inv.IdempotencyKey, nil
 	})
 	bindForExample(p)
 
@@ -135,14 +137,14 @@ func ExampleProcessor_OnMessages() {
 }
 
 // Tables of the app's own, in the platform's store.
-func ExampleProcessor_Records() {
+func ExampleProcessor_AppStore() {
 	p := core.New()
-	calendar := p.Records("calendar")
+	calendar := p.AppStore("calendar")
 	bindForExample(p)
 
 	ctx := context.Background()
-	fmt.Println(calendar.Commit(ctx, core.Record{Key: "2035-07-16/09:00", Value: []byte("Sam Rivera")}))
-	fmt.Println(calendar.Commit(ctx, core.Record{Key: "2035-07-16/09:00", Value: []byte("Ana Lima")}))
+	fmt.Println(calendar.Commit(ctx, records.Record{Key: "2035-07-16/09:00", Value: []byte("Sam Rivera")}))
+	fmt.Println(calendar.Commit(ctx, records.Record{Key: "2035-07-16/09:00", Value: []byte("Ana Lima")}))
 	taken, _ := calendar.Range(ctx, "2035-07-16", "", 10)
 	fmt.Println(taken[0].Key, string(taken[0].Value))
 	// Output:

@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/auth"
 	"github.com/serverurl/serverurl/core/coretest"
 )
 
@@ -27,7 +28,7 @@ func fuzzed(f testing.TB) (*core.Processor, *memoryInbox) {
 	core.AddTool(p, core.Tool{Name: "book"}, func(_ context.Context, e echo) (string, error) { return e.Text, nil })
 	inbox := &memoryInbox{}
 	err := p.Bind(core.Platform{Name: "fuzz", Store: coretest.NewStore(), Inbox: inbox, Logger: slog.New(slog.DiscardHandler),
-		Sender: core.Sender{Secrets: []core.Secret{core.NewSecret(testSecret)}}})
+		Verifier: auth.Verifier{Secrets: []auth.Secret{auth.NewSecret(testSecret)}}})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -81,7 +82,7 @@ func FuzzHandle(f *testing.F) {
 	}
 	p, inbox := fuzzed(f)
 	f.Fuzz(func(t *testing.T, path, query string, body []byte) {
-		r := core.Request{Method: "POST", Path: path, Query: query, Body: body, Header: core.Header{"X-Interactly-Secret": {testSecret}}}
+		r := core.Request{Method: "POST", Path: path, Query: query, Body: body, Header: auth.Header{"X-Interactly-Secret": {testSecret}}}
 		soundResponse(t, p.Handle(t.Context(), r))
 		for _, e := range inbox.take() {
 			if bytes.Contains(e.Body, []byte(testSecret)) {
@@ -106,7 +107,7 @@ func FuzzStranger(f *testing.F) {
 		if strings.Contains(value, testSecret) {
 			t.Skip("not a stranger")
 		}
-		resp := p.Handle(t.Context(), core.Request{Method: "POST", Path: path, Body: body, Header: core.Header{name: {value}}})
+		resp := p.Handle(t.Context(), core.Request{Method: "POST", Path: path, Body: body, Header: auth.Header{name: {value}}})
 		soundResponse(t, resp)
 		if resp.Status == 200 || len(inbox.take()) > 0 {
 			t.Fatalf("a stranger was let in with %s: %q", name, value)

@@ -12,6 +12,13 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/serverurl/serverurl/core/auth"
+	"github.com/serverurl/serverurl/core/calls"
+	"github.com/serverurl/serverurl/core/event"
+	"github.com/serverurl/serverurl/core/records"
+	"github.com/serverurl/serverurl/internal/callstate"
+	"github.com/serverurl/serverurl/internal/fault"
 )
 
 // What a stranger is told. Constant, so that it tells nothing.
@@ -50,9 +57,9 @@ func (p *Processor) Handle(ctx context.Context, r Request) (resp Response) {
 		return unavailable
 	}
 	received := p.on.Now()
-	ctx, watched := p.watch(ctx)
+	ctx, watched := p.withRecorder(ctx)
 	tool, isTool := "", false
-	defer func() { p.told(watched, &r, tool, isTool, resp, received) }()
+	defer func() { p.notifyObserver(watched, &r, tool, isTool, resp, received) }()
 	defer func() {
 		if recover() != nil { // a mistake of ours; what it says may quote the payload
 			p.log.Error("request", "state", "panic")
@@ -64,23 +71,23 @@ func (p *Processor) Handle(ctx context.Context, r Request) (resp Response) {
 	if resp.Status != 0 {
 		return resp
 	}
-	if err := p.on.Sender.verifyHead(r.Header); err != nil {
+	if err := p.on.Verifier.VerifyHead(r.Header); err != nil {
 		p.log.Warn("request refused", "reason", err, "status", 401)
 		return unauthorized
 	}
-	if len(r.Body) > p.on.Limits.Body {
+	if len(r.Body) > p.on.Limits.MaxBodyBytes {
 		p.log.Warn("request refused", "reason", "too large", "status", 413)
 		return tooLarge
 	}
-	matched, err := p.on.Sender.verify(&r, received)
+	matched, err := p.on.Verifier.Verify(r.Header, r.Body, received)
 	switch {
-	case errors.Is(err, errStaleTimestamp): // the sender is right, so our clock may be wrong
+	case errors.Is(err, auth.ErrStaleTimestamp): // the sender is right, so our clock may be wrong
 		p.log.Error("request refused", "reason", err, "status", 401)
 		return unauthorized
 	case err != nil:
 		p.log.Warn("request refused", "reason", err, "status", 401)
 		return unauthorized
-	case len(p.on.Sender.secrets()) > 1: // while secrets change: which are still in use
+	case p.on.Verifier.Count() > 1: // while secrets change: which are still in use
 		p.log.Info("request", "matched", matched)
 	}
 	switch {
@@ -91,7 +98,7 @@ func (p *Processor) Handle(ctx context.Context, r Request) (resp Response) {
 	case !isJSON(r.Header):
 		return p.refuse(ctx, isTool, r.Body, received, "media type", unsupportedMedia)
 	}
-	if err := p.on.Limits.scan(r.Body); err != nil {
+	if err := p.on.Limits.validate(r.Body); err != nil {
 		return p.refuse(ctx, isTool, r.Body, received, reasonOf(err), badRequest)
 	}
 	switch {
@@ -109,7 +116,7 @@ func (p *Processor) Handle(ctx context.Context, r Request) (resp Response) {
 // Handle without one.
 func (p *Processor) WantsBody(r Request) bool {
 	_, _, resp := route(r)
-	return p.bound && resp.Status == 0 && p.on.Sender.verifyHead(r.Header) == nil
+	return p.bound && resp.Status == 0 && p.on.Verifier.VerifyHead(r.Header) == nil
 }
 
 // route tells where a request goes: to a tool, or to the events. A Response
@@ -135,20 +142,6 @@ func route(r Request) (tool string, isTool bool, resp Response) {
 	return "", false, Response{}
 }
 
-// isJSON accepts application/json in UTF-8, and a sender that says nothing
-// (docs/events.md#envelope). Encoded bodies are refused: a small one can hide
-// a large one.
-func isJSON(h Header) bool {
-	if enc := h.Get("Content-Encoding"); enc != "" && !strings.EqualFold(enc, "identity") {
-		return false
-	}
-	ct := h.Get("Content-Type")
-	if ct == "" {
-		return true
-	}
-	return isJSONMedia(ct)
-}
-
 // refuse answers an authenticated request that cannot be understood. An event
 // comes only once, so its body is kept for somebody to look at.
 func (p *Processor) refuse(ctx context.Context, isTool bool, body []byte, received time.Time, reason string, resp Response) Response {
@@ -164,11 +157,11 @@ func (p *Processor) refuse(ctx context.Context, isTool bool, body []byte, receiv
 
 // accept makes an event durable, or answers the tool calls in it.
 func (p *Processor) accept(ctx context.Context, body []byte, received time.Time) Response {
-	typ, call, err := peek(body)
+	typ, call, err := event.Peek(body)
 	switch {
 	case err != nil:
 		return p.refuse(ctx, false, body, received, "no event", badRequest)
-	case typ == EventToolCalls, typ == EventFunctionCall:
+	case typ == event.TypeToolCalls, typ == event.TypeFunctionCall:
 		return p.answerEnvelope(ctx, body)
 	case !validID(string(call)):
 		// Nothing can be done with it, and sending it again would not help.
@@ -179,10 +172,10 @@ func (p *Processor) accept(ctx context.Context, body []byte, received time.Time)
 		Received: received.UTC(),
 		Type:     typ,
 		Call:     call,
-		Body:     mask(nil, body, p.on.Sender.secrets()),
+		Body:     p.on.Verifier.Redact(nil, body),
 	}
-	failpoint("before put")
-	if mutated("ack before put") {
+	fault.Point("before put")
+	if fault.Mutated("ack before put") {
 		env.Body = bytes.Clone(env.Body)
 		time.AfterFunc(20*time.Millisecond, func() { _ = p.on.Inbox.Put(context.WithoutCancel(ctx), env) })
 		return accepted
@@ -191,7 +184,7 @@ func (p *Processor) accept(ctx context.Context, body []byte, received time.Time)
 		p.log.Error("event not accepted", "type", string(typ), "reason", err, "bytes", len(body))
 		return unavailable
 	}
-	failpoint("after put")
+	fault.Point("after put")
 	return accepted
 }
 
@@ -204,28 +197,17 @@ func envelopeID(body []byte, received time.Time) string {
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
-// Where bodies are that were authenticated and could not be understood.
-const quarantineDir = "quarantine"
-
-// A Quarantined is such a body.
-type Quarantined struct {
-	ID       string    `json:"id"`
-	Received time.Time `json:"received"`
-	Reason   string    `json:"reason"`
-	Body     []byte    `json:"body"` // masked, in any form
-}
-
 // quarantine keeps a body under its own hash: the same one again changes
 // nothing.
 func (p *Processor) quarantine(ctx context.Context, body []byte, received time.Time, reason string) error {
 	sum := sha256.Sum256(body)
-	q := Quarantined{ID: hex.EncodeToString(sum[:16]), Received: received.UTC(), Reason: reason,
-		Body: mask(nil, body, p.on.Sender.secrets())}
-	b, err := putValue(ctx, p.on.Store, quarantineDir+"/blobs", q.ID, q)
+	q := calls.QuarantinedBody{ID: hex.EncodeToString(sum[:16]), Received: received.UTC(), Reason: reason,
+		Body: p.on.Verifier.Redact(nil, body)}
+	b, err := callstate.PutValue(ctx, p.on.Store, callstate.QuarantineDir+"/blobs", q.ID, q)
 	if err == nil {
-		err = p.on.Store.Commit(ctx, Record{Key: quarantineDir + "/" + q.ID, Value: b})
+		err = p.on.Store.Commit(ctx, records.Record{Key: callstate.QuarantineDir + "/" + q.ID, Value: b})
 	}
-	if err != nil && !errors.Is(err, ErrStale) {
+	if err != nil && !errors.Is(err, records.ErrStale) {
 		p.log.Error("body not kept", "reason", err, "bytes", len(body))
 		return fmt.Errorf("core: quarantine: %w", err)
 	}

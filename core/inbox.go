@@ -3,6 +3,8 @@ package core
 import (
 	"context"
 	"time"
+
+	"github.com/serverurl/serverurl/core/event"
 )
 
 // An Envelope is an accepted event on its way through an inbox. It holds no
@@ -16,17 +18,17 @@ type Envelope struct {
 	Received time.Time `json:"received"`
 
 	// Type is the event's type as sent, for lanes and logs of the inbox.
-	Type EventType `json:"type"`
+	Type event.Type `json:"type"`
 
 	// Call is the call's id as sent, empty where the body names none.
-	Call CallID `json:"call,omitempty"`
+	Call event.CallID `json:"call,omitempty"`
 
-	// Repaired is set where the event was never sent: it says what Interactly's
+	// Backfilled is set where the event was never sent: it says what Interactly's
 	// API answered when it was asked.
-	Repaired bool `json:"repaired,omitempty"`
+	Backfilled bool `json:"repaired,omitempty"`
 
-	// Replayed is how often it was put back from the dead letters.
-	Replayed int `json:"replayed,omitempty"`
+	// RedriveCount is how often it was put back from the dead letters.
+	RedriveCount int `json:"replayed,omitempty"`
 
 	// Body is the masked body, valid JSON.
 	Body []byte `json:"body"`

@@ -13,12 +13,15 @@ import (
 	"time"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/calls"
+	"github.com/serverurl/serverurl/core/event"
+	"github.com/serverurl/serverurl/core/records"
 )
 
 // heard is what the handlers were told.
 type heard struct {
 	mu       sync.Mutex
-	statuses []core.Status
+	statuses []event.Status
 	said     []string
 	hangs    int
 	errors   []string
@@ -59,15 +62,15 @@ func TestCallInOrder(t *testing.T) {
 		b.event(e)
 		b.deliver()
 	}
-	equal(t, "statuses", h.statuses, []core.Status{core.StatusInitiated, core.StatusQueued, core.StatusOngoing, core.StatusForwarded, core.StatusFinished})
+	equal(t, "statuses", h.statuses, []event.Status{event.StatusInitiated, event.StatusQueued, event.StatusOngoing, event.StatusForwarded, event.StatusFinished})
 	equal(t, "said", h.said, []string{"line 0", "line 1", "line 2", "line 3", "line 4"})
 	equal(t, "reports", h.reports, []int{1})
-	if h.hangs != 1 || len(h.ended) != 1 || h.ended[0].Reason != core.EndReported {
+	if h.hangs != 1 || len(h.ended) != 1 || h.ended[0].Reason != event.EndReasonReport {
 		t.Errorf("%d hangs, ended %+v", h.hangs, h.ended)
 	}
 	c := b.read(callID)
-	if !c.Ended || c.Status != core.StatusFinished || c.Messages != 5 || c.Pending != 0 || c.Hangs != 1 || len(c.Events) != 11 {
-		t.Errorf("call %+v", c.CallSummary)
+	if !c.Ended || c.Status != event.StatusFinished || c.MessageCount != 5 || c.PendingHandlers != 0 || c.HangCount != 1 || len(c.Events) != 11 {
+		t.Errorf("call %+v", c.Summary)
 	}
 	equal(t, "transcript", texts(c.Transcript), []string{"line 0", "line 1", "line 2", "line 3", "line 4"})
 	if c.Analysis.Summary != "Booked a cleaning." || c.Info.Cost == nil || c.Info.EndedAt.IsZero() {
@@ -99,11 +102,11 @@ func TestAnyOrderComesToTheSameState(t *testing.T) {
 			b.deliver()
 		}
 		c := b.read(callID)
-		if !c.Ended || c.Status != core.StatusFinished || c.Hangs != 2 || c.Pending != 0 {
-			t.Fatalf("seed %d: call %+v, %d hangs", seed, c.CallSummary, c.Hangs)
+		if !c.Ended || c.Status != event.StatusFinished || c.HangCount != 2 || c.PendingHandlers != 0 {
+			t.Fatalf("seed %d: call %+v, %d hangs", seed, c.Summary, c.HangCount)
 		}
 		equal(t, fmt.Sprintf("seed %d: transcript", seed), texts(c.Transcript), want)
-		equal(t, fmt.Sprintf("seed %d: dropped", seed), texts(c.Dropped), []string{"line 3"})
+		equal(t, fmt.Sprintf("seed %d: dropped", seed), texts(c.Superseded), []string{"line 3"})
 		if len(h.ended) != 1 || len(h.reports) != 1 {
 			t.Fatalf("seed %d: ended %d times, reported %d times", seed, len(h.ended), len(h.reports))
 		}
@@ -142,8 +145,8 @@ func TestInstancesAtOnce(t *testing.T) {
 	}
 	wg.Wait()
 	c := b.read(callID)
-	if c.Messages != 40 || len(c.Transcript) != 40 || len(h.said) != 40 || len(h.ended) != 1 || c.Pending != 0 {
-		t.Errorf("%d messages, %d told, ended %d times, %d pending", c.Messages, len(h.said), len(h.ended), c.Pending)
+	if c.MessageCount != 40 || len(c.Transcript) != 40 || len(h.said) != 40 || len(h.ended) != 1 || c.PendingHandlers != 0 {
+		t.Errorf("%d messages, %d told, ended %d times, %d pending", c.MessageCount, len(h.said), len(h.ended), c.PendingHandlers)
 	}
 }
 
@@ -157,8 +160,8 @@ func TestSameHangTwice(t *testing.T) {
 			b.event(hang(0))
 			b.deliver()
 		}
-		if c := b.read(callID); c.Hangs != 2 || h.hangs != 2 {
-			t.Errorf("%d hangs, %d told; want 2: one was sent twice, one came a minute later", c.Hangs, h.hangs)
+		if c := b.read(callID); c.HangCount != 2 || h.hangs != 2 {
+			t.Errorf("%d hangs, %d told; want 2: one was sent twice, one came a minute later", c.HangCount, h.hangs)
 		}
 	})
 }
@@ -171,8 +174,8 @@ func TestManyHangs(t *testing.T) {
 		b.deliver()
 	}
 	recs, err := b.store.Get(t.Context(), "calls/"+callID)
-	if err != nil || len(recs[0].Value) > 12<<10 || b.read(callID).Hangs != 2000 {
-		t.Errorf("%d bytes, %d hangs, %v", len(recs[0].Value), b.read(callID).Hangs, err)
+	if err != nil || len(recs[0].Value) > 12<<10 || b.read(callID).HangCount != 2000 {
+		t.Errorf("%d bytes, %d hangs, %v", len(recs[0].Value), b.read(callID).HangCount, err)
 	}
 }
 
@@ -212,7 +215,7 @@ func TestHandlerFails(t *testing.T) {
 	b.event(conversation(0, messages(0, 1)...))
 	e := b.inbox.take()[0]
 	for try := range 3 {
-		if err := b.Deliver(t.Context(), e); !errors.Is(err, core.ErrHandler) {
+		if err := b.Deliver(t.Context(), e); !errors.Is(err, core.ErrHandlerFailed) {
 			t.Fatalf("try %d: %v", try, err)
 		}
 	}
@@ -229,8 +232,8 @@ func TestHandlerFails(t *testing.T) {
 	}
 	equal(t, "the one that fails", bad, []string{"line 0", "line 0", "line 0", "line 1", "line 0"})
 	equal(t, "the one that does not", good, []string{"line 0", "line 1"})
-	if c := b.read(callID); c.Pending != 0 {
-		t.Errorf("%d changes pending", c.Pending)
+	if c := b.read(callID); c.PendingHandlers != 0 {
+		t.Errorf("%d changes pending", c.PendingHandlers)
 	}
 	if strings.Contains(b.logs.String(), "secret") || strings.Contains(b.logs.String(), "line 0") {
 		t.Errorf("the log holds what was said:\n%s", b.logs)
@@ -243,14 +246,14 @@ func TestSweep(t *testing.T) {
 		name   string
 		events []string
 		wait   time.Duration
-		reason core.EndReason // "" while it goes on
+		reason event.EndReason // "" while it goes on
 	}{
 		{"goes on", []string{status("ongoing", 0)}, 29 * time.Minute, ""},
-		{"silent", []string{status("ongoing", 0)}, 30 * time.Minute, core.EndSilent},
+		{"silent", []string{status("ongoing", 0)}, 30 * time.Minute, event.EndReasonIdleTimeout},
 		{"finished, the report may still come", []string{status("finished", 0)}, time.Minute, ""},
-		{"finished, no report", []string{status("finished", 0)}, 2 * time.Minute, core.EndNoReport},
-		{"failed, no report", []string{status("failed", 0)}, 2 * time.Minute, core.EndNoReport},
-		{"reported", []string{report(0)}, 24 * time.Hour, core.EndReported},
+		{"finished, no report", []string{status("finished", 0)}, 2 * time.Minute, event.EndReasonReportTimeout},
+		{"failed, no report", []string{status("failed", 0)}, 2 * time.Minute, event.EndReasonReportTimeout},
+		{"reported", []string{report(0)}, 24 * time.Hour, event.EndReasonReport},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -267,8 +270,8 @@ func TestSweep(t *testing.T) {
 					}
 				}
 				got := b.read(callID)
-				if got.EndReason != c.reason || got.Ended != (c.reason != "") || got.Pending != 0 {
-					t.Errorf("ended %v for %q, %d pending", got.Ended, got.EndReason, got.Pending)
+				if got.EndReason != c.reason || got.Ended != (c.reason != "") || got.PendingHandlers != 0 {
+					t.Errorf("ended %v for %q, %d pending", got.Ended, got.EndReason, got.PendingHandlers)
 				}
 				if want := min(1, len(c.reason)); len(h.ended) != want {
 					t.Errorf("told %d times, want %d", len(h.ended), want)
@@ -307,8 +310,8 @@ func TestSweepRepeatsItsHandlers(t *testing.T) {
 				t.Errorf("sweep %d: %v", try, err)
 			}
 		}
-		if c := b.read(callID); c.Pending != 0 || tries != 3 {
-			t.Errorf("%d pending after %d tries", c.Pending, tries)
+		if c := b.read(callID); c.PendingHandlers != 0 || tries != 3 {
+			t.Errorf("%d pending after %d tries", c.PendingHandlers, tries)
 		}
 		recs, err := b.store.Range(t.Context(), "open", "", 10)
 		if err != nil || len(recs) != 0 {
@@ -331,7 +334,7 @@ func TestEventsAreKeptWhole(t *testing.T) {
 		b.deliver()
 	}
 	i := 0
-	for r, err := range core.ReadEvents(t.Context(), b.store, callID) {
+	for r, err := range calls.Events(t.Context(), b.store, callID) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -359,11 +362,11 @@ func TestOlderShapes(t *testing.T) {
 	b.deliver()
 	c := b.read(callID)
 	equal(t, "transcript", texts(c.Transcript), []string{"line 0", "line 1", "line 2"})
-	if c.Status != core.StatusFinished {
+	if c.Status != event.StatusFinished {
 		t.Errorf("status %q", c.Status)
 	}
 	i := 0
-	for r, err := range core.ReadEvents(t.Context(), b.store, callID) {
+	for r, err := range calls.Events(t.Context(), b.store, callID) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -400,7 +403,7 @@ func TestLongCallIsStoredOnce(t *testing.T) {
 			}
 			for _, r := range recs {
 				stored += len(r.Key) + len(r.Value)
-				_, after, _ = core.SplitKey(r.Key)
+				_, after, _ = records.SplitKey(r.Key)
 			}
 			if len(recs) < 100 {
 				break
@@ -433,17 +436,17 @@ func TestReportOnly(t *testing.T) {
 func TestListCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBackend(t, nil)
-		var want []core.CallID
+		var want []event.CallID
 		for n := range 60 {
-			id := core.CallID(fmt.Sprintf("WC-%d/ü../%d", n*7919%60, n))
-			want = append([]core.CallID{id}, want...)
+			id := event.CallID(fmt.Sprintf("WC-%d/ü../%d", n*7919%60, n))
+			want = append([]event.CallID{id}, want...)
 			b.event(fmt.Sprintf(`{"message":{"type":"hang","call":{"id":%q}}}`, id))
 			b.deliver()
 			time.Sleep(time.Second)
 		}
-		var got []core.CallID
+		var got []event.CallID
 		for after := ""; ; {
-			calls, next, err := core.ListCalls(t.Context(), b.store, after, 7)
+			calls, next, err := calls.List(t.Context(), b.store, after, 7)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/calls"
+	"github.com/serverurl/serverurl/core/event"
 )
 
 // observed is a backend whose observations a test can look at.
@@ -65,7 +67,7 @@ func TestObservedToolRequests(t *testing.T) {
 		}
 		for _, o := range all {
 			r := o.Tool
-			if r == nil || r.Status != c.status || r.State != c.state || r.Result != c.result || string(r.Reply) != string(resp.Body) {
+			if r == nil || r.HTTPStatus != c.status || r.State != c.state || r.Result != c.result || string(r.Reply) != string(resp.Body) {
 				t.Errorf("%s: %+v", c.why, r)
 			}
 		}
@@ -78,7 +80,7 @@ func TestObservedStrangerLeavesNothing(t *testing.T) {
 	r.Header["x-interactly-secret"] = []string{"wrong"}
 	b.Handle(t.Context(), r)
 	all := take()
-	if len(all) != 1 || all[0].Tool.Status != 401 || all[0].Tool.Args != nil || all[0].Tool.Call != "" {
+	if len(all) != 1 || all[0].Tool.HTTPStatus != 401 || all[0].Tool.Args != nil || all[0].Tool.Call != "" {
 		t.Errorf("%+v: a stranger's request is to be seen, and nothing of it", all[0].Tool)
 	}
 }
@@ -90,8 +92,8 @@ func TestObservedDuplicatesAreTheSame(t *testing.T) {
 	b.call("/tools/book?call=CA1", `{"date":"2035-07-17"}`)
 	all := take()
 	first, second, third := all[0].Tool, all[1].Tool, all[2].Tool
-	if first.Same == "" || first.Same != second.Same || first.Same == third.Same || first.Replayed || !second.Replayed {
-		t.Errorf("same %q %q %q, replayed %v %v", first.Same, second.Same, third.Same, first.Replayed, second.Replayed)
+	if first.DedupKey == "" || first.DedupKey != second.DedupKey || first.DedupKey == third.DedupKey || first.Replayed || !second.Replayed {
+		t.Errorf("same %q %q %q, replayed %v %v", first.DedupKey, second.DedupKey, third.DedupKey, first.Replayed, second.Replayed)
 	}
 	if strings.Contains(string(first.Args), testSecret) {
 		t.Error("a secret is in the arguments that an observer gets")
@@ -104,19 +106,19 @@ func TestKeptToolRequestsAreRead(t *testing.T) {
 	b.call("/tools/book?call=CA1", `{"date":"x"}`)
 	b.call("/tools/look", `{"date":"y"}`)
 	for _, o := range take() {
-		if err := core.KeepToolRequest(t.Context(), b.store, *o.Tool); err != nil {
+		if err := calls.RecordToolRequest(t.Context(), b.store, *o.Tool); err != nil {
 			t.Fatal(err)
 		}
 	}
-	all, err := core.ListToolRequests(t.Context(), b.store, "", 10)
+	all, err := calls.ListToolRequests(t.Context(), b.store, "", 10)
 	if err != nil || len(all) != 3 {
 		t.Fatalf("%d requests, %v; want 3", len(all), err)
 	}
-	ofCall, err := core.ReadToolRequests(t.Context(), b.store, "CA1")
-	if err != nil || len(ofCall) != 2 || ofCall[0].At.After(ofCall[1].At) {
+	ofCall, err := calls.ToolRequests(t.Context(), b.store, "CA1")
+	if err != nil || len(ofCall) != 2 || ofCall[0].ReceivedAt.After(ofCall[1].ReceivedAt) {
 		t.Fatalf("%+v, %v; want the 2 of the call, oldest first", ofCall, err)
 	}
-	one, ok, err := core.ReadToolRequest(t.Context(), b.store, ofCall[0].ID)
+	one, ok, err := calls.ReadToolRequest(t.Context(), b.store, ofCall[0].ID)
 	if err != nil || !ok || string(one.Reply) != string(ofCall[0].Reply) {
 		t.Errorf("%+v %v %v", one, ok, err)
 	}
@@ -133,16 +135,16 @@ func TestRepeatedEventsAreObservedAndKept(t *testing.T) {
 		}
 	}
 	all := take()
-	if len(all) != 2 || all[0].Event.Repeated || !all[1].Event.Repeated {
+	if len(all) != 2 || all[0].Event.Duplicate || !all[1].Event.Duplicate {
 		t.Fatalf("%+v; want an event and its repeat", all)
 	}
 	for range 2 { // also a delivery that comes twice is one repeat
-		if err := core.KeepRepeat(t.Context(), b.store, *all[1].Event); err != nil {
+		if err := calls.RecordDuplicate(t.Context(), b.store, *all[1].Event); err != nil {
 			t.Fatal(err)
 		}
 	}
-	repeats, err := core.ReadRepeats(t.Context(), b.store, "CA1")
-	if err != nil || len(repeats) != 1 || repeats[0].Type != core.EventStatusUpdate {
+	repeats, err := calls.Duplicates(t.Context(), b.store, "CA1")
+	if err != nil || len(repeats) != 1 || repeats[0].Type != event.TypeStatusUpdate {
 		t.Errorf("%+v, %v; want one repeat", repeats, err)
 	}
 }
@@ -163,17 +165,17 @@ func TestSummariesTellWhatCallsAreFoundBy(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s, err := core.ReadSummaries(t.Context(), b.store, "CA2", "none", "CA1")
+	s, err := calls.Summaries(t.Context(), b.store, "CA2", "none", "CA1")
 	if err != nil || len(s) != 2 {
 		t.Fatalf("%+v, %v; want two", s, err)
 	}
-	if s[0].ID != "CA2" || s[0].Metadata != nil || s[0].EndReason != core.EndReported {
+	if s[0].ID != "CA2" || s[0].Metadata != nil || s[0].EndReason != event.EndReasonReport {
 		t.Errorf("%+v; want large metadata left out, and the reason of the end", s[0])
 	}
-	if s[1].AssistantID != "a1" || s[1].Assistant != "Front desk" || string(s[1].Metadata) != `{"practice":"p1"}` || s[1].Hangs != 1 {
+	if s[1].AssistantID != "a1" || s[1].Assistant != "Front desk" || string(s[1].Metadata) != `{"practice":"p1"}` || s[1].HangCount != 1 {
 		t.Errorf("%+v", s[1])
 	}
-	open, next, err := core.ListOpen(t.Context(), b.store, "", 10)
+	open, next, err := calls.ListUnfinished(t.Context(), b.store, "", 10)
 	if err != nil || next != "" || len(open) != 1 || open[0] != "CA1" {
 		t.Errorf("open %v %q %v; want the one that goes on", open, next, err)
 	}

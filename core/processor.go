@@ -3,7 +3,6 @@ package core
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -11,7 +10,30 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/serverurl/serverurl/core/auth"
+	"github.com/serverurl/serverurl/core/calls"
+	"github.com/serverurl/serverurl/core/event"
+	"github.com/serverurl/serverurl/core/records"
+	"github.com/serverurl/serverurl/internal/callstate"
 )
+
+// timeSinceEnd is how long ago the call ended, by its record; 0 while it goes on.
+func (p *Processor) timeSinceEnd(state []byte) time.Duration {
+	s, err := callstate.DecodeState(records.Record{Value: state, Version: 1})
+	if err != nil || s.Ended == nil {
+		return 0
+	}
+	return p.on.Now().Sub(s.Ended.At)
+}
+
+// tag stands for a call in logs.
+func (p *Processor) tag(id event.CallID) string {
+	if id == "" {
+		return ""
+	}
+	return callTag(p.key[:], id)
+}
 
 // Defaults of a [Platform]'s durations.
 const (
@@ -22,15 +44,15 @@ const (
 	// replyMargin is kept free before a deadline, for the way of the reply.
 	replyMargin = 250 * time.Millisecond
 
-	// DefaultReportWait is how long a finished call waits for its report. The
+	// DefaultReportTimeout is how long a finished call waits for its report. The
 	// report was seen 2.2 s after the end; its analysis steps may take 30 s
 	// each (docs/events.md#end-of-call-report).
-	DefaultReportWait = 2 * time.Minute
+	DefaultReportTimeout = 2 * time.Minute
 
-	// DefaultCallLimit is when a call of which nothing more is heard counts as
+	// DefaultCallIdleTimeout is when a call of which nothing more is heard counts as
 	// over: twice Interactly's default longest call of 900 s
 	// (docs/events.md#assistant).
-	DefaultCallLimit = 30 * time.Minute
+	DefaultCallIdleTimeout = 30 * time.Minute
 )
 
 // ErrNotBound reports a Processor that was used before [Processor.Bind].
@@ -49,8 +71,8 @@ type Processor struct {
 	log   *slog.Logger
 	key   [sha256.Size]byte // for tags of ids in logs
 
-	work    sync.WaitGroup // tools that outlive their reply
-	flights flights        // the same requests at the same time
+	work     sync.WaitGroup // tools that outlive their reply
+	inflight singleflight   // the same requests at the same time
 }
 
 // New returns a Processor without tools or handlers.
@@ -60,25 +82,25 @@ func New() *Processor {
 
 // A Platform is what a room supplies. Fields without a default are required.
 type Platform struct {
-	Name   string // for logs: "server", "aws"
-	Store  Store
-	Inbox  Inbox
-	Sender Sender // who may send
-	Limits Limits // how large and deep a body may be; zero is the defaults
+	Name     string // for logs: "server", "aws"
+	Store    records.Store
+	Inbox    Inbox
+	Verifier auth.Verifier // who may send
+	Limits   Limits        // how large and deep a body may be; zero is the defaults
 
-	// Reply is the longest that a reply may take on this platform, and Linger
+	// ReplyTimeout is the longest that a reply may take on this platform, and Linger
 	// how long work may go on after it: zero where the platform freezes or
-	// ends the process. A zero Reply sets no limit of its own.
-	Reply, Linger time.Duration
+	// ends the process. A zero ReplyTimeout sets no limit of its own.
+	ReplyTimeout, BackgroundGrace time.Duration
 
-	// ReportWait and CallLimit are for Sweep; see their defaults.
-	ReportWait, CallLimit time.Duration
+	// ReportTimeout and CallLimit are for Sweep; see their defaults.
+	ReportTimeout, CallIdleTimeout time.Duration
 
-	// Repair is how Sweep asks for what was never sent. Default: nobody is asked.
-	Repair Asker
+	// Backfill is how Sweep asks for what was never sent. Default: nobody is asked.
+	Backfill Backfiller
 
 	// Retention is how long things are kept: Sweep deletes what is older.
-	Retention Retention
+	Retention calls.Retention
 
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
@@ -95,7 +117,7 @@ type Platform struct {
 
 // Bind gives p the platform that it runs on. It is called once, before the
 // first request, after all tools and handlers are added. It returns
-// [ErrNoSecret] when nobody could be told from anybody.
+// [auth.ErrNoSecret] when nobody could be told from anybody.
 func (p *Processor) Bind(on Platform) error {
 	switch {
 	case p.bound:
@@ -103,24 +125,24 @@ func (p *Processor) Bind(on Platform) error {
 	case on.Store == nil || on.Inbox == nil:
 		return errors.New("core: a platform needs a store and an inbox")
 	}
-	if err := on.Sender.check(); err != nil {
+	if err := on.Verifier.Validate(); err != nil {
 		return err
 	}
 	on.Limits = on.Limits.withDefaults()
-	on.ReportWait = cmp.Or(on.ReportWait, DefaultReportWait)
-	on.CallLimit = cmp.Or(on.CallLimit, DefaultCallLimit)
+	on.ReportTimeout = cmp.Or(on.ReportTimeout, DefaultReportTimeout)
+	on.CallIdleTimeout = cmp.Or(on.CallIdleTimeout, DefaultCallIdleTimeout)
 	if on.Now == nil {
 		on.Now = time.Now
 	}
 	p.on, p.bound = on, true
 	p.log = slog.New(allowlist(cmp.Or(on.Logger, slog.Default()).Handler())).With("platform", on.Name)
-	p.key = on.Sender.logKey()
+	p.key = on.Verifier.LogKey()
 	return nil
 }
 
-// MaxBody is the most bytes of a body that the Processor takes. An adapter
+// MaxBodyBytes is the most bytes of a body that the Processor takes. An adapter
 // stops reading one byte after it.
-func (p *Processor) MaxBody() int { return p.on.Limits.withDefaults().Body }
+func (p *Processor) MaxBodyBytes() int { return p.on.Limits.withDefaults().MaxBodyBytes }
 
 // Now is the time by the platform's clock.
 func (p *Processor) Now() time.Time {
@@ -144,24 +166,24 @@ func (p *Processor) Drain(ctx context.Context) error {
 	}
 }
 
-// Records returns the part of the platform's store that belongs to the app
+// AppStore returns the part of the platform's store that belongs to the app
 // under the name given: tables of the backend's own, on every platform, with
-// the same promises (see [Store]). It may be called before Bind, used only
+// the same promises (see [records.Store]). It may be called before Bind, used only
 // after.
-func (p *Processor) Records(name string) Store {
-	if _, _, err := SplitKey("app/" + name); err != nil || strings.Contains(name, "/") {
+func (p *Processor) AppStore(name string) records.Store {
+	if _, _, err := records.SplitKey("app/" + name); err != nil || strings.Contains(name, "/") {
 		panic(fmt.Sprintf("core: Records(%q): not a name", name))
 	}
-	return &appRecords{p: p, prefix: "app/" + name + "/"}
+	return &appStore{p: p, prefix: "app/" + name + "/"}
 }
 
-// appRecords is the store below one directory.
-type appRecords struct {
+// appStore is the store below one directory.
+type appStore struct {
 	p      *Processor
 	prefix string
 }
 
-func (a *appRecords) Get(ctx context.Context, keys ...string) ([]Record, error) {
+func (a *appStore) Get(ctx context.Context, keys ...string) ([]records.Record, error) {
 	full := make([]string, len(keys))
 	for i, k := range keys {
 		full[i] = a.prefix + k
@@ -169,12 +191,12 @@ func (a *appRecords) Get(ctx context.Context, keys ...string) ([]Record, error) 
 	return a.bare(a.p.store().Get(ctx, full...))
 }
 
-func (a *appRecords) Range(ctx context.Context, dir, after string, limit int) ([]Record, error) {
+func (a *appStore) Range(ctx context.Context, dir, after string, limit int) ([]records.Record, error) {
 	return a.bare(a.p.store().Range(ctx, a.prefix+dir, after, limit))
 }
 
-func (a *appRecords) Commit(ctx context.Context, rs ...Record) error {
-	full := make([]Record, len(rs))
+func (a *appStore) Commit(ctx context.Context, rs ...records.Record) error {
+	full := make([]records.Record, len(rs))
 	for i, r := range rs {
 		full[i] = r
 		full[i].Key = a.prefix + r.Key
@@ -182,7 +204,7 @@ func (a *appRecords) Commit(ctx context.Context, rs ...Record) error {
 	return a.p.store().Commit(ctx, full...)
 }
 
-func (a *appRecords) bare(rs []Record, err error) ([]Record, error) {
+func (a *appStore) bare(rs []records.Record, err error) ([]records.Record, error) {
 	for i := range rs {
 		rs[i].Key = strings.TrimPrefix(rs[i].Key, a.prefix)
 	}
@@ -190,7 +212,7 @@ func (a *appRecords) bare(rs []Record, err error) ([]Record, error) {
 }
 
 // store returns the bound store, or one that says that there is none.
-func (p *Processor) store() Store {
+func (p *Processor) store() records.Store {
 	if !p.bound {
 		return unbound{}
 	}
@@ -199,11 +221,10 @@ func (p *Processor) store() Store {
 
 type unbound struct{}
 
-func (unbound) Get(context.Context, ...string) ([]Record, error) { return nil, ErrNotBound }
-func (unbound) Range(context.Context, string, string, int) ([]Record, error) {
+func (unbound) Get(context.Context, ...string) ([]records.Record, error) { return nil, ErrNotBound }
+
+func (unbound) Range(context.Context, string, string, int) ([]records.Record, error) {
 	return nil, ErrNotBound
 }
-func (unbound) Commit(context.Context, ...Record) error { return ErrNotBound }
 
-// randomID returns a name that nobody else has.
-func randomID() string { return rand.Text() }
+func (unbound) Commit(context.Context, ...records.Record) error { return ErrNotBound }

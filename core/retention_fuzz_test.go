@@ -3,7 +3,7 @@ package core_test
 import (
 	"testing"
 
-	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/calls"
 )
 
 // What an operator writes is refused with a reason, or keeps nothing for less
@@ -13,11 +13,11 @@ func FuzzParseRetention(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		r, err := core.ParseRetention(text)
+		r, err := calls.ParseRetention(text)
 		if err != nil {
 			return
 		}
-		for _, long := range []int64{int64(r.Content), int64(r.Calls), int64(r.Quarantine), int64(r.Dead), int64(r.Audit)} {
+		for _, long := range []int64{int64(r.Content), int64(r.Calls), int64(r.Quarantine), int64(r.DeadLetters), int64(r.Audit)} {
 			if long < 0 || long > 0 && long < 3600e9 {
 				t.Errorf("%q keeps something for %d ns", text, long)
 			}

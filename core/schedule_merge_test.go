@@ -10,9 +10,10 @@ import (
 	"testing"
 	"time"
 
-	"pgregory.net/rapid"
-
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/calls"
+	"github.com/serverurl/serverurl/core/event"
+	"pgregory.net/rapid"
 )
 
 // durable is an inbox that survives its instances. It delivers in any order,
@@ -134,10 +135,10 @@ func TestSchedulesOfMerge(t *testing.T) {
 			})
 		}
 		// What is known never becomes less.
-		rank := map[core.Status]int{"": 0, "initiated": 1, "queued": 2, "ongoing": 3, "finished": 4}
+		rank := map[event.Status]int{"": 0, "initiated": 1, "queued": 2, "ongoing": 3, "finished": 4}
 		highest, most := 0, 0
 		look := func() {
-			calls, _, err := core.ListCalls(context.Background(), s.store, "", 1)
+			calls, _, err := calls.List(context.Background(), s.store, "", 1)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -145,10 +146,10 @@ func TestSchedulesOfMerge(t *testing.T) {
 				return
 			}
 			c := calls[0]
-			if rank[c.Status] < highest || c.Messages < most {
-				t.Fatalf("regressed: status %s and %d messages, after %d and %d", c.Status, c.Messages, highest, most)
+			if rank[c.Status] < highest || c.MessageCount < most {
+				t.Fatalf("regressed: status %s and %d messages, after %d and %d", c.Status, c.MessageCount, highest, most)
 			}
-			highest, most = rank[c.Status], c.Messages
+			highest, most = rank[c.Status], c.MessageCount
 		}
 		for range 60 {
 			time.Sleep(length / 60)
@@ -161,12 +162,12 @@ func TestSchedulesOfMerge(t *testing.T) {
 		work.Wait()
 		look()
 
-		c, err := core.ReadCall(context.Background(), s.store, callID)
+		c, err := calls.Read(context.Background(), s.store, callID)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if c.Status != core.StatusFinished || !c.Ended || c.Report == nil || c.Hangs < 2 || d.withoutFaults && c.Hangs > 2 || c.Pending != 0 {
-			t.Errorf("lost: call %+v, %d hangs, report %v", c.CallSummary, c.Hangs, c.Report != nil)
+		if c.Status != event.StatusFinished || !c.Ended || c.Report == nil || c.HangCount < 2 || d.withoutFaults && c.HangCount > 2 || c.PendingHandlers != 0 {
+			t.Errorf("lost: call %+v, %d hangs, report %v", c.Summary, c.HangCount, c.Report != nil)
 		}
 		if got := texts(c.Transcript); !slices.Equal(got, lines) {
 			t.Errorf("lost: transcript %q, want %q", got, lines)
@@ -180,7 +181,7 @@ func TestSchedulesOfMerge(t *testing.T) {
 			}
 		}
 		stored := map[string]int{}
-		for e, err := range core.ReadEvents(context.Background(), s.store, callID) {
+		for e, err := range calls.Events(context.Background(), s.store, callID) {
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -13,10 +13,11 @@ import (
 	"testing"
 	"time"
 
-	"pgregory.net/rapid"
-
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/auth"
 	"github.com/serverurl/serverurl/core/coretest"
+	"github.com/serverurl/serverurl/core/records"
+	"pgregory.net/rapid"
 )
 
 // The rules of once and merge under schedules of chance: several instances on
@@ -170,8 +171,8 @@ func (s *scene) start() *station {
 		skew = time.Duration(n%3-1) * s.d.skew
 	}
 	err := st.Bind(core.Platform{
-		Name: "schedule", Store: st, Inbox: st, Sender: core.Sender{Secrets: []core.Secret{core.NewSecret(testSecret)}},
-		Linger: 20 * time.Second, Now: func() time.Time { return time.Now().Add(skew) }, Logger: slog.New(slog.DiscardHandler),
+		Name: "schedule", Store: st, Inbox: st, Verifier: auth.Verifier{Secrets: []auth.Secret{auth.NewSecret(testSecret)}},
+		BackgroundGrace: 20 * time.Second, Now: func() time.Time { return time.Now().Add(skew) }, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		panic(err)
@@ -226,17 +227,17 @@ func (st *station) do(ctx context.Context, op func(context.Context) error) error
 	return err
 }
 
-func (st *station) Get(ctx context.Context, keys ...string) (rs []core.Record, err error) {
+func (st *station) Get(ctx context.Context, keys ...string) (rs []records.Record, err error) {
 	err = st.do(ctx, func(ctx context.Context) (err error) { rs, err = st.s.store.Get(ctx, keys...); return err })
 	return rs, err
 }
 
-func (st *station) Range(ctx context.Context, dir, after string, limit int) (rs []core.Record, err error) {
+func (st *station) Range(ctx context.Context, dir, after string, limit int) (rs []records.Record, err error) {
 	err = st.do(ctx, func(ctx context.Context) (err error) { rs, err = st.s.store.Range(ctx, dir, after, limit); return err })
 	return rs, err
 }
 
-func (st *station) Commit(ctx context.Context, rs ...core.Record) error {
+func (st *station) Commit(ctx context.Context, rs ...records.Record) error {
 	return st.do(ctx, func(ctx context.Context) error { return st.s.store.Commit(ctx, rs...) })
 }
 
@@ -312,12 +313,12 @@ func TestSchedulesOfOnce(t *testing.T) {
 		}
 		s := newScene(d, func(p *core.Processor, st *station) {
 			work := func(ctx context.Context, in item) (string, error) {
-				inv, _ := core.InvocationOf(ctx)
+				inv, _ := core.InvocationFromContext(ctx)
 				time.Sleep(before)
 				if !st.breathe() {
 					return "", errDead
 				}
-				ref, ok := out.do(fmt.Sprintf("%s %d", inv.Tool, in.Item), inv.Fence)
+				ref, ok := out.do(fmt.Sprintf("%s %d", inv.Tool, in.Item), inv.FencingToken)
 				if !ok {
 					return "", core.NotApplied(errors.New("overtaken"))
 				}
@@ -326,13 +327,13 @@ func TestSchedulesOfOnce(t *testing.T) {
 				return ref, nil
 			}
 			core.AddTool(p, core.Tool{Name: "plain"}, work)
-			core.AddTool(p, core.Tool{Name: "safe", Effect: core.RetrySafe}, work)
+			core.AddTool(p, core.Tool{Name: "safe", Effect: core.Idempotent}, work)
 			core.AddTool(p, core.Tool{Name: "asked"}, work).Reconcile(func(ctx context.Context, in item) (string, bool, error) {
-				inv, _ := core.InvocationOf(ctx)
+				inv, _ := core.InvocationFromContext(ctx)
 				if !st.breathe() {
 					return "", false, errDead
 				}
-				ref, done := out.ask(fmt.Sprintf("%s %d", inv.Tool, in.Item), inv.Fence)
+				ref, done := out.ask(fmt.Sprintf("%s %d", inv.Tool, in.Item), inv.FencingToken)
 				return ref, done, nil
 			})
 		})

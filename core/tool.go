@@ -12,6 +12,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/jsonschema-go/jsonschema"
+	"github.com/serverurl/serverurl/core/event"
 )
 
 // An Effect says what a tool does to the world, and so what happens when the
@@ -19,19 +20,19 @@ import (
 type Effect int
 
 const (
-	// SideEffect, the default: the tool changes something. The same request
+	// SideEffect is the default: the tool changes something. The same request
 	// runs at most once; its duplicates get the same bytes. After a crash in
 	// the middle it is reconciled or refused, never run again.
 	SideEffect Effect = iota
 
-	// ReadOnly: the tool only looks. It runs for every request, also when the
+	// ReadOnly means that the tool changes nothing. It runs for every request, also when the
 	// store is down.
 	ReadOnly
 
-	// RetrySafe: the tool changes something, and running it again is harmless
+	// Idempotent means that the tool changes something, and running it again is harmless
 	// because it passes on the key of its [Invocation] or sets an absolute
 	// value. After a crash the next request runs it again.
-	RetrySafe
+	Idempotent
 )
 
 // Tool describes a function that the assistant may call.
@@ -45,9 +46,9 @@ type Tool struct {
 
 	Effect Effect
 
-	// Key names the arguments that make two requests the same, by their JSON
+	// IdempotencyArgs names the arguments that make two requests the same, by their JSON
 	// names. Default: all of them. Only for tools that change something.
-	Key []string
+	IdempotencyArgs []string
 
 	// Budget is how long the caller may wait for the reply before being told
 	// that it is still being worked on. Default: [DefaultBudget]; never more
@@ -70,7 +71,7 @@ type ToolFunc[In, Out any] func(ctx context.Context, in In) (Out, error)
 //
 // It panics when the name is taken or not a name, when In is not a struct, or
 // when Key names no field: mistakes of the program, seen at its start.
-func AddTool[In, Out any](p *Processor, t Tool, f ToolFunc[In, Out]) ToolHandle[In, Out] {
+func AddTool[In, Out any](p *Processor, t Tool, f ToolFunc[In, Out]) RegisteredTool[In, Out] {
 	added := p.addTool(t, reflect.TypeFor[In]())
 	added.run = func(ctx context.Context, args []byte) (any, error) {
 		var in In
@@ -81,18 +82,18 @@ func AddTool[In, Out any](p *Processor, t Tool, f ToolFunc[In, Out]) ToolHandle[
 		}
 		return f(ctx, in)
 	}
-	return ToolHandle[In, Out]{added}
+	return RegisteredTool[In, Out]{added}
 }
 
-// A ToolHandle is a tool that was added, for what not every tool needs.
-type ToolHandle[In, Out any] struct{ t *tool }
+// A RegisteredTool is a tool that was added, for what not every tool needs.
+type RegisteredTool[In, Out any] struct{ t *tool }
 
 // Reconcile sets how to find out whether a request took effect, after a crash
 // or an error left it open. f returns the result and true when it did, false
 // when it certainly did not (the tool then runs), and an error when that
 // cannot be told now. It is only asked when the first run can no longer be
 // under way.
-func (h ToolHandle[In, Out]) Reconcile(f func(ctx context.Context, in In) (out Out, done bool, err error)) {
+func (h RegisteredTool[In, Out]) Reconcile(f func(ctx context.Context, in In) (out Out, done bool, err error)) {
 	h.t.reconcile = func(ctx context.Context, args []byte) (any, bool, error) {
 		var in In
 		if err := json.Unmarshal(args, &in); err != nil {
@@ -150,7 +151,7 @@ func (p *Processor) addTool(t Tool, in reflect.Type) *tool {
 		}
 		added.properties[name] = property{types: types, resolved: resolved}
 	}
-	for _, k := range t.Key {
+	for _, k := range t.IdempotencyArgs {
 		if _, ok := added.properties[k]; !ok {
 			fail("key %q is not an argument", k)
 		}
@@ -160,9 +161,9 @@ func (p *Processor) addTool(t Tool, in reflect.Type) *tool {
 	return added
 }
 
-// A Definition is a tool in the form of Interactly's API
+// A ToolDefinition is a tool in the form of Interactly's API
 // (docs/tools.md#definition): what is posted to create it there.
-type Definition struct {
+type ToolDefinition struct {
 	Type     string `json:"type"` // "function"
 	Async    bool   `json:"async"`
 	Function struct {
@@ -177,13 +178,13 @@ type Definition struct {
 	} `json:"server"`
 }
 
-// Definitions returns the tools in the order they were added, with their URLs
+// ToolDefinitions returns the tools in the order they were added, with their URLs
 // below the base given ("https://example.com"). Secrets are not part of it.
-func (p *Processor) Definitions(base string) []Definition {
-	ds := make([]Definition, 0, len(p.order))
+func (p *Processor) ToolDefinitions(base string) []ToolDefinition {
+	ds := make([]ToolDefinition, 0, len(p.order))
 	for _, name := range p.order {
 		t := p.tools[name]
-		d := Definition{Type: "function"}
+		d := ToolDefinition{Type: "function"}
 		d.Function.Name = t.Name
 		d.Function.Description = t.Description
 		d.Function.Parameters = t.parameters()
@@ -220,21 +221,21 @@ func (t *tool) parameters() jsontext.Value {
 // An Invocation is one run of a tool, for the tool to pass on.
 type Invocation struct {
 	Tool string
-	Call CallID // empty where the request does not tell
+	Call event.CallID // empty where the request does not tell
 
-	// Key is the same for every run of the same request, and no other: an
+	// IdempotencyKey is the same for every run of the same request, and no other: an
 	// idempotency key for the system behind the tool. Empty for ReadOnly.
-	Key string
+	IdempotencyKey string
 
-	// Fence grows with every run of the same request, so that a system behind
+	// FencingToken grows with every run of the same request, so that a system behind
 	// the tool can refuse one that was overtaken.
-	Fence int64
+	FencingToken int64
 }
 
 type invocationKey struct{}
 
-// InvocationOf returns the invocation that a tool's context belongs to.
-func InvocationOf(ctx context.Context) (Invocation, bool) {
+// InvocationFromContext returns the invocation that a tool's context belongs to.
+func InvocationFromContext(ctx context.Context) (Invocation, bool) {
 	inv, ok := ctx.Value(invocationKey{}).(Invocation)
 	return inv, ok
 }

@@ -12,9 +12,11 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"pgregory.net/rapid"
-
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/auth"
+	"github.com/serverurl/serverurl/core/calls"
+	"github.com/serverurl/serverurl/core/records"
+	"pgregory.net/rapid"
 )
 
 // T6: five calls in one request, side by side, each with its own fate.
@@ -90,7 +92,7 @@ func TestResultIsOneLine(t *testing.T) {
 	})
 	check := func(t *rapid.T) {
 		got := rapidSaid(t, b.Handle(context.Background(), request("POST", "/tools/echo", "{}")))
-		if len(got) > core.MaxResult || !utf8.ValidString(got) || strings.ContainsFunc(got, func(r rune) bool { return r < ' ' || r == 0x7f || r == 0x85 || r == 0x2028 || r == 0x2029 }) {
+		if len(got) > core.MaxResultBytes || !utf8.ValidString(got) || strings.ContainsFunc(got, func(r rune) bool { return r < ' ' || r == 0x7f || r == 0x85 || r == 0x2028 || r == 0x2029 }) {
 			t.Fatalf("result %.80q of %d bytes", got, len(got))
 		}
 		result = got
@@ -119,7 +121,7 @@ func TestResultIsOneLine(t *testing.T) {
 		{nil, "null"},
 		{42, "42"},
 		{func() {}, "Sorry, that did not work just now. Offer to take a message for the office."},
-		{strings.Repeat("ü", core.MaxResult), strings.Repeat("ü", (core.MaxResult-6)/2) + " [cut]"},
+		{strings.Repeat("ü", core.MaxResultBytes), strings.Repeat("ü", (core.MaxResultBytes-6)/2) + " [cut]"},
 	} {
 		result = c.result
 		if got := b.call("/tools/echo", "{}"); got != c.want {
@@ -221,7 +223,7 @@ func TestNothingIsEchoed(t *testing.T) {
 		}
 	}
 	for _, e := range b.inbox.take() {
-		if err := b.Deliver(t.Context(), e); err != nil && !errors.Is(err, core.ErrHandler) {
+		if err := b.Deliver(t.Context(), e); err != nil && !errors.Is(err, core.ErrHandlerFailed) {
 			t.Error(err)
 		}
 	}
@@ -242,7 +244,9 @@ func TestAddToolPanics(t *testing.T) {
 		"no struct": func(p *core.Processor) {
 			core.AddTool(p, core.Tool{Name: "x"}, func(context.Context, string) (string, error) { return "", nil })
 		},
-		"a key of no field": func(p *core.Processor) { core.AddTool(p, core.Tool{Name: "x", Key: []string{"Date"}}, look) },
+		"a key of no field": func(p *core.Processor) {
+			core.AddTool(p, core.Tool{Name: "x", IdempotencyArgs: []string{"Date"}}, look)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			defer func() {
@@ -262,7 +266,7 @@ func TestDefinitions(t *testing.T) {
 	p := core.New()
 	core.AddTool(p, core.Tool{Name: "book", Description: "Book one."}, look)
 	core.AddTool(p, core.Tool{Name: "hours", Description: "When we are open."}, func(context.Context, struct{}) (string, error) { return "", nil })
-	got, err := json.Marshal(p.Definitions("https://desk.example.com"))
+	got, err := json.Marshal(p.ToolDefinitions("https://desk.example.com"))
 	const want = `[{"type":"function","async":false,"function":{"name":"book","description":"Book one.","parameters":{"type":"object","properties":{"date":{"type":"string"},"time":{"type":"string"},"note":{"type":"string"}},"required":["date","time"],"additionalProperties":false},"strict":false},"server":{"url":"https://desk.example.com/tools/book","timeoutSeconds":20}},` +
 		`{"type":"function","async":false,"function":{"name":"hours","description":"When we are open.","parameters":{"type":"object","properties":{},"additionalProperties":false},"strict":false},"server":{"url":"https://desk.example.com/tools/hours","timeoutSeconds":20}}]`
 	if err != nil || string(got) != want {
@@ -279,22 +283,22 @@ func TestBind(t *testing.T) {
 		on   core.Platform
 		want error
 	}{
-		{"no secret", core.Platform{Store: store, Inbox: inbox}, core.ErrNoSecret},
-		{"weak secret", core.Platform{Store: store, Inbox: inbox, Sender: core.Sender{Secrets: core.ParseSecrets("short")}}, core.ErrWeakSecret},
-		{"anyone", core.Platform{Store: store, Inbox: inbox, Sender: core.Sender{Anyone: true}}, nil},
+		{"no secret", core.Platform{Store: store, Inbox: inbox}, auth.ErrNoSecret},
+		{"weak secret", core.Platform{Store: store, Inbox: inbox, Verifier: auth.Verifier{Secrets: auth.ParseSecrets("short")}}, auth.ErrWeakSecret},
+		{"anyone", core.Platform{Store: store, Inbox: inbox, Verifier: auth.Verifier{AllowUnauthenticated: true}}, nil},
 	} {
 		if err := core.New().Bind(c.on); !errors.Is(err, c.want) || (c.want == nil) != (err == nil) {
 			t.Errorf("%s: %v, want %v", c.name, err, c.want)
 		}
 	}
-	if err := core.New().Bind(core.Platform{Sender: core.Sender{Anyone: true}}); err == nil {
+	if err := core.New().Bind(core.Platform{Verifier: auth.Verifier{AllowUnauthenticated: true}}); err == nil {
 		t.Error("bound without a store")
 	}
 	p := core.New()
 	if r := p.Handle(t.Context(), request("POST", "/events", "{}")); r.Status != 503 {
 		t.Errorf("before Bind: status %d", r.Status)
 	}
-	if _, err := p.Records("mine").Get(t.Context(), "a/b"); !errors.Is(err, core.ErrNotBound) {
+	if _, err := p.AppStore("mine").Get(t.Context(), "a/b"); !errors.Is(err, core.ErrNotBound) {
 		t.Errorf("before Bind: %v", err)
 	}
 }
@@ -302,8 +306,8 @@ func TestBind(t *testing.T) {
 // The app's own records are apart from those of the calls.
 func TestRecordsOfTheApp(t *testing.T) {
 	b := newBackend(t, nil)
-	mine := b.Records("mine")
-	if err := mine.Commit(t.Context(), core.Record{Key: "days/monday", Value: []byte("open")}); err != nil {
+	mine := b.AppStore("mine")
+	if err := mine.Commit(t.Context(), records.Record{Key: "days/monday", Value: []byte("open")}); err != nil {
 		t.Fatal(err)
 	}
 	got, err := mine.Get(t.Context(), "days/monday", "days/tuesday")
@@ -314,7 +318,7 @@ func TestRecordsOfTheApp(t *testing.T) {
 	if err != nil || len(list) != 1 || list[0].Key != "days/monday" {
 		t.Errorf("%+v, %v", list, err)
 	}
-	if other, err := b.Records("other").Get(t.Context(), "days/monday"); err != nil || other[0].Version != 0 {
+	if other, err := b.AppStore("other").Get(t.Context(), "days/monday"); err != nil || other[0].Version != 0 {
 		t.Errorf("another table sees it: %+v, %v", other, err)
 	}
 }
@@ -339,10 +343,10 @@ func TestQuarantine(t *testing.T) {
 		b.Handle(t.Context(), request("POST", "/events", body))
 	}
 	stranger := request("POST", "/events", `{"from":"a stranger"}`)
-	stranger.Header = core.Header{}
+	stranger.Header = auth.Header{}
 	b.Handle(t.Context(), stranger)
 	b.Handle(t.Context(), request("POST", "/tools/none", `{`))
-	kept, err := core.ListQuarantine(t.Context(), b.store, "", 100)
+	kept, err := calls.ListQuarantine(t.Context(), b.store, "", 100)
 	if err != nil || len(kept) != 6 {
 		t.Fatalf("%d kept, %v; want 6: each body once, none of a stranger's, none of a tool's", len(kept), err)
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/event"
 )
 
 // Traps that only several events of a call show (docs/events.md#traps); the
@@ -44,7 +45,7 @@ func TestRow11LastStartCounts(t *testing.T) {
 }
 
 func ExampleMessage_FromAssistant() {
-	for _, m := range []core.Message{{Role: "user", Text: "Tuesday, please."}, {Role: "bot", Text: "At nine?"}} {
+	for _, m := range []event.Message{{Role: "user", Text: "Tuesday, please."}, {Role: "bot", Text: "At nine?"}} {
 		who := "caller"
 		if m.FromAssistant() {
 			who = "assistant"
@@ -57,7 +58,7 @@ func ExampleMessage_FromAssistant() {
 }
 
 func ExampleStatus_Terminal() {
-	for _, s := range []core.Status{core.StatusOngoing, core.StatusForwarded, core.StatusFinished, core.StatusFailed} {
+	for _, s := range []event.Status{event.StatusOngoing, event.StatusForwarded, event.StatusFinished, event.StatusFailed} {
 		fmt.Println(s, s.Terminal())
 	}
 	// Output:
@@ -68,12 +69,12 @@ func ExampleStatus_Terminal() {
 }
 
 func ExampleCallInfo_EndedBy() {
-	info := core.CallInfo{EndTrigger: "bot", Millis: 52648}
+	info := event.CallInfo{EndTrigger: "bot", DurationMS: 52648}
 	fmt.Println(info.EndedBy(), info.Duration())
 	// Output: assistant 52.648s
 }
 
 func ExampleCost_Duration() {
-	fmt.Println(core.Cost{Seconds: 52.64, Total: 0.052891}.Duration())
+	fmt.Println(event.Cost{Seconds: 52.64, Total: 0.052891}.Duration())
 	// Output: 52.64s
 }

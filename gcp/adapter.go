@@ -29,6 +29,7 @@ import (
 
 	"github.com/serverurl/serverurl/core"
 	"github.com/serverurl/serverurl/core/corehttp"
+	"github.com/serverurl/serverurl/core/records"
 )
 
 // Why a function fails. The framework writes the text of what Deliver returns
@@ -200,7 +201,7 @@ func code(err error) string {
 	}](err); ok {
 		return e.ErrorCode()
 	}
-	for _, known := range []error{errMessage, core.ErrStale, core.ErrHandler, core.ErrNotBound, context.DeadlineExceeded, context.Canceled} {
+	for _, known := range []error{errMessage, records.ErrStale, core.ErrHandlerFailed, core.ErrNotBound, context.DeadlineExceeded, context.Canceled} {
 		if errors.Is(err, known) {
 			return known.Error()
 		}

@@ -19,10 +19,13 @@ import (
 
 	// What Google's builder adds is required here, so that go.sum has it.
 	"github.com/GoogleCloudPlatform/functions-framework-go/funcframework"
-	"github.com/cloudevents/sdk-go/v2/event"
+	cloudevent "github.com/cloudevents/sdk-go/v2/event"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/auth"
+	"github.com/serverurl/serverurl/core/calls"
 	"github.com/serverurl/serverurl/core/coretest"
+	"github.com/serverurl/serverurl/core/event"
 	"github.com/serverurl/serverurl/gcp"
 	"github.com/serverurl/serverurl/internal/testing/gcptest"
 )
@@ -43,7 +46,7 @@ func (b *box) Receive(_ context.Context, data []byte) ([]core.Envelope, error) {
 	}
 	var es []core.Envelope
 	for i, id := range strings.Fields(string(data)) {
-		es = append(es, core.Envelope{ID: fmt.Sprint(i, id), Type: "hang", Call: core.CallID(id), Received: time.Now(),
+		es = append(es, core.Envelope{ID: fmt.Sprint(i, id), Type: "hang", Call: event.CallID(id), Received: time.Now(),
 			Body: fmt.Appendf(nil, `{"message":{"type":"hang","call":{"id":%q,"status":"ongoing"}}}`, id)})
 	}
 	return es, nil
@@ -57,7 +60,7 @@ func functions(t testing.TB, change func(*core.Processor), o gcp.Options) (*gcp.
 	if change != nil {
 		change(p)
 	}
-	err := p.Bind(core.Platform{Name: "gcp", Store: store, Inbox: new(box), Sender: core.Sender{Anyone: true}, Reply: o.Timeout, Logger: o.Logger})
+	err := p.Bind(core.Platform{Name: "gcp", Store: store, Inbox: new(box), Verifier: auth.Verifier{AllowUnauthenticated: true}, ReplyTimeout: o.Timeout, Logger: o.Logger})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,13 +68,13 @@ func functions(t testing.TB, change func(*core.Processor), o gcp.Options) (*gcp.
 }
 
 // message is a CloudEvent as Eventarc sends it.
-func message(data string) event.Event {
+func message(data string) cloudevent.Event {
 	return raw(fmt.Sprintf(`{"message":{"data":%q,"messageId":"1","attributes":{"type":"hang"},"publishTime":"2035-07-16T09:00:00Z","orderingKey":""},`+
 		`"subscription":"projects/p/subscriptions/s","deliveryAttempt":3}`, base64.StdEncoding.EncodeToString([]byte(data))))
 }
 
-func raw(data string) event.Event {
-	e := event.New()
+func raw(data string) cloudevent.Event {
+	e := cloudevent.New()
 	e.SetID("1")
 	e.SetSource("//pubsub.googleapis.com/projects/p/topics/t")
 	e.SetType("google.cloud.pubsub.topic.v1.messagePublished")
@@ -85,9 +88,9 @@ func TestDeliverDelivers(t *testing.T) {
 		if err := f.Deliver(t.Context(), message("CA1 CA2")); err != nil {
 			t.Fatal(err)
 		}
-		for _, id := range []core.CallID{"CA1", "CA2"} {
-			if c, err := core.ReadCall(t.Context(), store, id); err != nil || c.Pending != 0 {
-				t.Errorf("%s: %+v, %v", id, c.CallSummary, err)
+		for _, id := range []event.CallID{"CA1", "CA2"} {
+			if c, err := calls.Read(t.Context(), store, id); err != nil || c.PendingHandlers != 0 {
+				t.Errorf("%s: %+v, %v", id, c.Summary, err)
 			}
 		}
 	}
@@ -97,7 +100,7 @@ func TestDeliverDelivers(t *testing.T) {
 // error, which the framework logs, nor our log holds anything of it.
 func TestDeliverFails(t *testing.T) {
 	for name, c := range map[string]struct {
-		e    event.Event
+		e    cloudevent.Event
 		want string
 	}{
 		"a message that cannot be opened": {message("broken"), "comes again"},
@@ -137,8 +140,8 @@ func TestDeliverDeliversTheOthers(t *testing.T) {
 	if err := f.Deliver(t.Context(), message("CA1 CA2")); err == nil {
 		t.Error("no error")
 	}
-	if c, err := core.ReadCall(t.Context(), store, "CA2"); err != nil || c.Pending != 0 {
-		t.Errorf("%+v, %v", c.CallSummary, err)
+	if c, err := calls.Read(t.Context(), store, "CA2"); err != nil || c.PendingHandlers != 0 {
+		t.Errorf("%+v, %v", c.Summary, err)
 	}
 }
 
@@ -225,7 +228,7 @@ func TestRacersOnEmulator(t *testing.T) {
 			return fmt.Sprintf("Booked %d.", runs.Add(1)), nil
 		})
 		store, logger := gcptest.Store(t, host, project), slog.New(slog.DiscardHandler)
-		if err := p.Bind(core.Platform{Name: "gcp", Store: store, Inbox: new(box), Sender: core.Sender{Anyone: true}, Logger: logger}); err != nil {
+		if err := p.Bind(core.Platform{Name: "gcp", Store: store, Inbox: new(box), Verifier: auth.Verifier{AllowUnauthenticated: true}, Logger: logger}); err != nil {
 			t.Fatal(err)
 		}
 		instances = append(instances, http.HandlerFunc(gcp.New(p, new(box), &gcp.Options{Logger: logger}).Receive))

@@ -10,16 +10,16 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-project= region=us-central1 name=serverurl runtime=go127 max=20 keep= key= assistants= print=
+project= region=us-central1 name=serverurl runtime=go127 max=20 retention= key= assistants= print=
 usage() {
   echo "usage: gcp/deploy.sh --project PROJECT [--region REGION] [--name NAME] [--runtime RUNTIME] [--max-instances N]" >&2
-  echo "         [--keep content=90d,...] [--api-key-secret SECRET [--assistants ID,...]] [--print]" >&2
+  echo "         [--retention content=90d,...] [--api-key-secret SECRET [--assistants ID,...]] [--print]" >&2
   exit 2
 }
 while [ $# -gt 0 ]; do
   case $1 in
     --print) print=1; shift; continue ;;
-    --project | --region | --name | --runtime | --max-instances | --keep | --api-key-secret | --assistants) [ $# -gt 1 ] || usage ;;
+    --project | --region | --name | --runtime | --max-instances | --retention | --api-key-secret | --assistants) [ $# -gt 1 ] || usage ;;
     *) usage ;;
   esac
   case $1 in
@@ -28,7 +28,7 @@ while [ $# -gt 0 ]; do
     --name) name=$2 ;;
     --runtime) runtime=$2 ;;
     --max-instances) max=$2 ;;
-    --keep) keep=$2 ;;
+    --retention) retention=$2 ;;
     --api-key-secret) key=$2 ;;
     --assistants) assistants=$2 ;;
   esac
@@ -123,7 +123,7 @@ fi
 deploy() {
   local function=$1 entry=$2 timeout=$3 more= secrets=; shift 3
   if [ "$function" = sweep ]; then
-    more=";SERVERURL_KEEP=$keep;INTERACTLY_ASSISTANTS=$assistants" secrets=${key:+,INTERACTLY_API_KEY=$key:latest}
+    more=";SERVERURL_RETENTION=$retention;INTERACTLY_ASSISTANTS=$assistants" secrets=${key:+,INTERACTLY_API_KEY=$key:latest}
   fi
   run "${gcloud[@]}" functions deploy "$name-$function" --gen2 --runtime="$runtime" --region="$region" --source=. --entry-point="$entry" \
     --service-account="$(account "$function")" --memory=512Mi --cpu=1 --concurrency=80 --timeout="${timeout}s" \

@@ -6,11 +6,12 @@ import (
 
 	"github.com/serverurl/serverurl/core"
 	"github.com/serverurl/serverurl/core/coretest"
+	"github.com/serverurl/serverurl/core/event"
 )
 
 // Whatever a message holds, it is refused in constant words or it is envelopes.
 func FuzzReceive(f *testing.F) {
-	good, err := pack([]core.Envelope{{ID: "id", Type: core.EventHang, Call: "CA1", Body: []byte(`{}`)}})
+	good, err := pack([]core.Envelope{{ID: "id", Type: event.TypeHang, Call: "CA1", Body: []byte(`{}`)}})
 	if err != nil {
 		f.Fatal(err)
 	}

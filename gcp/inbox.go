@@ -19,6 +19,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/records"
 )
 
 // An Inbox keeps accepted events in a Pub/Sub topic until its subscription has
@@ -34,14 +35,14 @@ import (
 type Inbox struct {
 	client func() (*pubsub.TopicAdminClient, error)
 	topic  string // projects/P/topics/T
-	beside core.Store
+	beside records.Store
 }
 
 var _ core.Inbox = (*Inbox)(nil)
 
 // NewInbox returns an inbox on the topic, named as "projects/P/topics/T".
 // Large envelopes are put into the store. It makes no request before it is used.
-func NewInbox(client *pubsub.TopicAdminClient, topic string, beside core.Store) *Inbox {
+func NewInbox(client *pubsub.TopicAdminClient, topic string, beside records.Store) *Inbox {
 	return &Inbox{client: func() (*pubsub.TopicAdminClient, error) { return client, nil }, topic: topic, beside: beside}
 }
 
@@ -150,8 +151,8 @@ const maxUnpacked = 64 << 20
 // them. The parts are there before anything points at them.
 func (in *Inbox) putBeside(ctx context.Context, data []byte) (pointer []byte, err error) {
 	dir, n := besideDir+"/"+randomName(), 0
-	for part := range slices.Chunk(data, core.MaxRecord) {
-		r := core.Record{Key: partKey(dir, n), Value: part, Expires: time.Now().Add(keepParts)}
+	for part := range slices.Chunk(data, records.MaxRecordBytes) {
+		r := records.Record{Key: partKey(dir, n), Value: part, Expires: time.Now().Add(keepParts)}
 		if err := in.beside.Commit(ctx, r); err != nil {
 			return nil, err
 		}
@@ -161,9 +162,9 @@ func (in *Inbox) putBeside(ctx context.Context, data []byte) (pointer []byte, er
 }
 
 func (in *Inbox) fromBeside(ctx context.Context, pointer string) ([]byte, error) {
-	dir, count, err := core.SplitKey(pointer[1:])
+	dir, count, err := records.SplitKey(pointer[1:])
 	n, bad := strconv.Atoi(count)
-	if err != nil || bad != nil || n < 1 || n > maxUnpacked/core.MaxRecord {
+	if err != nil || bad != nil || n < 1 || n > maxUnpacked/records.MaxRecordBytes {
 		return nil, errMessage
 	}
 	var b bytes.Buffer

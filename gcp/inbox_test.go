@@ -22,6 +22,8 @@ import (
 
 	"github.com/serverurl/serverurl/core"
 	"github.com/serverurl/serverurl/core/coretest"
+	"github.com/serverurl/serverurl/core/event"
+	"github.com/serverurl/serverurl/core/records"
 	"github.com/serverurl/serverurl/gcp"
 	"github.com/serverurl/serverurl/internal/testing/gcptest"
 )
@@ -36,7 +38,7 @@ type topic struct {
 }
 
 // newTopic makes a topic at host whose subscription gives up after tries.
-func newTopic(t testing.TB, host string, beside core.Store, tries int32) *topic {
+func newTopic(t testing.TB, host string, beside records.Store, tries int32) *topic {
 	t.Helper()
 	ctx := context.Background()
 	conn, err := grpc.NewClient(host, grpc.WithTransportCredentials(insecure.NewCredentials()))
@@ -181,7 +183,7 @@ func TestInboxOnPstest(t *testing.T) {
 // Dead letters are listed, replayed and dropped. The test itself moves what
 // fails: the fake leaves what it has moved where it was, and moves it again.
 func TestDeadLettersOnPstest(t *testing.T) {
-	coretest.DeadLetters(t, func(t *testing.T, deliver coretest.Deliver) (core.Inbox, core.DeadLetters, core.Store) {
+	coretest.DeadLetters(t, func(t *testing.T, deliver coretest.Deliver) (core.Inbox, core.DeadLetters, records.Store) {
 		store := coretest.NewStore()
 		q := newTopic(t, newPstest(t), store, 100)
 		ctx, stop := context.WithCancel(context.Background())
@@ -216,8 +218,8 @@ func TestFilterOnPstest(t *testing.T) {
 	reports := q.subscribe(t, q.project+"/topics/events", func(s *pubsubpb.Subscription) {
 		s.Filter = `attributes.type = "end-of-call-report"`
 	})
-	odd := core.EventType(strings.Repeat("x", 2000)) // too long for an attribute
-	for n, typ := range []core.EventType{"hang", core.EventReport, "status-update", core.EventReport, "\xff", odd} {
+	odd := event.Type(strings.Repeat("x", 2000)) // too long for an attribute
+	for n, typ := range []event.Type{"hang", event.TypeReport, "status-update", event.TypeReport, "\xff", odd} {
 		e := core.Envelope{ID: fmt.Sprint(n), Type: typ, Body: []byte("{}")}
 		if typ == "\xff" {
 			e.Type = "" // no such event can be encoded
@@ -227,11 +229,11 @@ func TestFilterOnPstest(t *testing.T) {
 		}
 	}
 	got := map[string]bool{}
-	for deadline := time.Now().Add(time.Minute); len(got) < 2 && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(5 * time.Minute); len(got) < 2 && time.Now().Before(deadline); {
 		ms, _ := q.pull(t.Context(), reports.Name)
 		for _, m := range ms {
 			es, err := q.inbox.Receive(t.Context(), m.Message.Data)
-			if err != nil || len(es) != 1 || es[0].Type != core.EventReport {
+			if err != nil || len(es) != 1 || es[0].Type != event.TypeReport {
 				t.Fatalf("%v, %v", es, err)
 			}
 			got[es[0].ID] = true

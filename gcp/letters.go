@@ -120,7 +120,7 @@ func (l letters) sight(ctx context.Context, messages map[string]string, long tim
 }
 
 func (l letters) read(ctx context.Context, m *pubsubpb.ReceivedMessage) core.DeadLetter {
-	d := core.DeadLetter{ID: m.Message.MessageId, Died: m.Message.PublishTime.AsTime()}
+	d := core.DeadLetter{ID: m.Message.MessageId, DeadAt: m.Message.PublishTime.AsTime()}
 	var err error
 	if d.Envelopes, err = l.in.Receive(ctx, m.Message.GetData()); err != nil {
 		d.Envelopes, d.Reason = nil, "unreadable"
@@ -144,8 +144,8 @@ func (l letters) List(ctx context.Context, limit int) (all []core.DeadLetter, er
 	return all, err
 }
 
-// Find implements core.DeadLetters.
-func (l letters) Find(ctx context.Context, id string) (d core.DeadLetter, err error) {
+// Get implements core.DeadLetters.
+func (l letters) Get(ctx context.Context, id string) (d core.DeadLetter, err error) {
 	err = l.look(ctx, func(m *pubsubpb.ReceivedMessage) (bool, bool, error) {
 		if m.Message.MessageId != id {
 			return false, false, nil
@@ -154,13 +154,13 @@ func (l letters) Find(ctx context.Context, id string) (d core.DeadLetter, err er
 		return true, false, nil
 	})
 	if err == nil && d.ID == "" {
-		err = core.ErrNotDead
+		err = core.ErrDeadLetterNotFound
 	}
 	return d, err
 }
 
-// Drop implements core.DeadLetters.
-func (l letters) Drop(ctx context.Context, id string) error {
+// Delete implements core.DeadLetters.
+func (l letters) Delete(ctx context.Context, id string) error {
 	dropped := false
 	err := l.look(ctx, func(m *pubsubpb.ReceivedMessage) (bool, bool, error) {
 		if m.Message.MessageId != id {
@@ -173,7 +173,7 @@ func (l letters) Drop(ctx context.Context, id string) error {
 		return true, true, nil
 	})
 	if err == nil && !dropped {
-		err = core.ErrNotDead
+		err = core.ErrDeadLetterNotFound
 	}
 	return err
 }

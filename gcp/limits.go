@@ -6,7 +6,7 @@ import "time"
 // of each product; docs/gcp.md#limits has them in a table.
 const (
 	// A record of the core fits a document of Firestore (1 MiB, names and all),
-	// and a commit a request (10 MiB): core.MaxRecord, core.MaxCommit. What is
+	// and a commit a request (10 MiB): records.MaxRecordBytes, records.MaxCommitBytes. What is
 	// larger the core writes as several records.
 
 	// maxMessage is the most bytes of a message's data that is published as it

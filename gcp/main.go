@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/auth"
+	"github.com/serverurl/serverurl/core/calls"
 	"github.com/serverurl/serverurl/interactly"
 )
 
@@ -70,29 +72,29 @@ func (f *Functions) open(getenv func(string) string) error {
 	}
 	secret := getenv("SERVERURL_SECRET")
 	if secret == "" {
-		return fmt.Errorf("gcp: SERVERURL_SECRET is not set: %w", core.ErrNoSecret)
+		return fmt.Errorf("gcp: SERVERURL_SECRET is not set: %w", auth.ErrNoSecret)
 	}
 	project := "projects/" + getenv("GOOGLE_CLOUD_PROJECT")
 	topic := getenv("SERVERURL_TOPIC")
 	if !strings.Contains(topic, "/") {
 		topic = project + "/topics/" + topic
 	}
-	calls, assistants, err := interactly.FromEnv(getenv)
+	found, assistants, err := interactly.FromEnv(getenv)
 	if err != nil {
 		return err
 	}
-	repair := core.Repair{Assistants: assistants, Time: repairTime}
-	if calls != nil {
-		repair.Calls = calls
+	repair := core.Backfill{Assistants: assistants, Timeout: repairTime}
+	if found != nil {
+		repair.API = found
 	}
-	keep, err := core.ParseRetention(getenv("SERVERURL_KEEP"))
+	keep, err := calls.ParseRetention(getenv("SERVERURL_RETENTION"))
 	if err != nil {
 		return err
 	}
 	store, inbox := services(project+"/databases/"+cmp.Or(getenv("SERVERURL_DATABASE"), "(default)"), topic)
 	f.in = inbox
 	return f.p.Bind(core.Platform{
-		Name: "gcp", Store: store, Inbox: inbox, Sender: core.Sender{Secrets: core.ParseSecrets(secret)}, Reply: f.timeout, Repair: repair, Retention: keep, Logger: f.log,
+		Name: "gcp", Store: store, Inbox: inbox, Verifier: auth.Verifier{Secrets: auth.ParseSecrets(secret)}, ReplyTimeout: f.timeout, Backfill: repair, Retention: keep, Logger: f.log,
 	})
 }
 

@@ -16,7 +16,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
-	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/records"
 )
 
 // Where a record is: serverurl/=DIRECTORY/records/=NAME. The sign before each
@@ -44,7 +44,7 @@ type Store struct {
 	database string // projects/P/databases/D
 }
 
-var _ core.Store = (*Store)(nil)
+var _ records.Store = (*Store)(nil)
 
 // NewStore returns a store in a database that exists, named as
 // "projects/P/databases/D". It makes no request before it is used.
@@ -84,8 +84,8 @@ func (d document) live() bool {
 	return e == nil || d.at.Before(e.AsTime())
 }
 
-func (d document) record(key string) (core.Record, error) {
-	r := core.Record{Key: key}
+func (d document) record(key string) (records.Record, error) {
+	r := records.Record{Key: key}
 	if !d.live() {
 		return r, nil
 	}
@@ -114,17 +114,17 @@ func (s *Store) above(dir string) string {
 
 // name is the document of a key.
 func (s *Store) name(key string) string {
-	dir, name, _ := core.SplitKey(key) // checked before
+	dir, name, _ := records.SplitKey(key) // checked before
 	return s.above(dir) + "/" + group + "/" + idSign + name
 }
 
 // getBatch is the most keys in one request; the answer is a stream.
 const getBatch = 100
 
-// Get implements core.Store.
-func (s *Store) Get(ctx context.Context, keys ...string) ([]core.Record, error) {
+// Get implements records.Store.
+func (s *Store) Get(ctx context.Context, keys ...string) ([]records.Record, error) {
 	for _, k := range keys {
-		if _, _, err := core.SplitKey(k); err != nil {
+		if _, _, err := records.SplitKey(k); err != nil {
 			return nil, err
 		}
 	}
@@ -132,7 +132,7 @@ func (s *Store) Get(ctx context.Context, keys ...string) ([]core.Record, error) 
 	if err != nil {
 		return nil, err
 	}
-	rs := make([]core.Record, len(keys))
+	rs := make([]records.Record, len(keys))
 	seen := make(map[string]bool, len(keys))
 	for i, k := range keys {
 		if rs[i], err = found[k].record(k); err != nil {
@@ -189,9 +189,9 @@ func (s *Store) look(ctx context.Context, keys []string) (map[string]document, e
 // rangePage is the most documents asked for at once.
 const rangePage = 300
 
-// Range implements core.Store.
-func (s *Store) Range(ctx context.Context, dir, after string, limit int) ([]core.Record, error) {
-	var rs []core.Record
+// Range implements records.Store.
+func (s *Store) Range(ctx context.Context, dir, after string, limit int) ([]records.Record, error) {
+	var rs []records.Record
 	for len(rs) < limit {
 		page := min(limit-len(rs), rangePage)
 		var docs []document
@@ -278,9 +278,9 @@ func (s *Store) read(ctx context.Context, op string, request func(*firestore.Cli
 	}
 }
 
-// Commit implements core.Store.
-func (s *Store) Commit(ctx context.Context, rs ...core.Record) error {
-	if err := core.CheckCommit(rs); err != nil {
+// Commit implements records.Store.
+func (s *Store) Commit(ctx context.Context, rs ...records.Record) error {
+	if err := records.ValidateCommit(rs); err != nil {
 		return err
 	}
 	if len(rs) == 0 {
@@ -297,7 +297,7 @@ func (s *Store) Commit(ctx context.Context, rs ...core.Record) error {
 	// What is there is only read when it matters: when a record may have
 	// expired since it was read, or something stands in the way.
 	var found map[string]document
-	if slices.ContainsFunc(rs, func(r core.Record) bool { return canExpire(r.Version) }) {
+	if slices.ContainsFunc(rs, func(r records.Record) bool { return canExpire(r.Version) }) {
 		if found, err = s.look(ctx, keys); err != nil {
 			return err
 		}
@@ -306,7 +306,7 @@ func (s *Store) Commit(ctx context.Context, rs ...core.Record) error {
 	for try := 1; ; try++ {
 		writes, ok := s.writes(rs, token, found)
 		if !ok {
-			return core.ErrStale
+			return records.ErrStale
 		}
 		_, err := client.Commit(ctx, &firestorepb.CommitRequest{Database: s.database, Writes: writes})
 		switch code := status.Code(err); code {
@@ -322,7 +322,7 @@ func (s *Store) Commit(ctx context.Context, rs ...core.Record) error {
 				return nil
 			}
 			if _, ok := s.writes(rs, token, found); !ok {
-				return core.ErrStale
+				return records.ErrStale
 			}
 			if code == codes.InvalidArgument {
 				return wrap("commit", err)
@@ -354,7 +354,7 @@ func isOurs(found map[string]document, token int64) bool {
 // writes makes the writes of a commit. With what was found it decides itself,
 // and ok is false where a record is not at its version; without, the
 // conditions decide.
-func (s *Store) writes(rs []core.Record, token int64, found map[string]document) (ws []*firestorepb.Write, ok bool) {
+func (s *Store) writes(rs []records.Record, token int64, found map[string]document) (ws []*firestorepb.Write, ok bool) {
 	for _, r := range rs {
 		seen := r.Version
 		if found != nil {
@@ -383,7 +383,7 @@ func (s *Store) writes(rs []core.Record, token int64, found map[string]document)
 
 // fields are those of a record. The token differs in each write: one that
 // changes nothing would keep the time of the last change, and so the version.
-func fields(r core.Record, token int64) map[string]*firestorepb.Value {
+func fields(r records.Record, token int64) map[string]*firestorepb.Value {
 	fs := map[string]*firestorepb.Value{
 		fieldValue: {ValueType: &firestorepb.Value_BytesValue{BytesValue: r.Value}},
 		fieldToken: {ValueType: &firestorepb.Value_IntegerValue{IntegerValue: token}},
@@ -411,7 +411,10 @@ type Error struct {
 	Err      error
 }
 
+// Error returns the operation and the code.
 func (e *Error) Error() string { return "gcp: " + e.Op + ": " + e.Code }
+
+// Unwrap returns the error of the client library.
 func (e *Error) Unwrap() error { return e.Err }
 
 // ErrorCode is the code alone, for logs.

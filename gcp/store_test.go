@@ -13,8 +13,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	"github.com/serverurl/serverurl/core"
 	"github.com/serverurl/serverurl/core/coretest"
+	"github.com/serverurl/serverurl/core/records"
 	"github.com/serverurl/serverurl/gcp"
 	"github.com/serverurl/serverurl/internal/testing/gcptest"
 )
@@ -29,26 +29,26 @@ func newStore(t testing.TB, host string, o ...grpc.DialOption) *gcp.Store {
 // The store, on Google's emulator.
 func TestStoreOnEmulator(t *testing.T) {
 	host := gcptest.Firestore(t)
-	coretest.Store(t, coretest.Traits{Rounds: 20}, func(t *testing.T) core.Store { return newStore(t, host) })
+	coretest.Store(t, coretest.Traits{Rounds: 20}, func(t *testing.T) records.Store { return newStore(t, host) })
 }
 
 // A document may be as large as the core makes records, and a commit as full.
 func TestLargestCommitOnEmulator(t *testing.T) {
 	s := newStore(t, gcptest.Firestore(t))
-	var rs []core.Record
-	for n := range core.MaxCommit / core.MaxRecord {
-		value := make([]byte, core.MaxRecord)
+	var rs []records.Record
+	for n := range records.MaxCommitBytes / records.MaxRecordBytes {
+		value := make([]byte, records.MaxRecordBytes)
 		_, _ = rand.Read(value)
-		rs = append(rs, core.Record{Key: fmt.Sprintf("large/%d", n), Value: value})
+		rs = append(rs, records.Record{Key: fmt.Sprintf("large/%d", n), Value: value})
 	}
-	for n := len(rs); n < core.MaxRecords; n++ {
-		rs = append(rs, core.Record{Key: fmt.Sprintf("large/%d", n), Value: []byte{}})
+	for n := len(rs); n < records.MaxCommitRecords; n++ {
+		rs = append(rs, records.Record{Key: fmt.Sprintf("large/%d", n), Value: []byte{}})
 	}
 	if err := s.Commit(t.Context(), rs...); err != nil {
 		t.Fatal(err)
 	}
 	got, err := s.Range(t.Context(), "large", "", 100)
-	if err != nil || len(got) != core.MaxRecords {
+	if err != nil || len(got) != records.MaxCommitRecords {
 		t.Fatalf("%d records, %v", len(got), err)
 	}
 }
@@ -75,7 +75,7 @@ func (l *lossy) intercept(ctx context.Context, method string, req, reply any, co
 func TestLostAnswersOnEmulator(t *testing.T) {
 	l := new(lossy)
 	s := newStore(t, gcptest.Firestore(t), grpc.WithUnaryInterceptor(l.intercept))
-	one := core.Record{Key: "d/one", Value: []byte("1")}
+	one := records.Record{Key: "d/one", Value: []byte("1")}
 	for n := range 3 {
 		if err := s.Commit(t.Context(), one); err != nil {
 			t.Fatalf("round %d, one: %v", n, err)
@@ -84,10 +84,10 @@ func TestLostAnswersOnEmulator(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := s.Commit(t.Context(), rs[0], core.Record{Key: "d/two", Value: []byte("2"), Version: rs[1].Version}); err != nil {
+		if err := s.Commit(t.Context(), rs[0], records.Record{Key: "d/two", Value: []byte("2"), Version: rs[1].Version}); err != nil {
 			t.Fatalf("round %d, both: %v", n, err)
 		}
-		if err := s.Commit(t.Context(), rs[0]); !errors.Is(err, core.ErrStale) {
+		if err := s.Commit(t.Context(), rs[0]); !errors.Is(err, records.ErrStale) {
 			t.Fatalf("round %d, an old version: %v", n, err)
 		}
 		if rs, err = s.Get(t.Context(), "d/one"); err != nil {

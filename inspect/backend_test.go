@@ -17,8 +17,11 @@ import (
 
 	"github.com/serverurl/serverurl/app"
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/auth"
+	"github.com/serverurl/serverurl/core/calls"
 	"github.com/serverurl/serverurl/core/corehttp"
 	"github.com/serverurl/serverurl/core/coretest"
+	"github.com/serverurl/serverurl/core/records"
 	"github.com/serverurl/serverurl/inspect"
 	"github.com/serverurl/serverurl/simulate"
 )
@@ -64,7 +67,7 @@ func (in *memoryInbox) List(context.Context, int) ([]core.DeadLetter, error) {
 	return slices.Clone(in.dead), nil
 }
 
-func (in *memoryInbox) Find(_ context.Context, id string) (core.DeadLetter, error) {
+func (in *memoryInbox) Get(_ context.Context, id string) (core.DeadLetter, error) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	for _, d := range in.dead {
@@ -72,10 +75,10 @@ func (in *memoryInbox) Find(_ context.Context, id string) (core.DeadLetter, erro
 			return d, nil
 		}
 	}
-	return core.DeadLetter{}, core.ErrNotDead
+	return core.DeadLetter{}, core.ErrDeadLetterNotFound
 }
 
-func (in *memoryInbox) Drop(_ context.Context, id string) error {
+func (in *memoryInbox) Delete(_ context.Context, id string) error {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.dead = slices.DeleteFunc(in.dead, func(d core.DeadLetter) bool { return d.ID == id })
@@ -104,7 +107,7 @@ func startBackend(t testing.TB, change ...func(*inspect.Options)) *backend {
 	r := inspect.NewRecorder()
 	d.inbox = &memoryInbox{deliver: d.p.Deliver}
 	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
-	err := d.p.Bind(core.Platform{Name: "test", Store: d.store, Inbox: d.inbox, Sender: core.Sender{Anyone: true}, Logger: quiet, Observe: r.Observe,
+	err := d.p.Bind(core.Platform{Name: "test", Store: d.store, Inbox: d.inbox, Verifier: auth.Verifier{AllowUnauthenticated: true}, Logger: quiet, Observe: r.Observe,
 		Now: func() time.Time { return time.Now().Add(time.Duration(d.ahead.Load())) }})
 	if err != nil {
 		t.Fatal(err)
@@ -135,7 +138,7 @@ func startBackend(t testing.TB, change ...func(*inspect.Options)) *backend {
 }
 
 // serve runs a page until the test ends, and returns its URL.
-func serve(t testing.TB, s core.Store, o inspect.Options) string {
+func serve(t testing.TB, s records.Store, o inspect.Options) string {
 	t.Helper()
 	page := inspect.New(s, &o)
 	ctx, stop := context.WithCancel(context.Background())
@@ -191,9 +194,9 @@ func (d *backend) status(call, status string) {
 }
 
 // audit returns the audit log.
-func (d *backend) audit() []core.Audit {
+func (d *backend) audit() []calls.AuditEntry {
 	d.t.Helper()
-	log, _, err := core.ReadAudit(d.t.Context(), d.store, "", 100)
+	log, _, err := calls.ReadAudit(d.t.Context(), d.store, "", 100)
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -266,7 +269,7 @@ func (c *client) do(method, path string, form url.Values, header ...string) (int
 // until fetches a page until it contains want.
 func (c *client) until(path, want string) string {
 	c.t.Helper()
-	for end := time.Now().Add(60 * time.Second); ; {
+	for end := time.Now().Add(patience); ; {
 		_, body := c.get(path)
 		if strings.Contains(body, want) {
 			return body

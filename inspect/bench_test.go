@@ -17,7 +17,9 @@ import (
 
 	"github.com/serverurl/serverurl/app"
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/auth"
 	"github.com/serverurl/serverurl/core/coretest"
+	"github.com/serverurl/serverurl/core/records"
 	"github.com/serverurl/serverurl/inspect"
 	"github.com/serverurl/serverurl/server"
 	"github.com/serverurl/serverurl/sqlinbox"
@@ -38,7 +40,7 @@ func startServer(b testing.TB, database string) started {
 	done := make(chan error, 1)
 	go func() {
 		done <- server.Run(ctx, app.New(), server.Config{
-			Addr: "127.0.0.1:0", Database: database, Sender: core.Sender{Anyone: true}, Logger: quiet, Ready: func(url string) { urls <- url }, Observe: r.Observe,
+			Addr: "127.0.0.1:0", Database: database, Sender: auth.Verifier{AllowUnauthenticated: true}, Logger: quiet, Ready: func(url string) { urls <- url }, Observe: r.Observe,
 			Beside: func(ctx context.Context, with server.Parts) error {
 				page := inspect.New(with.Store, &inspect.Options{Recorder: r, Processor: with.Processor, BackendURL: with.URL, Synthetic: true, Logger: quiet})
 				recorded := make(chan error, 1)
@@ -82,10 +84,10 @@ func fill(b testing.TB, database string, calls int) {
 	in := new(memoryInbox)
 	now := time.Now().Add(-24 * time.Hour)
 	flush := func() {
-		var rs []core.Record
+		var rs []records.Record
 		for _, r := range memory.All() {
 			r.Version = 0
-			if rs = append(rs, r); len(rs) == core.MaxRecords {
+			if rs = append(rs, r); len(rs) == records.MaxCommitRecords {
 				if err := db.Store().Commit(b.Context(), rs...); err != nil {
 					b.Fatal(err)
 				}
@@ -102,7 +104,7 @@ func fill(b testing.TB, database string, calls int) {
 		memory = coretest.NewStore()
 		p := core.New()
 		in.deliver = p.Deliver
-		err := p.Bind(core.Platform{Store: memory, Inbox: in, Sender: core.Sender{Anyone: true}, Logger: slog.New(slog.DiscardHandler), Now: func() time.Time { return now }})
+		err := p.Bind(core.Platform{Store: memory, Inbox: in, Verifier: auth.Verifier{AllowUnauthenticated: true}, Logger: slog.New(slog.DiscardHandler), Now: func() time.Time { return now }})
 		if err != nil {
 			b.Fatal(err)
 		}

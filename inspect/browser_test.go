@@ -13,8 +13,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/serverurl/serverurl/core/calls"
+
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
 	cdplog "github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
 	cdpruntime "github.com/chromedp/cdproto/runtime"
@@ -22,6 +25,7 @@ import (
 	"github.com/chromedp/chromedp/kb"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/event"
 	"github.com/serverurl/serverurl/inspect"
 	"github.com/serverurl/serverurl/internal/testing/testenv"
 	"github.com/serverurl/serverurl/simulate"
@@ -54,10 +58,10 @@ func open(t testing.TB, root, path string, opts ...action) *tab {
 	program := testenv.Program(t, "chromium", "chromium-browser", "google-chrome", "chromium-headless-shell")
 	alloc, stop := chromedp.NewExecAllocator(context.Background(), append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(program), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.WindowSize(1400, 900),
-		chromedp.UserDataDir(t.TempDir()), chromedp.Flag("hide-scrollbars", true), chromedp.WSURLReadTimeout(60*time.Second))...)
+		chromedp.UserDataDir(t.TempDir()), chromedp.Flag("hide-scrollbars", true), chromedp.WSURLReadTimeout(patience))...)
 	t.Cleanup(stop)
 	ctx, end := chromedp.NewContext(alloc)
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 2*patience)
 	t.Cleanup(func() { cancel(); end() })
 	b := &tab{t: t, ctx: ctx, root: root}
 	var mu sync.Mutex
@@ -176,11 +180,21 @@ func (b *tab) visible(selector string) action {
 	}
 }
 
+// key presses keys. A character is pressed without its text: the page handles
+// it, so a browser would not type it.
 func (b *tab) key(keys ...string) {
 	b.t.Helper()
 	for _, k := range keys {
 		b.until(connected) // before that, keys are not handled
-		b.do(chromedp.KeyEvent(k))
+		if k < " " || len(k) > 1 {
+			b.do(chromedp.KeyEvent(k))
+			continue
+		}
+		for _, typ := range []input.DispatchKeyEventType{input.DispatchKeyEventTypeRawKeyDown, input.DispatchKeyEventTypeKeyUp} {
+			if _, err := chromedp.Call(b.ctx, input.DispatchKeyEvent, input.DispatchKeyEventParams{Type: typ, Key: k}); err != nil {
+				b.t.Fatal(err)
+			}
+		}
 	}
 }
 
@@ -353,7 +367,6 @@ func TestKeyboardOnly(t *testing.T) {
 	b.until("document.querySelectorAll('#calls tbody tr').length === 2")
 	b.key("/")
 	b.until("document.activeElement.id === 'q'")
-	b.do(b.fill("#q", "")) // unlike a browser, the protocol types the key that was handled
 	b.key(kb.Escape)
 	b.until("document.activeElement === document.body")
 	b.key("j")
@@ -424,7 +437,7 @@ func TestTextIsShownOnRequest(t *testing.T) {
 	}
 	b.key("m")
 	b.untilText("My number is 4155550142")
-	if log := d.audit(); len(log) != 1 || log[0].What != core.AuditView || log[0].Call != core.AuditName("CA1") {
+	if log := d.audit(); len(log) != 1 || log[0].Action != calls.AuditView || log[0].Call != calls.AuditCallRef("CA1") {
 		t.Errorf("audit log %+v; want that CA1 was shown", log)
 	}
 	b.key("m")
@@ -445,8 +458,8 @@ func TestListAndHealthAreAccessible(t *testing.T) {
 	}
 	d.post("/tools/find_open_slots", `{"date":`)
 	d.inbox.mu.Lock()
-	d.inbox.dead = []core.DeadLetter{{ID: "7", Died: time.Now(), Attempts: 12, Reason: "handler failed",
-		Envelopes: []core.Envelope{{ID: "e7", Call: "CA1", Type: core.EventHang, Received: time.Now(), Body: []byte(`{"message":{"type":"hang","call":{"id":"CA1"}}}`)}}}}
+	d.inbox.dead = []core.DeadLetter{{ID: "7", DeadAt: time.Now(), Attempts: 12, Reason: "handler failed",
+		Envelopes: []core.Envelope{{ID: "e7", Call: "CA1", Type: event.TypeHang, Received: time.Now(), Body: []byte(`{"message":{"type":"hang","call":{"id":"CA1"}}}`)}}}}
 	d.inbox.mu.Unlock()
 	b := open(t, d.page, "/")
 	b.until("document.querySelectorAll('#calls tbody tr').length === 8 && document.querySelector('#chart-tools circle')")
@@ -463,10 +476,10 @@ func TestListAndHealthAreAccessible(t *testing.T) {
 	d.inbox.mu.Lock()
 	defer d.inbox.mu.Unlock()
 	last := d.inbox.delivered[len(d.inbox.delivered)-1]
-	if len(d.inbox.dead) > 0 || last.ID != "e7" || last.Replayed != 1 {
-		t.Errorf("%d dead letters, the last event is %s, redriven %d times; want e7, once", len(d.inbox.dead), last.ID, last.Replayed)
+	if len(d.inbox.dead) > 0 || last.ID != "e7" || last.RedriveCount != 1 {
+		t.Errorf("%d dead letters, the last event is %s, redriven %d times; want e7, once", len(d.inbox.dead), last.ID, last.RedriveCount)
 	}
-	if log := d.audit(); len(log) != 1 || log[0].What != core.AuditReplay || log[0].Call != core.AuditName("CA1") {
+	if log := d.audit(); len(log) != 1 || log[0].Action != calls.AuditRedrive || log[0].Call != calls.AuditCallRef("CA1") {
 		t.Errorf("audit log %+v, want the redrive", log)
 	}
 }
@@ -590,4 +603,4 @@ func TestLongCallIsFollowed(t *testing.T) {
 }
 
 // patience is how long anything may take on a busy machine.
-const patience = 60 * time.Second
+const patience = 5 * time.Minute

@@ -11,7 +11,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/calls"
+	"github.com/serverurl/serverurl/internal/callstate"
+
+	"github.com/serverurl/serverurl/core/event"
 	"github.com/serverurl/serverurl/replylint"
 )
 
@@ -22,7 +25,7 @@ const barScale = 6 * time.Second
 // callView is the page of a call.
 type callView struct {
 	frame
-	core.Call
+	calls.Call
 	obscurer
 	What       string // to show or hide: the call's id
 	Items      []transcriptItem
@@ -54,7 +57,7 @@ func (p *Server) call(w http.ResponseWriter, r *http.Request) {
 	id := pathCall(r)
 	v, err := p.readCall(r.Context(), id, p.accessLevel(r, string(id)))
 	switch {
-	case errors.Is(err, core.ErrNoCall):
+	case errors.Is(err, callstate.ErrNotFound):
 		p.message(w, r, http.StatusNotFound, "There is no such call here.", "It may be in another store, or no event of it has arrived yet.")
 		return
 	case err != nil:
@@ -67,7 +70,7 @@ func (p *Server) call(w http.ResponseWriter, r *http.Request) {
 }
 
 // neighbours returns the addresses of the calls above and below in the list.
-func (x *index) neighbours(id core.CallID) (prev, next string) {
+func (x *index) neighbours(id event.CallID) (prev, next string) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	r := x.byID[id]
@@ -84,30 +87,30 @@ func (x *index) neighbours(id core.CallID) (prev, next string) {
 	return prev, next
 }
 
-func callURL(id core.CallID) string { return "/calls/" + url.PathEscape(string(id)) }
+func callURL(id event.CallID) string { return "/calls/" + url.PathEscape(string(id)) }
 
 // readCall reads everything about a call and lays it out.
-func (p *Server) readCall(ctx context.Context, id core.CallID, o obscurer) (*callView, error) {
-	c, err := core.ReadCall(ctx, p.store, id)
+func (p *Server) readCall(ctx context.Context, id event.CallID, o obscurer) (*callView, error) {
+	c, err := calls.Read(ctx, p.store, id)
 	if err != nil {
 		return nil, err
 	}
-	requests, err := core.ReadToolRequests(ctx, p.store, id)
+	requests, err := calls.ToolRequests(ctx, p.store, id)
 	if err != nil {
 		return nil, err
 	}
-	duplicates, err := core.ReadRepeats(ctx, p.store, id)
+	duplicates, err := calls.Duplicates(ctx, p.store, id)
 	if err != nil {
 		return nil, err
 	}
 	v := &callView{Call: c, obscurer: o, What: string(id), Duplicates: len(duplicates), Scale: barScale, EndedBy: c.Info.EndedBy()}
 	v.Live = !c.Ended && !c.Status.Terminal()
 	if v.Duration = c.Info.Duration(); v.Duration <= 0 {
-		v.Duration = c.Last.Sub(c.First)
+		v.Duration = c.LastSeen.Sub(c.FirstSeen)
 	}
 	v.Tools = toolViews(c, requests, o)
 	for _, t := range v.Tools {
-		v.Scale = max(v.Scale, t.Took*10/9)
+		v.Scale = max(v.Scale, t.Latency*10/9)
 	}
 	v.addTranscript()
 	v.addTimeline(duplicates)
@@ -129,14 +132,14 @@ func (v *callView) addWarnings() {
 	for _, t := range v.Tools {
 		if t.Slow() {
 			warn(replylint.LevelWarning, cmp.Or(t.Tool, "A tool")+" was slow",
-				fmt.Sprintf("It took %s of a budget of %s; a silence of 5 s counts as a hang.", span(t.Took), span(t.Budget)), t.Link)
+				fmt.Sprintf("It took %s of a budget of %s; a silence of 5 s counts as a hang.", span(t.Latency), span(t.Budget)), t.Link)
 		}
 	}
-	if v.Hangs > 0 {
-		warn(replylint.LevelWarning, plural(v.Hangs, "hang"), "The assistant was silent for 5 s. See what ran just before in the timeline.", "#timeline")
+	if v.HangCount > 0 {
+		warn(replylint.LevelWarning, plural(v.HangCount, "hang"), "The assistant was silent for 5 s. See what ran just before in the timeline.", "#timeline")
 	}
-	if v.Errors > 0 {
-		warn(replylint.LevelWarning, plural(v.Errors, "error"), "A model or a voice failed. The event has the vendor's code.", "#events")
+	if v.ErrorCount > 0 {
+		warn(replylint.LevelWarning, plural(v.ErrorCount, "error"), "A model or a voice failed. The event has the vendor's code.", "#events")
 	}
 	if v.Ended && !v.EndReason.HasReport() {
 		warn(replylint.LevelWarning, "There is no report", "The sweep ended the call: "+string(v.EndReason)+".", "#timeline")
@@ -149,11 +152,11 @@ func (v *callView) addDetails() {
 			v.Details = append(v.Details, detail{name, value})
 		}
 	}
-	add("Assistant", cmp.Or(v.Call.Assistant.Name, v.CallSummary.Assistant))
+	add("Assistant", cmp.Or(v.Call.Assistant.Name, v.Summary.Assistant))
 	add("Type", strings.TrimSpace(v.Info.Type+" "+v.Info.Direction))
 	add("Caller", v.Text(v.Info.UserNumber))
 	add("Called", v.Text(v.Info.AssistantNumber))
-	add("Started", v.First.Local().Format(time.DateTime))
+	add("Started", v.FirstSeen.Local().Format(time.DateTime))
 	add("Ended by", v.EndedBy)
 	add("Phone", v.Phone.Provider.Name)
 	add("Model", strings.TrimSpace(v.Call.Assistant.Provider+" "+v.Call.Assistant.Model))
@@ -176,7 +179,7 @@ func (p *Server) event(w http.ResponseWriter, r *http.Request) {
 	p.renderPart(w, "call", "eventbody", struct {
 		frame
 		Body string
-		Call core.CallID
+		Call event.CallID
 		N    string
 	}{p.frame(r, "", ""), p.accessLevel(r, r.PathValue("id")).JSON(body, false), pathCall(r), r.PathValue("n")})
 }
@@ -188,7 +191,7 @@ func (p *Server) eventBody(w http.ResponseWriter, r *http.Request) (body []byte,
 		n = 0 // no event has this number
 	}
 	i := 0
-	for e, err := range core.ReadEvents(r.Context(), p.store, pathCall(r)) {
+	for e, err := range calls.Events(r.Context(), p.store, pathCall(r)) {
 		if err != nil {
 			p.storeUnavailable(w, r)
 			return nil, false

@@ -10,7 +10,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/calls"
+	"github.com/serverurl/serverurl/core/event"
 )
 
 const perPage = 50
@@ -70,13 +71,13 @@ func (r *row) inTab(name string, use *toolUse) bool {
 	case "live":
 		return !r.Ended && !r.Status.Terminal()
 	case "finished":
-		return r.Status == core.StatusFinished
+		return r.Status == event.StatusFinished
 	case "failed":
-		return r.Status == core.StatusFailed
+		return r.Status == event.StatusFailed
 	case "hang":
-		return r.Hangs > 0
+		return r.HangCount > 0
 	case "error":
-		return r.Errors > 0
+		return r.ErrorCount > 0
 	case "slow":
 		return use != nil && use.slow > 0
 	case "ignored":
@@ -87,7 +88,7 @@ func (r *row) inTab(name string, use *toolUse) bool {
 
 // A listedCall is a row of the list.
 type listedCall struct {
-	core.CallSummary
+	calls.Summary
 	Tools         []string
 	Slow, Ignored int
 	Live          bool
@@ -162,7 +163,7 @@ func (x *index) find(f filter) (v callsView) {
 }
 
 func newListedCall(r *row, use *toolUse) listedCall {
-	c := listedCall{CallSummary: r.CallSummary, Live: r.inTab("live", nil), Duration: r.Last.Sub(r.First)}
+	c := listedCall{Summary: r.Summary, Live: r.inTab("live", nil), Duration: r.LastSeen.Sub(r.FirstSeen)}
 	if use != nil {
 		c.Tools, c.Slow, c.Ignored = use.tools, use.slow, use.ignored
 	}
@@ -187,8 +188,8 @@ func (p *Server) list(w http.ResponseWriter, r *http.Request) {
 	f := readFilter(r.URL.Query())
 	v := p.index.find(f)
 	if v.Found == 0 && f.Search != "" { // the id of a call that is too old for the index
-		if some, err := core.ReadSummaries(r.Context(), p.store, core.CallID(f.Search)); err == nil && len(some) == 1 {
-			v.Calls = []listedCall{newListedCall(&row{CallSummary: some[0]}, nil)}
+		if some, err := calls.Summaries(r.Context(), p.store, event.CallID(f.Search)); err == nil && len(some) == 1 {
+			v.Calls = []listedCall{newListedCall(&row{Summary: some[0]}, nil)}
 			v.Found, v.From, v.To = 1, 1, 1
 		}
 	}

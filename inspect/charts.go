@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/event"
 	"github.com/serverurl/serverurl/replylint"
 )
 
@@ -66,7 +67,7 @@ func (x *index) charts(now time.Time) chartsView {
 	}
 	buckets := callBuckets{start: now.Truncate(time.Hour).Add(-23 * time.Hour), step: time.Hour, all: make([]int, 24), failed: make([]int, 24)}
 	v.Unit = "hour"
-	if n := len(x.rows); n == 0 || now.Sub(x.rows[n-1].First) < time.Hour {
+	if n := len(x.rows); n == 0 || now.Sub(x.rows[n-1].FirstSeen) < time.Hour {
 		buckets = callBuckets{start: now.Truncate(time.Minute).Add(-59 * time.Minute), step: time.Minute, all: make([]int, 60), failed: make([]int, 60)}
 		v.Unit = "minute"
 	}
@@ -85,15 +86,15 @@ type callBuckets struct {
 // count counts the rows, which are sorted, newest first.
 func (c *callBuckets) count(rows []*row) {
 	for _, r := range rows {
-		if r.First.Before(c.start) {
+		if r.FirstSeen.Before(c.start) {
 			return
 		}
-		i := int(r.First.Sub(c.start) / c.step)
+		i := int(r.FirstSeen.Sub(c.start) / c.step)
 		if i >= len(c.all) {
 			continue // from a clock that is ahead
 		}
 		c.all[i]++
-		if r.Status == core.StatusFailed {
+		if r.Status == event.StatusFailed {
 			c.failed[i]++
 		}
 	}
@@ -193,7 +194,7 @@ func timeTicks(from, to time.Time) (ts []tick) {
 	}
 	_, zone := from.Local().Zone()
 	shift := time.Duration(zone) * time.Second // Truncate counts in UTC
-	last := to.Add(-length / 25) // a later label would leave the chart
+	last := to.Add(-length / 25)               // a later label would leave the chart
 	for at := from.Add(shift).Truncate(step).Add(-shift); at.Before(last); at = at.Add(step) {
 		if !at.Before(from) {
 			ts = append(ts, tick{pct(float64(at.Sub(from)) / float64(length)), at.Local().Format(layout)})
@@ -204,11 +205,11 @@ func timeTicks(from, to time.Time) (ts []tick) {
 
 // outcomes counts how calls ended. A call that is not over counts as live.
 func outcomes(rows []*row) []outcome {
-	all := []outcome{{Name: string(core.EndReported)}, {Name: string(core.EndRepaired)}, {Name: string(core.EndNoReport)},
-		{Name: string(core.EndSilent)}, {Name: "failed"}, {Name: "live"}}
+	all := []outcome{{Name: string(event.EndReasonReport)}, {Name: string(event.EndReasonBackfill)}, {Name: string(event.EndReasonReportTimeout)},
+		{Name: string(event.EndReasonIdleTimeout)}, {Name: "failed"}, {Name: "live"}}
 	for _, r := range rows {
 		name := cmp.Or(string(r.EndReason), "live")
-		if r.Status == core.StatusFailed {
+		if r.Status == event.StatusFailed {
 			name = "failed"
 		}
 		if i := slices.IndexFunc(all, func(o outcome) bool { return o.Name == name }); i >= 0 {

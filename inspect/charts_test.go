@@ -6,7 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/calls"
+	"github.com/serverurl/serverurl/core/event"
 )
 
 func TestTicks(t *testing.T) {
@@ -52,10 +53,10 @@ func TestTimeTicks(t *testing.T) {
 
 func TestCallsAreCountedByTime(t *testing.T) {
 	now := time.Date(2035, 7, 16, 9, 30, 30, 0, time.UTC)
-	call := func(ago time.Duration, status core.Status) *row {
-		return &row{CallSummary: core.CallSummary{First: now.Add(-ago), Status: status}}
+	call := func(ago time.Duration, status event.Status) *row {
+		return &row{Summary: calls.Summary{FirstSeen: now.Add(-ago), Status: status}}
 	}
-	x := &index{rows: []*row{call(-time.Hour, ""), call(0, core.StatusFinished), call(10*time.Second, core.StatusFailed), call(59*time.Minute, core.StatusFinished)}}
+	x := &index{rows: []*row{call(-time.Hour, ""), call(0, event.StatusFinished), call(10*time.Second, event.StatusFailed), call(59*time.Minute, event.StatusFinished)}}
 	v := x.charts(now)
 	if v.Unit != "minute" || v.Calls.Label != "3 calls in the last 1 h 00 m, 1 failed" {
 		t.Errorf("per %s: %s", v.Unit, v.Calls.Label)
@@ -63,7 +64,7 @@ func TestCallsAreCountedByTime(t *testing.T) {
 	if n := len(v.Calls.Bars); n != 3 || v.Calls.Bars[0].X != "0.25%" || v.Calls.Bars[n-1].Class != "failed" || v.Calls.Bars[n-1].Height != "25.00%" {
 		t.Errorf("bars %+v", v.Calls.Bars)
 	}
-	x.rows = append(x.rows, call(20*time.Hour, core.StatusFailed), call(48*time.Hour, core.StatusFailed))
+	x.rows = append(x.rows, call(20*time.Hour, event.StatusFailed), call(48*time.Hour, event.StatusFailed))
 	if v := x.charts(now); v.Unit != "hour" || v.Calls.Label != "4 calls in the last 24 h 00 m, 2 failed" {
 		t.Errorf("per %s: %s", v.Unit, v.Calls.Label)
 	}

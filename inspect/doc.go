@@ -7,7 +7,7 @@
 //	go recorder.Run(ctx, store)
 //	err := page.Run(ctx, "127.0.0.1:0", func(url string) { fmt.Println(url) })
 //
-// It works on every [core.Store], and has a listener of its own: it is never
+// It works on every [records.Store], and has a listener of its own: it is never
 // served by the backend's. On an address that other machines can reach it
 // requires a secret.
 //

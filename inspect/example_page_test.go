@@ -7,6 +7,8 @@ import (
 	"net/http"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/auth"
+	"github.com/serverurl/serverurl/core/calls"
 	"github.com/serverurl/serverurl/core/coretest"
 	"github.com/serverurl/serverurl/inspect"
 )
@@ -43,19 +45,19 @@ func ExampleRecorder() {
 	core.AddTool(p, core.Tool{Name: "opening_hours", Effect: core.ReadOnly}, func(context.Context, struct{}) (string, error) {
 		return "We are open from nine to five.", nil
 	})
-	err := p.Bind(core.Platform{Store: store, Inbox: new(memoryInbox), Sender: core.Sender{Anyone: true}, Logger: slog.New(slog.DiscardHandler), Observe: recorder.Observe})
+	err := p.Bind(core.Platform{Store: store, Inbox: new(memoryInbox), Verifier: auth.Verifier{AllowUnauthenticated: true}, Logger: slog.New(slog.DiscardHandler), Observe: recorder.Observe})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	p.Handle(context.Background(), core.Request{Method: "POST", Path: "/tools/opening_hours", Header: core.Header{"Content-Type": {"application/json"}}, Body: []byte("{}")})
+	p.Handle(context.Background(), core.Request{Method: "POST", Path: "/tools/opening_hours", Header: auth.Header{"Content-Type": {"application/json"}}, Body: []byte("{}")})
 
 	ctx, stop := context.WithCancel(context.Background())
 	stop() // Run writes what is in the queue, and returns
 	if err := recorder.Run(ctx, store); err != nil {
 		fmt.Println(err)
 	}
-	requests, err := core.ListToolRequests(context.Background(), store, "", 10)
+	requests, err := calls.ListToolRequests(context.Background(), store, "", 10)
 	fmt.Println(len(requests), string(requests[0].Reply), err)
 	// Output:
 	// 1 {"result":"We are open from nine to five."} <nil>

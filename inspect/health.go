@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/serverurl/serverurl/core/calls"
+
 	"github.com/serverurl/serverurl/core"
 )
 
@@ -33,8 +35,8 @@ type healthView struct {
 	Calls, Open  int
 	Requests     int
 	Dropped      int64
-	Quarantine   []core.Quarantined
-	Audit        []core.Audit
+	Quarantine   []calls.QuarantinedBody
+	Audit        []calls.AuditEntry
 	CanSweep     bool
 	Uptime       time.Duration
 	Polled       time.Time
@@ -56,10 +58,10 @@ func (p *Server) health(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
 	_, err := p.store.Get(ctx, "health/ready")
 	v.StoreMs, v.StoreOK = ms(time.Since(start)), err == nil
-	if open, _, err := core.ListOpen(ctx, p.store, "", 1000); err == nil {
+	if open, _, err := calls.ListUnfinished(ctx, p.store, "", 1000); err == nil {
 		v.Open = len(open)
 	}
-	v.Quarantine, _ = core.ListQuarantine(ctx, p.store, "", maxQuarantine)
+	v.Quarantine, _ = calls.ListQuarantine(ctx, p.store, "", maxQuarantine)
 	v.Audit = p.recentAudit(ctx)
 	if v.HasInbox {
 		v.Pending, err = p.o.Pending(ctx, maxPending)
@@ -77,11 +79,11 @@ func (p *Server) health(w http.ResponseWriter, r *http.Request) {
 
 // recentAudit returns the newest entries of the audit log, newest first. The
 // log itself can only be read forwards.
-func (p *Server) recentAudit(ctx context.Context) []core.Audit {
-	var all []core.Audit
-	after := core.AuditPosition(time.Now().Add(-auditAge))
+func (p *Server) recentAudit(ctx context.Context) []calls.AuditEntry {
+	var all []calls.AuditEntry
+	after := calls.AuditPosition(time.Now().Add(-auditAge))
 	for {
-		some, next, err := core.ReadAudit(ctx, p.store, after, 500)
+		some, next, err := calls.ReadAudit(ctx, p.store, after, 500)
 		if err != nil {
 			break
 		}
@@ -100,7 +102,7 @@ func (p *Server) redrive(w http.ResponseWriter, r *http.Request) {
 		redirectToHealth(w, r, "failed")
 		return
 	}
-	if _, err := core.Replay(r.Context(), p.store, p.o.Inbox, p.o.DeadLetters, r.FormValue("id"), actor(r)); err != nil {
+	if _, err := core.Redrive(r.Context(), p.store, p.o.Inbox, p.o.DeadLetters, r.FormValue("id"), actor(r)); err != nil {
 		p.o.Logger.Warn("dead letter redrive failed", "remote", r.RemoteAddr)
 		redirectToHealth(w, r, "failed")
 		return

@@ -8,7 +8,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/calls"
+	"github.com/serverurl/serverurl/core/event"
+	"github.com/serverurl/serverurl/core/records"
 	"github.com/serverurl/serverurl/replylint"
 )
 
@@ -21,15 +23,15 @@ const (
 // An index holds the newest calls and tool requests in memory, and follows the
 // store. Calls are filtered and counted here, so that it works on every store.
 type index struct {
-	store core.Store
+	store records.Store
 	max   int // calls
 
 	mu       sync.RWMutex
 	rows     []*row // newest first
-	byID     map[core.CallID]*row
+	byID     map[event.CallID]*row
 	requests []request       // newest first
 	known    map[string]bool // ids of requests
-	toolUse  map[core.CallID]*toolUse
+	toolUse  map[event.CallID]*toolUse
 	loaded   bool   // the store was read to the end, or max calls of it
 	cursor   string // from where load has to read on
 	polled   time.Time
@@ -38,12 +40,12 @@ type index struct {
 	subscribersMu sync.Mutex
 	subscribers   map[*subscriber]bool
 
-	notified chan core.CallID
+	notified chan event.CallID
 }
 
 // A row is a call in the list. It is replaced, never changed.
 type row struct {
-	core.CallSummary
+	calls.Summary
 	haystack string // what a search looks in, in lower case
 }
 
@@ -56,7 +58,7 @@ type toolUse struct {
 // A request is a tool request, as charts and statistics need it.
 type request struct {
 	id      string
-	call    core.CallID
+	call    event.CallID
 	tool    string
 	at      time.Time
 	took    time.Duration
@@ -66,13 +68,13 @@ type request struct {
 	ignored bool
 }
 
-func newIndex(s core.Store, limit int) *index {
-	return &index{store: s, max: limit, byID: map[core.CallID]*row{}, known: map[string]bool{},
-		toolUse: map[core.CallID]*toolUse{}, subscribers: map[*subscriber]bool{}, notified: make(chan core.CallID, 1024)}
+func newIndex(s records.Store, limit int) *index {
+	return &index{store: s, max: limit, byID: map[event.CallID]*row{}, known: map[string]bool{},
+		toolUse: map[event.CallID]*toolUse{}, subscribers: map[*subscriber]bool{}, notified: make(chan event.CallID, 1024)}
 }
 
 // notify makes the index read a call again; "" is something without a call.
-func (x *index) notify(id core.CallID) {
+func (x *index) notify(id event.CallID) {
 	select {
 	case x.notified <- id:
 	default: // the next poll finds it
@@ -90,7 +92,7 @@ func (x *index) run(ctx context.Context, every time.Duration, log *slog.Logger) 
 		case <-ctx.Done():
 			return
 		case id := <-x.notified:
-			ids := []core.CallID{id}
+			ids := []event.CallID{id}
 			for len(x.notified) > 0 {
 				ids = append(ids, <-x.notified)
 			}
@@ -110,7 +112,7 @@ func (x *index) load(ctx context.Context, log *slog.Logger) {
 	after := x.cursor
 	x.mu.RUnlock()
 	for after != "" && ctx.Err() == nil {
-		some, next, err := core.ListCalls(ctx, x.store, after, 500)
+		some, next, err := calls.List(ctx, x.store, after, 500)
 		if err != nil {
 			if ctx.Err() == nil {
 				log.Warn("inspector failed to list calls")
@@ -160,7 +162,7 @@ func (x *index) poll(ctx context.Context, log *slog.Logger) {
 
 func (x *index) pollCalls(ctx context.Context) error {
 	for after := ""; ; {
-		some, next, err := core.ListCalls(ctx, x.store, after, newestCalls)
+		some, next, err := calls.List(ctx, x.store, after, newestCalls)
 		if err != nil {
 			return err
 		}
@@ -180,10 +182,10 @@ func (x *index) pollCalls(ctx context.Context) error {
 		}
 		after = next // there are more new calls than a page
 	}
-	var open []core.CallID
+	var open []event.CallID
 	x.mu.RLock()
 	for _, r := range x.rows[min(newestCalls, len(x.rows)):] {
-		if (!r.Ended || r.Pending > 0) && len(open) < openCalls {
+		if (!r.Ended || r.PendingHandlers > 0) && len(open) < openCalls {
 			open = append(open, r.ID)
 		}
 	}
@@ -192,12 +194,12 @@ func (x *index) pollCalls(ctx context.Context) error {
 }
 
 // refresh reads the calls with the ids again.
-func (x *index) refresh(ctx context.Context, ids []core.CallID) error {
-	ids = slices.DeleteFunc(slices.Clone(ids), func(id core.CallID) bool { return id == "" })
+func (x *index) refresh(ctx context.Context, ids []event.CallID) error {
+	ids = slices.DeleteFunc(slices.Clone(ids), func(id event.CallID) bool { return id == "" })
 	if len(ids) == 0 {
 		return nil
 	}
-	some, err := core.ReadSummaries(ctx, x.store, ids...)
+	some, err := calls.Summaries(ctx, x.store, ids...)
 	if err != nil {
 		return err
 	}
@@ -206,15 +208,15 @@ func (x *index) refresh(ctx context.Context, ids []core.CallID) error {
 }
 
 // put stores calls as they are now, and tells the subscribers if publish is set.
-func (x *index) put(some []core.CallSummary, publish bool) {
-	var changed []core.CallID
+func (x *index) put(some []calls.Summary, publish bool) {
+	var changed []event.CallID
 	x.mu.Lock()
 	for _, s := range some {
 		old := x.byID[s.ID]
-		if old != nil && sameSummary(old.CallSummary, s) {
+		if old != nil && sameSummary(old.Summary, s) {
 			continue
 		}
-		r := &row{CallSummary: s, haystack: strings.ToLower(string(s.ID) + " " + s.Assistant + " " + s.AssistantID + " " + string(s.Metadata))}
+		r := &row{Summary: s, haystack: strings.ToLower(string(s.ID) + " " + s.Assistant + " " + s.AssistantID + " " + string(s.Metadata))}
 		x.byID[s.ID] = r
 		changed = append(changed, s.ID)
 		at, found := x.search(r)
@@ -242,22 +244,22 @@ func (x *index) put(some []core.CallSummary, publish bool) {
 // search returns the position of a call among the rows, and whether it is there.
 func (x *index) search(r *row) (int, bool) {
 	return slices.BinarySearchFunc(x.rows, r, func(a, b *row) int {
-		if c := b.First.Compare(a.First); c != 0 {
+		if c := b.FirstSeen.Compare(a.FirstSeen); c != 0 {
 			return c
 		}
 		return strings.Compare(string(a.ID), string(b.ID))
 	})
 }
 
-func sameSummary(a, b core.CallSummary) bool {
-	return a.Status == b.Status && a.Messages == b.Messages && a.Ended == b.Ended && a.EndReason == b.EndReason && a.Last.Equal(b.Last) &&
-		a.Hangs == b.Hangs && a.Errors == b.Errors && a.Pending == b.Pending && a.Assistant == b.Assistant && string(a.Metadata) == string(b.Metadata)
+func sameSummary(a, b calls.Summary) bool {
+	return a.Status == b.Status && a.MessageCount == b.MessageCount && a.Ended == b.Ended && a.EndReason == b.EndReason && a.LastSeen.Equal(b.LastSeen) &&
+		a.HangCount == b.HangCount && a.ErrorCount == b.ErrorCount && a.PendingHandlers == b.PendingHandlers && a.Assistant == b.Assistant && string(a.Metadata) == string(b.Metadata)
 }
 
 // pollRequests reads the tool requests that are new.
 func (x *index) pollRequests(ctx context.Context) error {
 	for after := ""; ; {
-		some, err := core.ListToolRequests(ctx, x.store, after, 200)
+		some, err := calls.ListToolRequests(ctx, x.store, after, 200)
 		if err != nil {
 			return err
 		}
@@ -283,10 +285,10 @@ func (x *index) pollRequests(ctx context.Context) error {
 }
 
 // add adds a request. It requires that mu is locked.
-func (x *index) add(k core.KeptRequest) request {
+func (x *index) add(k calls.StoredToolRequest) request {
 	findings := replylint.Check(replylint.ReplyOf(k.ToolRequest))
-	r := request{id: k.ID, call: k.Call, tool: k.Tool, at: k.At, took: k.Took, state: k.State, status: k.Status,
-		slow: replylint.Slow(k.Took, k.Budget), ignored: replylint.Worst(findings) == replylint.LevelError}
+	r := request{id: k.ID, call: k.Call, tool: k.Tool, at: k.ReceivedAt, took: k.Latency, state: k.State, status: k.HTTPStatus,
+		slow: replylint.Slow(k.Latency, k.Budget), ignored: replylint.Worst(findings) == replylint.LevelError}
 	x.known[k.ID] = true
 	at, _ := slices.BinarySearchFunc(x.requests, r, func(a, b request) int { return strings.Compare(a.id, b.id) })
 	x.requests = slices.Insert(x.requests, at, r)

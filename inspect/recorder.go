@@ -7,6 +7,9 @@ import (
 	"time"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/calls"
+	"github.com/serverurl/serverurl/core/event"
+	"github.com/serverurl/serverurl/core/records"
 )
 
 // queueLength is how many observations wait to be written. Further ones are
@@ -21,7 +24,7 @@ type Recorder struct {
 	dropped atomic.Int64
 
 	mu               sync.Mutex
-	listener         func(core.CallID)
+	listener         func(event.CallID)
 	lastUnauthorized time.Time // when the last unauthenticated request was recorded
 }
 
@@ -43,14 +46,14 @@ func (r *Recorder) Observe(o core.Observation) {
 // than they could be written, or the store failed.
 func (r *Recorder) Dropped() int64 { return r.dropped.Load() }
 
-func (r *Recorder) listen(f func(core.CallID)) {
+func (r *Recorder) listen(f func(event.CallID)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.listener = f
 }
 
 // Run writes observations to s until ctx ends, and then those in the queue.
-func (r *Recorder) Run(ctx context.Context, s core.Store) error {
+func (r *Recorder) Run(ctx context.Context, s records.Store) error {
 	for {
 		select {
 		case o := <-r.queue:
@@ -65,7 +68,7 @@ func (r *Recorder) Run(ctx context.Context, s core.Store) error {
 }
 
 // drain writes what is left when the backend stops.
-func (r *Recorder) drain(ctx context.Context, s core.Store, left ...core.Observation) error {
+func (r *Recorder) drain(ctx context.Context, s records.Store, left ...core.Observation) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
 	for _, o := range left {
@@ -81,22 +84,22 @@ func (r *Recorder) drain(ctx context.Context, s core.Store, left ...core.Observa
 	}
 }
 
-func (r *Recorder) write(ctx context.Context, s core.Store, o core.Observation) {
-	var call core.CallID
+func (r *Recorder) write(ctx context.Context, s records.Store, o core.Observation) {
+	var call event.CallID
 	var err error
 	switch {
 	case o.Tool != nil:
 		call = o.Tool.Call
-		if o.Tool.Status == 401 { // anyone can send these: one a second is enough
-			if o.Tool.At.Sub(r.lastUnauthorized) < time.Second {
+		if o.Tool.HTTPStatus == 401 { // anyone can send these: one a second is enough
+			if o.Tool.ReceivedAt.Sub(r.lastUnauthorized) < time.Second {
 				return
 			}
-			r.lastUnauthorized = o.Tool.At
+			r.lastUnauthorized = o.Tool.ReceivedAt
 		}
-		err = core.KeepToolRequest(ctx, s, *o.Tool)
+		err = calls.RecordToolRequest(ctx, s, *o.Tool)
 	case o.Event != nil:
-		if call = o.Event.Call; o.Event.Repeated {
-			err = core.KeepRepeat(ctx, s, *o.Event)
+		if call = o.Event.Call; o.Event.Duplicate {
+			err = calls.RecordDuplicate(ctx, s, *o.Event)
 		}
 	}
 	if err != nil {

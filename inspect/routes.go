@@ -8,7 +8,7 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/event"
 )
 
 //go:embed static
@@ -109,4 +109,4 @@ func cacheAssets(next http.Handler) http.Handler {
 }
 
 // pathCall returns the call that a path names.
-func pathCall(r *http.Request) core.CallID { return core.CallID(r.PathValue("id")) }
+func pathCall(r *http.Request) event.CallID { return event.CallID(r.PathValue("id")) }

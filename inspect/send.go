@@ -16,6 +16,7 @@ import (
 	"github.com/rogpeppe/go-internal/diff"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/calls"
 	"github.com/serverurl/serverurl/replylint"
 )
 
@@ -121,7 +122,7 @@ func (p *Server) sendEvent(w http.ResponseWriter, r *http.Request) {
 
 // sendRequest calls a tool again with the recorded arguments.
 func (p *Server) sendRequest(w http.ResponseWriter, r *http.Request) {
-	req, found, err := core.ReadToolRequest(r.Context(), p.store, r.PathValue("id"))
+	req, found, err := calls.ReadToolRequest(r.Context(), p.store, r.PathValue("id"))
 	if err != nil || !found {
 		p.storeUnavailable(w, r)
 		return
@@ -144,7 +145,7 @@ func (p *Server) sendRequest(w http.ResponseWriter, r *http.Request) {
 		path += "?call=" + url.QueryEscape(string(req.Call))
 	}
 	v := sentView{obscurer: p.accessLevel(r, unmaskKey(req)), IsTool: true, Compared: true}
-	v.Before = v.replyText(req.Status, req.Reply)
+	v.Before = v.replyText(req.HTTPStatus, req.Reply)
 	got, err := p.post(r.Context(), to, path, req.ToolRequest.Args)
 	v.fill(to, got, err)
 	v.check(got, req.Budget)

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/auth"
+	"github.com/serverurl/serverurl/core/records"
 )
 
 // Options configure a Server. The zero value of each field is its default.
@@ -75,7 +77,7 @@ var ErrNoSecret = errors.New("inspect: other machines can reach the page, so it 
 
 // A Server serves the inspector.
 type Server struct {
-	store    core.Store
+	store    records.Store
 	o        Options
 	index    *index
 	sessions sessions
@@ -89,7 +91,7 @@ type Server struct {
 }
 
 // New returns a server of the calls in a store. It does nothing before Run.
-func New(s core.Store, o *Options) *Server {
+func New(s records.Store, o *Options) *Server {
 	if o == nil {
 		o = new(Options)
 	}
@@ -119,7 +121,7 @@ func (p *Server) Run(ctx context.Context, addr string, ready func(url string)) e
 		if p.o.Secret == "" {
 			return ErrNoSecret
 		}
-		if err := core.NewSecret(p.o.Secret).Weak(); err != nil {
+		if err := auth.NewSecret(p.o.Secret).Validate(); err != nil {
 			return fmt.Errorf("inspect: the page's secret: %w", err)
 		}
 	}
@@ -176,8 +178,8 @@ func (p *Server) canSend() bool {
 }
 
 // A readOnlyStore refuses to write.
-type readOnlyStore struct{ core.Store }
+type readOnlyStore struct{ records.Store }
 
 var errReadOnly = errors.New("inspect: the page is read-only")
 
-func (readOnlyStore) Commit(context.Context, ...core.Record) error { return errReadOnly }
+func (readOnlyStore) Commit(context.Context, ...records.Record) error { return errReadOnly }

@@ -9,8 +9,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/serverurl/serverurl/core/calls"
+
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/auth"
 	"github.com/serverurl/serverurl/core/coretest"
+	"github.com/serverurl/serverurl/core/event"
 	"github.com/serverurl/serverurl/inspect"
 )
 
@@ -22,7 +26,7 @@ func TestOtherMachinesNeedASecret(t *testing.T) {
 		{"every interface without a secret", "0.0.0.0:0", "", inspect.ErrNoSecret},
 		{"no host is every interface", ":0", "", inspect.ErrNoSecret},
 		{"a name that is not this machine's", "desk.example.com:0", "", inspect.ErrNoSecret},
-		{"a weak secret", "0.0.0.0:0", "password", core.ErrWeakSecret},
+		{"a weak secret", "0.0.0.0:0", "password", auth.ErrWeakSecret},
 	} {
 		page := inspect.New(coretest.NewStore(), &inspect.Options{Secret: c.secret})
 		if err := page.Run(t.Context(), c.addr, nil); !errors.Is(err, c.want) {
@@ -145,10 +149,10 @@ func TestMaskedUntilShown(t *testing.T) {
 	if _, body := other.get("/calls/CA1"); strings.Contains(body, "Rivera") {
 		t.Error("another visitor sees it too")
 	}
-	if log := d.audit(); len(log) != 1 || log[0].Call != core.AuditName("CA1") || !strings.Contains(log[0].Who, "127.0.0.1") {
+	if log := d.audit(); len(log) != 1 || log[0].Call != calls.AuditCallRef("CA1") || !strings.Contains(log[0].Actor, "127.0.0.1") {
 		t.Errorf("audit log %+v", log)
 	}
-	if _, body := other.get("/health"); !strings.Contains(body, core.AuditName("CA1")) || !strings.Contains(body, core.AuditView) {
+	if _, body := other.get("/health"); !strings.Contains(body, calls.AuditCallRef("CA1")) || !strings.Contains(body, calls.AuditView) {
 		t.Error("the page does not show the audit log")
 	}
 	d.down.Store(true)
@@ -164,7 +168,7 @@ func TestReadOnlyChangesNothing(t *testing.T) {
 	d.post("/tools/find_open_slots?call=CA1", `{"date":"2035-07-16"}`)
 	newClient(t, d.page).until("/calls/CA1", "find_open_slots")
 	before := len(d.store.All())
-	d.inbox.dead = []core.DeadLetter{{ID: "7", Envelopes: []core.Envelope{{ID: "e7", Call: "CA1", Type: core.EventHang}}}}
+	d.inbox.dead = []core.DeadLetter{{ID: "7", Envelopes: []core.Envelope{{ID: "e7", Call: "CA1", Type: event.TypeHang}}}}
 	c := newClient(t, serve(t, d.store, inspect.Options{ReadOnly: true, Processor: d.p, Inbox: d.inbox, DeadLetters: d.inbox, Pending: d.inbox.pending, PollInterval: 50 * time.Millisecond,
 		Scenarios: []inspect.Scenario{{Name: "booking"}}, Play: func(context.Context, string) error { t.Error("played"); return nil }}))
 	body := c.until("/", "CA1")
@@ -208,7 +212,7 @@ func TestBackfilledCallHasAReport(t *testing.T) {
 	d := startBackend(t)
 	d.status("CA1", "ongoing")
 	d.status("CA1", "finished")
-	err := d.p.Deliver(t.Context(), core.Envelope{ID: "e1", Received: time.Now(), Type: core.EventReport, Call: "CA1", Repaired: true,
+	err := d.p.Deliver(t.Context(), core.Envelope{ID: "e1", Received: time.Now(), Type: event.TypeReport, Call: "CA1", Backfilled: true,
 		Body: []byte(`{"message":{"type":"end-of-call-report","call":{"id":"CA1","status":"finished"},"analysis":{"summary":"Booked."}}}`)})
 	if err != nil {
 		t.Fatal(err)

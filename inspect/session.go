@@ -9,7 +9,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/calls"
+
+	"github.com/serverurl/serverurl/core/event"
 )
 
 const (
@@ -163,11 +165,11 @@ func (p *Server) recordView(r *http.Request, what string) error {
 	if p.o.ReadOnly {
 		return nil
 	}
-	a := core.Audit{Who: actor(r), What: core.AuditView, Call: core.AuditName(core.CallID(what))}
+	a := calls.AuditEntry{Actor: actor(r), Action: calls.AuditView, Call: calls.AuditCallRef(event.CallID(what))}
 	if strings.HasPrefix(what, requestPrefix) {
-		a.Call, a.Note = "", what
+		a.Call, a.Detail = "", what
 	}
-	return core.WriteAudit(r.Context(), p.store, a)
+	return calls.WriteAudit(r.Context(), p.store, a)
 }
 
 // actor is the visitor's name in the audit log.

@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/event"
 )
 
 const (
@@ -29,7 +29,7 @@ func (p *Server) live(w http.ResponseWriter, r *http.Request) {
 	if rc.Flush() != nil {
 		return
 	}
-	call := core.CallID(r.URL.Query().Get("call"))
+	call := event.CallID(r.URL.Query().Get("call"))
 	s := p.index.subscribe()
 	defer p.index.unsubscribe(s)
 	idle := time.NewTicker(heartbeat)

@@ -3,7 +3,7 @@ package inspect
 import (
 	"sync"
 
-	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/event"
 )
 
 // A subscriber collects the calls that changed, until it takes them.
@@ -11,11 +11,11 @@ type subscriber struct {
 	wake chan struct{} // receives when there is something to take
 
 	mu  sync.Mutex
-	ids map[core.CallID]bool
+	ids map[event.CallID]bool
 }
 
 func (x *index) subscribe() *subscriber {
-	s := &subscriber{wake: make(chan struct{}, 1), ids: map[core.CallID]bool{}}
+	s := &subscriber{wake: make(chan struct{}, 1), ids: map[event.CallID]bool{}}
 	x.subscribersMu.Lock()
 	defer x.subscribersMu.Unlock()
 	x.subscribers[s] = true
@@ -30,7 +30,7 @@ func (x *index) unsubscribe(s *subscriber) {
 
 // publish tells the subscribers that a call has changed; "" is a change without
 // a call.
-func (x *index) publish(id core.CallID) {
+func (x *index) publish(id event.CallID) {
 	x.subscribersMu.Lock()
 	defer x.subscribersMu.Unlock()
 	for s := range x.subscribers {
@@ -45,10 +45,10 @@ func (x *index) publish(id core.CallID) {
 }
 
 // take returns what has changed since the last take.
-func (s *subscriber) take() map[core.CallID]bool {
+func (s *subscriber) take() map[event.CallID]bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	ids := s.ids
-	s.ids = map[core.CallID]bool{}
+	s.ids = map[event.CallID]bool{}
 	return ids
 }

@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/event"
 	"github.com/serverurl/serverurl/replylint"
 )
 
@@ -17,7 +17,7 @@ var templateFuncs = template.FuncMap{
 	"clock":   func(t time.Time) string { return t.Local().Format(time.TimeOnly) },
 	"stamp":   func(t time.Time) string { return t.Local().Format(time.DateTime) },
 	"iso":     func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
-	"callurl": func(id core.CallID) string { return callURL(id) },
+	"callurl": func(id event.CallID) string { return callURL(id) },
 	"path":    url.PathEscape,
 	"part":    func(v, of float64) string { return pct(v / math.Max(of, 1)) },
 	"add":     func(a, b float64) float64 { return a + b },

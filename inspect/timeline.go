@@ -6,7 +6,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/calls"
+	"github.com/serverurl/serverurl/core/event"
 	"github.com/serverurl/serverurl/replylint"
 )
 
@@ -20,8 +21,8 @@ type timelineLine struct {
 	Link          string
 
 	// Of tools only.
-	Took, Budget time.Duration
-	Slow         bool
+	Latency, Budget time.Duration
+	Slow            bool
 
 	arrived time.Time
 }
@@ -30,7 +31,7 @@ type timelineLine struct {
 type mark struct{ Word, Explanation string }
 
 // addTimeline lists what arrived here, in order.
-func (v *callView) addTimeline(duplicates []core.EventArrival) {
+func (v *callView) addTimeline(duplicates []calls.EventArrival) {
 	v.addEvents()
 	for _, e := range duplicates {
 		v.Lines = append(v.Lines, timelineLine{Kind: "event", Label: string(e.Type), arrived: e.Received,
@@ -40,12 +41,12 @@ func (v *callView) addTimeline(duplicates []core.EventArrival) {
 		v.Lines = append(v.Lines, toolLine(t))
 	}
 	if v.Ended && !v.EndReason.HasReport() {
-		v.Lines = append(v.Lines, timelineLine{Kind: "event", Label: "call ended", arrived: v.Last, Detail: string(v.EndReason),
+		v.Lines = append(v.Lines, timelineLine{Kind: "event", Label: "call ended", arrived: v.LastSeen, Detail: string(v.EndReason),
 			Marks: []mark{{"sweep", "no report arrived in time, so the sweep ended the call"}}, Level: replylint.LevelWarning})
 	}
 	slices.SortStableFunc(v.Lines, func(a, b timelineLine) int { return a.arrived.Compare(b.arrived) })
 	for i := range v.Lines {
-		v.Lines[i].At = v.Lines[i].arrived.Sub(v.First)
+		v.Lines[i].At = v.Lines[i].arrived.Sub(v.FirstSeen)
 	}
 }
 
@@ -54,26 +55,26 @@ func (v *callView) addEvents() {
 	for i, e := range v.Events {
 		l := timelineLine{Kind: "event", Label: string(e.Type), arrived: e.Received, Link: fmt.Sprintf("#event-%d", i+1)}
 		mark := func(word, explanation string) { l.Marks = append(l.Marks, mark{word, explanation}) }
-		if e.Late {
+		if e.Stale {
 			mark("late", "an older snapshot of the conversation than the one that was known")
 			v.Late++
 		}
-		if e.New > 0 {
-			l.Detail = plural(e.New, "new message")
+		if e.Added > 0 {
+			l.Detail = plural(e.Added, "new message")
 		}
-		if e.Type == core.EventConversationUpdate && e.Keep < messages && !e.Late {
+		if e.Type == event.TypeConversationUpdate && e.PrefixLen < messages && !e.Stale {
 			mark("rewritten", "it replaced a part of the conversation")
 		}
-		if !e.Late {
-			messages = e.Keep + e.New
+		if !e.Stale {
+			messages = e.PrefixLen + e.Added
 		}
-		if e.Repaired {
+		if e.Backfilled {
 			mark("backfilled", "it never arrived, and was recovered through the calls API")
 		}
-		if e.Replayed > 0 {
+		if e.RedriveCount > 0 {
 			mark("redriven", "it had become a dead letter, and was delivered again")
 		}
-		if e.Type == core.EventHang || e.Type == core.EventError {
+		if e.Type == event.TypeHang || e.Type == event.TypeError {
 			l.Level = replylint.LevelWarning
 		}
 		v.Lines = append(v.Lines, l)
@@ -81,7 +82,7 @@ func (v *callView) addEvents() {
 }
 
 func toolLine(t toolView) timelineLine {
-	l := timelineLine{Kind: "tool", Label: cmp.Or(t.Tool, "unknown tool"), Detail: t.Word(), arrived: t.At, Took: t.Took, Budget: t.Budget,
+	l := timelineLine{Kind: "tool", Label: cmp.Or(t.Tool, "unknown tool"), Detail: t.Word(), arrived: t.ReceivedAt, Latency: t.Latency, Budget: t.Budget,
 		Level: t.Level, Link: t.Link, Slow: t.Slow()}
 	if t.Slow() {
 		l.Marks = append(l.Marks, mark{"slow", "it used most of its budget"})

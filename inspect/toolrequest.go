@@ -9,12 +9,13 @@ import (
 	"time"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/calls"
 	"github.com/serverurl/serverurl/replylint"
 )
 
 // A toolView is a tool request as it is shown.
 type toolView struct {
-	core.ToolRequest
+	calls.ToolRequest
 	ID        string // "" if only the run was recorded, without the request
 	Arguments string // obscured
 	Spoken    string // the result, obscured
@@ -24,7 +25,7 @@ type toolView struct {
 	Link      string
 }
 
-func newToolView(r core.ToolRequest, id string, o obscurer) toolView {
+func newToolView(r calls.ToolRequest, id string, o obscurer) toolView {
 	r.Budget = cmp.Or(r.Budget, core.DefaultBudget)
 	t := toolView{ToolRequest: r, ID: id, Arguments: o.JSON(r.Args, true), Spoken: o.Text(r.Result), Findings: replylint.Check(replylint.ReplyOf(r))}
 	t.Level = replylint.Worst(t.Findings)
@@ -36,18 +37,18 @@ func newToolView(r core.ToolRequest, id string, o obscurer) toolView {
 
 // toolViews returns the tool requests of a call that were recorded, and the
 // runs without a recorded request.
-func toolViews(c core.Call, requests []core.KeptRequest, o obscurer) []toolView {
+func toolViews(c calls.Call, requests []calls.StoredToolRequest, o obscurer) []toolView {
 	var all []toolView
 	count, seen := map[string]int{}, map[string]int{}
 	for _, r := range requests {
-		count[r.Same]++
+		count[r.DedupKey]++
 	}
 	recorded := map[string]bool{}
 	for _, r := range requests {
 		t := newToolView(r.ToolRequest, r.ID, o)
-		if r.Same != "" {
-			seen[r.Same]++
-			t.Nth, t.Of = seen[r.Same], count[r.Same]
+		if r.DedupKey != "" {
+			seen[r.DedupKey]++
+			t.Nth, t.Of = seen[r.DedupKey], count[r.DedupKey]
 		}
 		recorded[r.Tool+string(r.ToolRequest.Args)] = true
 		all = append(all, t)
@@ -56,20 +57,20 @@ func toolViews(c core.Call, requests []core.KeptRequest, o obscurer) []toolView 
 		if recorded[run.Tool+string(run.Args)] {
 			continue
 		}
-		r := core.ToolRequest{At: run.Started, Tool: run.Tool, Call: c.ID, State: run.State, Args: run.Args, Result: run.Result, Status: 200}
+		r := calls.ToolRequest{ReceivedAt: run.Started, Tool: run.Tool, Call: c.ID, State: run.State, Args: run.Args, Result: run.Result, HTTPStatus: 200}
 		if !run.Finished.IsZero() {
-			r.Took = run.Finished.Sub(run.Started)
+			r.Latency = run.Finished.Sub(run.Started)
 		}
 		t := newToolView(r, "", o)
 		t.Findings, t.Level = nil, replylint.LevelOK // the bytes of the reply are not known
 		all = append(all, t)
 	}
-	slices.SortStableFunc(all, func(a, b toolView) int { return a.At.Compare(b.At) })
+	slices.SortStableFunc(all, func(a, b toolView) int { return a.ReceivedAt.Compare(b.ReceivedAt) })
 	return all
 }
 
 // Slow reports whether the tool used most of its budget.
-func (t toolView) Slow() bool { return replylint.Slow(t.Took, t.Budget) }
+func (t toolView) Slow() bool { return replylint.Slow(t.Latency, t.Budget) }
 
 // Word returns the state as people read it.
 func (t toolView) Word() string {
@@ -87,13 +88,13 @@ const requestPrefix = "tool request "
 
 // unmaskKey returns what is unmasked together with a request: its call, if it
 // has one.
-func unmaskKey(r core.KeptRequest) string {
+func unmaskKey(r calls.StoredToolRequest) string {
 	return cmp.Or(string(r.Call), requestPrefix+r.ID)
 }
 
 // request serves the page of a tool request.
 func (p *Server) request(w http.ResponseWriter, r *http.Request) {
-	req, found, err := core.ReadToolRequest(r.Context(), p.store, r.PathValue("id"))
+	req, found, err := calls.ReadToolRequest(r.Context(), p.store, r.PathValue("id"))
 	switch {
 	case err != nil:
 		p.storeUnavailable(w, r)
@@ -115,13 +116,13 @@ func (p *Server) request(w http.ResponseWriter, r *http.Request) {
 		Confirm   bool
 		CanRepeat bool
 	}{frame: p.frame(r, "Tool "+cmp.Or(req.Tool, "request"), "calls"), toolView: newToolView(req.ToolRequest, req.ID, o), obscurer: o, What: unmaskKey(req),
-		Confirm: p.hasEffect(req.Tool), CanRepeat: req.Tool != "" && req.ToolRequest.Args != nil, Scale: max(barScale, req.Took*10/9)}
-	_, v.Raw, _ = strings.Cut(o.replyText(req.Status, req.Reply), "\n")
+		Confirm: p.hasEffect(req.Tool), CanRepeat: req.Tool != "" && req.ToolRequest.Args != nil, Scale: max(barScale, req.Latency*10/9)}
+	_, v.Raw, _ = strings.Cut(o.replyText(req.HTTPStatus, req.Reply), "\n")
 	if req.Call != "" {
 		v.CallURL = callURL(req.Call)
-		if all, err := core.ReadToolRequests(r.Context(), p.store, req.Call); err == nil {
+		if all, err := calls.ToolRequests(r.Context(), p.store, req.Call); err == nil {
 			for _, other := range all {
-				if other.Same == req.Same && req.Same != "" && other.ID != req.ID {
+				if other.DedupKey == req.DedupKey && req.DedupKey != "" && other.ID != req.ID {
 					v.Others = append(v.Others, newToolView(other.ToolRequest, other.ID, o))
 				}
 			}

@@ -12,6 +12,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/calls"
 )
 
 // toolStats are the statistics of a tool over the newest requests.
@@ -73,7 +74,7 @@ func quantile(sorted []time.Duration, q float64) time.Duration {
 }
 
 // effects are the words for core's effects.
-var effects = [...]string{core.ReadOnly: "read-only", core.RetrySafe: "safe to retry", core.SideEffect: "has a side effect"}
+var effects = [...]string{core.ReadOnly: "read-only", core.Idempotent: "safe to retry", core.SideEffect: "has a side effect"}
 
 // toolStats returns the processor's tools in their order, then others that were
 // called, by name.
@@ -139,7 +140,7 @@ func (p *Server) tool(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	for _, id := range p.index.recent(name, recentRequests) {
-		if req, ok, err := core.ReadToolRequest(r.Context(), p.store, id); err == nil && ok {
+		if req, ok, err := calls.ReadToolRequest(r.Context(), p.store, id); err == nil && ok {
 			v.Recent = append(v.Recent, newToolView(req.ToolRequest, req.ID, obscurer{open: p.o.Synthetic}))
 		}
 	}
@@ -159,14 +160,14 @@ func (x *index) recent(tool string, limit int) (ids []string) {
 }
 
 // definition returns a tool's definition with the backend's URL in it.
-func (p *Server) definition(name string) (core.Definition, bool) {
+func (p *Server) definition(name string) (core.ToolDefinition, bool) {
 	if p.o.Processor == nil {
-		return core.Definition{}, false
+		return core.ToolDefinition{}, false
 	}
-	for _, d := range p.o.Processor.Definitions(p.o.BackendURL) {
+	for _, d := range p.o.Processor.ToolDefinitions(p.o.BackendURL) {
 		if d.Function.Name == name {
 			return d, true
 		}
 	}
-	return core.Definition{}, false
+	return core.ToolDefinition{}, false
 }

@@ -4,7 +4,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/calls"
+	"github.com/serverurl/serverurl/core/event"
 )
 
 // A transcriptItem is one thing in the conversation: a message or a tool
@@ -42,31 +43,31 @@ func (v *callView) addTranscript() {
 	arrived := arrivals(v.Call)
 	cut := interrupted(v.Call)
 	for i, m := range v.Transcript {
-		msg := &message{ID: m.ID, Assistant: m.FromAssistant(), Text: v.Text(m.Text), At: arrived[i].Sub(v.First), Interrupted: cut[i]}
-		for _, s := range m.Skipped {
+		msg := &message{ID: m.ID, Assistant: m.FromAssistant(), Text: v.Text(m.Text), At: arrived[i].Sub(v.FirstSeen), Interrupted: cut[i]}
+		for _, s := range m.Interrupted {
 			msg.Unspoken = append(msg.Unspoken, v.Text(s.Text))
 		}
 		msg.Speech, msg.Model, msg.Voice = latencies(m)
 		v.Items = append(v.Items, transcriptItem{Message: msg, at: arrived[i]})
 	}
 	for i, t := range v.Tools {
-		v.Items = append(v.Items, transcriptItem{Tool: &v.Tools[i], at: t.At})
+		v.Items = append(v.Items, transcriptItem{Tool: &v.Tools[i], at: t.ReceivedAt})
 	}
 	slices.SortStableFunc(v.Items, func(a, b transcriptItem) int { return a.at.Compare(b.at) })
-	for _, m := range v.Dropped {
+	for _, m := range v.Superseded {
 		v.Items = append(v.Items, transcriptItem{Message: &message{ID: m.ID, Assistant: m.FromAssistant(), Text: v.Text(m.Text), Superseded: true}})
 	}
 }
 
 // arrivals returns when each message of the conversation arrived here: with the
 // event that brought it. The sender's own times are by another clock.
-func arrivals(c core.Call) []time.Time {
+func arrivals(c calls.Call) []time.Time {
 	at := make([]time.Time, len(c.Transcript))
 	for i := range at {
-		at[i] = c.Last
+		at[i] = c.LastSeen
 	}
 	for _, e := range c.Events {
-		for i := e.Keep; i < e.Keep+e.New && i < len(at); i++ {
+		for i := e.PrefixLen; i < e.PrefixLen+e.Added && i < len(at); i++ {
 			at[i] = e.Received
 		}
 	}
@@ -76,7 +77,7 @@ func arrivals(c core.Call) []time.Time {
 // interrupted returns which messages the caller interrupted, by the statistics
 // of the report. A turn there names the caller's message that it answers; if it
 // does not, turns and messages are matched in order.
-func interrupted(c core.Call) map[int]bool {
+func interrupted(c calls.Call) map[int]bool {
 	cut := map[int]bool{}
 	if c.Info.Metrics == nil {
 		return cut
@@ -110,7 +111,7 @@ func interrupted(c core.Call) map[int]bool {
 
 // latencies returns what a message took, in ms: to recognize speech, for the
 // model and for the voice. The sender reports -1 for what it did not measure.
-func latencies(m core.Message) (speech, model, voice float64) {
+func latencies(m event.Message) (speech, model, voice float64) {
 	x := m.Metrics
 	if x == nil {
 		return 0, 0, 0

@@ -30,9 +30,9 @@ func FromEnv(getenv func(string) string) (*Client, []string, error) {
 	return c, ids, err
 }
 
-// Object is [Client.Call] for those who read the object themselves: it is nil
+// Get is [Client.Call] for those who read the object themselves: it is nil
 // where there is no such call.
-func (c *Client) Object(ctx context.Context, id string) ([]byte, error) {
+func (c *Client) Get(ctx context.Context, id string) ([]byte, error) {
 	call, err := c.Call(ctx, id)
 	if errors.Is(err, ErrNotFound) {
 		return nil, nil
@@ -40,8 +40,8 @@ func (c *Client) Object(ctx context.Context, id string) ([]byte, error) {
 	return call.Raw, err
 }
 
-// Objects is [Client.Calls] for those who read the objects themselves.
-func (c *Client) Objects(ctx context.Context, from, to time.Time) iter.Seq2[[]byte, error] {
+// List is [Client.Calls] for those who read the objects themselves.
+func (c *Client) List(ctx context.Context, from, to time.Time) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
 		for call, err := range c.Calls(ctx, from, to) {
 			if !yield(call.Raw, err) {

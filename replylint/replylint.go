@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/calls"
 )
 
 // Limits of the sender (docs/tools.md#budget, docs/events.md#delivery).
@@ -34,13 +35,13 @@ type Reply struct {
 	Body        []byte
 	Latency     time.Duration
 	Budget      time.Duration // default: core.DefaultBudget
-	State       string        // as in [core.ToolRequest]; "" if not known
+	State       string        // as in [calls.ToolRequest]; "" if not known
 	ToolCallID  string        // that the request had, in a dialect with ids
 }
 
 // ReplyOf returns the reply to a recorded request.
-func ReplyOf(r core.ToolRequest) Reply {
-	return Reply{Status: r.Status, ContentType: r.Type, Body: r.Reply, Latency: r.Took, Budget: r.Budget, State: r.State, ToolCallID: r.ToolCallID}
+func ReplyOf(r calls.ToolRequest) Reply {
+	return Reply{Status: r.HTTPStatus, ContentType: r.ContentType, Body: r.Reply, Latency: r.Latency, Budget: r.Budget, State: r.State, ToolCallID: r.ToolCallID}
 }
 
 // A Level is how severe a finding is.

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/calls"
 	"github.com/serverurl/serverurl/replylint"
 )
 
@@ -16,7 +16,9 @@ func TestCheck(t *testing.T) {
 	}
 	with := func(r replylint.Reply, change func(*replylint.Reply)) replylint.Reply { change(&r); return r }
 	said := ok(`{"result":"Monday has openings at 09:00."}`)
-	vapi := func(body string) replylint.Reply { return with(ok(body), func(r *replylint.Reply) { r.ToolCallID = "call_1" }) }
+	vapi := func(body string) replylint.Reply {
+		return with(ok(body), func(r *replylint.Reply) { r.ToolCallID = "call_1" })
+	}
 	for _, c := range []struct {
 		name  string
 		r     replylint.Reply
@@ -95,7 +97,7 @@ func TestEveryFailedStatusHasAFix(t *testing.T) {
 }
 
 func TestReplyOfRecordedRequest(t *testing.T) {
-	r := replylint.ReplyOf(core.ToolRequest{Status: 200, Type: "text/plain", Reply: []byte("{"), Took: time.Second, Budget: time.Minute, State: "late", ToolCallID: "call_1"})
+	r := replylint.ReplyOf(calls.ToolRequest{HTTPStatus: 200, ContentType: "text/plain", Reply: []byte("{"), Latency: time.Second, Budget: time.Minute, State: "late", ToolCallID: "call_1"})
 	if want := (replylint.Reply{Status: 200, ContentType: "text/plain", Body: []byte("{"), Latency: time.Second, Budget: time.Minute, State: "late", ToolCallID: "call_1"}); !reflect.DeepEqual(r, want) {
 		t.Errorf("%+v, want %+v", r, want)
 	}

@@ -164,7 +164,7 @@ func (c *checker) result(v jsontext.Value) {
 	if strings.TrimSpace(s) == "" {
 		c.add(LevelWarning, "nothing", "its result is empty, so the assistant has nothing to say", "Say what was done, in one sentence.", sourceReply)
 	}
-	if len(s) > core.MaxResult {
+	if len(s) > core.MaxResultBytes {
 		c.add(LevelWarning, "too-long", "its result is longer than 16 kB", "Send what the caller needs to hear.", sourceReply)
 	} else if len(s) > longSpeech && !strings.HasPrefix(s, "{") && !strings.HasPrefix(s, "[") {
 		c.add(LevelInfo, "long", "its result takes more than a minute to say", "Send what the caller needs to hear.", sourceReply)

@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/serverurl/serverurl/app"
-	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/auth"
 	"github.com/serverurl/serverurl/internal/testing/pgtest"
 )
 
@@ -30,7 +30,7 @@ func BenchmarkAccept(b *testing.B) {
 				ready, ended := make(chan string, 1), make(chan error, 1)
 				go func() {
 					ended <- Run(ctx, app.New(), Config{Addr: "127.0.0.1:0", Database: db.url(b), Ready: func(u string) { ready <- u },
-						Sender: core.Sender{Secrets: []core.Secret{core.NewSecret(testSecret)}}, Logger: slog.New(slog.DiscardHandler)})
+						Sender: auth.Verifier{Secrets: []auth.Secret{auth.NewSecret(testSecret)}}, Logger: slog.New(slog.DiscardHandler)})
 				}()
 				root := <-ready
 				accept(b, root, senders)

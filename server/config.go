@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/auth"
+	"github.com/serverurl/serverurl/core/calls"
 	"github.com/serverurl/serverurl/interactly"
 )
 
@@ -71,10 +73,10 @@ Flags go before the environment, the environment before defaults:
 
   SERVERURL_SPOOL     a SQLite file, on a disk that outlives the process, for events that
                       come while the database is away (default: they are refused with 503)
-  SERVERURL_INFLIGHT  MiB of request bodies in memory at a time (default 64)
-  SERVERURL_KEEP      how long things are kept, such as
+  SERVERURL_MAX_INFLIGHT_MIB  MiB of request bodies in memory at a time (default 64)
+  SERVERURL_RETENTION      how long things are kept, such as
                       content=90d,calls=365d,quarantine=30d,dead=30d,audit=6y (default: for ever)
-  SERVERURL_HANDOVER  how long to go on after SIGTERM, until others have taken over (default 0s)
+  SERVERURL_SHUTDOWN_DELAY  how long to go on after SIGTERM, until others have taken over (default 0s)
 
   INTERACTLY_API_KEY  ask Interactly's API for what was never sent
   INTERACTLY_API_URL     its root, where it is another
@@ -95,7 +97,7 @@ func ParseConfig(args []string, getenv func(string) string, stderr io.Writer) (C
 	fs.Usage = func() { fmt.Fprint(stderr, usage) }
 	fs.StringVar(&c.Addr, "addr", getenv("SERVERURL_ADDR"), "")
 	fs.StringVar(&c.Database, "database", getenv("SERVERURL_DATABASE_URL"), "")
-	fs.BoolVar(&c.Sender.Anyone, "development", getenv("SERVERURL_DEVELOPMENT") == "1", "")
+	fs.BoolVar(&c.Sender.AllowUnauthenticated, "development", getenv("SERVERURL_DEVELOPMENT") == "1", "")
 	if err := fs.Parse(args); err != nil {
 		return c, err
 	}
@@ -108,23 +110,23 @@ func ParseConfig(args []string, getenv func(string) string, stderr io.Writer) (C
 	if c.Database == "" {
 		c.Database = filepath.Join(getenv("SERVERURL_DATA"), "serverurl.db")
 	}
-	c.Sender.Secrets = core.ParseSecrets(getenv("SERVERURL_SECRET"))
-	c.Sender.Signing = core.ParseSecrets(getenv("SERVERURL_SIGNING_SECRET"))
-	c.Sender.StandardWebhooks = core.ParseSecrets(getenv("SERVERURL_STANDARD_WEBHOOKS_SECRET"))
+	c.Sender.Secrets = auth.ParseSecrets(getenv("SERVERURL_SECRET"))
+	c.Sender.SigningSecrets = auth.ParseSecrets(getenv("SERVERURL_SIGNING_SECRET"))
+	c.Sender.StandardWebhooksSecrets = auth.ParseSecrets(getenv("SERVERURL_STANDARD_WEBHOOKS_SECRET"))
 	c.Spool = getenv("SERVERURL_SPOOL")
 	var err error
-	if c.Retention, err = core.ParseRetention(getenv("SERVERURL_KEEP")); err != nil {
+	if c.Retention, err = calls.ParseRetention(getenv("SERVERURL_RETENTION")); err != nil {
 		return c, err
 	}
-	if s := getenv("SERVERURL_HANDOVER"); s != "" {
+	if s := getenv("SERVERURL_SHUTDOWN_DELAY"); s != "" {
 		if c.Handover, err = time.ParseDuration(s); err != nil || c.Handover < 0 {
-			return c, errors.New("server: SERVERURL_HANDOVER is no duration such as 3s")
+			return c, errors.New("server: SERVERURL_SHUTDOWN_DELAY is no duration such as 3s")
 		}
 	}
-	if s := getenv("SERVERURL_INFLIGHT"); s != "" {
+	if s := getenv("SERVERURL_MAX_INFLIGHT_MIB"); s != "" {
 		n, err := strconv.Atoi(s)
 		if err != nil || n < 1 || n > 1<<20 {
-			return c, errors.New("server: SERVERURL_INFLIGHT is no number of MiB")
+			return c, errors.New("server: SERVERURL_MAX_INFLIGHT_MIB is no number of MiB")
 		}
 		c.InFlight = int64(n) << 20
 	}
@@ -133,7 +135,7 @@ func ParseConfig(args []string, getenv func(string) string, stderr io.Writer) (C
 		return c, err
 	}
 	if c.Repair.Assistants = assistants; calls != nil {
-		c.Repair.Calls = calls
+		c.Repair.API = calls
 	}
 	return c, nil
 }

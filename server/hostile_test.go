@@ -15,7 +15,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/calls"
+	"github.com/serverurl/serverurl/core/event"
 )
 
 // raw sends bytes as they are to the process and returns the first response's
@@ -27,7 +28,7 @@ func raw(t *testing.T, root, request string) (status int, body string) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(time.Minute))
+	_ = conn.SetDeadline(time.Now().Add(5 * time.Minute))
 	go func() { _, _ = io.WriteString(conn, request) }() // it may be cut off in the middle
 	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil {
@@ -124,7 +125,7 @@ func TestSlowHeaders(t *testing.T) {
 	var wg sync.WaitGroup
 	for _, conn := range slow {
 		wg.Go(func() {
-			_ = conn.SetReadDeadline(time.Now().Add(time.Minute))
+			_ = conn.SetReadDeadline(time.Now().Add(5 * time.Minute))
 			if _, err := io.Copy(io.Discard, conn); err != nil {
 				t.Errorf("it may stay: %v", err)
 			}
@@ -226,8 +227,8 @@ func TestMemoryInARush(t *testing.T) {
 	}
 	db := open(t, url)
 	acked.Range(func(id, _ any) bool { // until all are delivered
-		for end := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
-			if _, err := core.ReadCall(t.Context(), db.Store(), core.CallID(id.(string))); err == nil {
+		for end := time.Now().Add(5 * time.Minute); ; time.Sleep(20 * time.Millisecond) {
+			if _, err := calls.Read(t.Context(), db.Store(), event.CallID(id.(string))); err == nil {
 				return true
 			} else if time.Now().After(end) {
 				t.Errorf("%s: %v", id, err)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/serverurl/serverurl/core"
 	"github.com/serverurl/serverurl/core/corehttp"
+	"github.com/serverurl/serverurl/internal/fault"
 )
 
 // A gate bounds the bytes of bodies that are in memory at a time, so that a rush
@@ -62,7 +63,7 @@ func newGate(p *core.Processor, bytes int64) *gate {
 	return &gate{
 		p:      p,
 		events: newLane(bytes/4, eventPlaces, eventWait, tellLater),
-		large:  newLane(max(bytes/2, min(bytes, int64(p.MaxBody())+1)), largePlaces, eventWait, tellLater),
+		large:  newLane(max(bytes/2, min(bytes, int64(p.MaxBodyBytes())+1)), largePlaces, eventWait, tellLater),
 		tools:  newLane(bytes/4, toolPlaces, toolWait, saySorry),
 	}
 }
@@ -75,7 +76,7 @@ func newLane(bytes int64, places int, wait time.Duration, busy func(http.Respons
 // handler lets requests through to next as there is room.
 func (g *gate) handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if mutated("strangers are read") {
+		if fault.Mutated("strangers are read") {
 			_, _ = r.Body.Read(make([]byte, 1))
 		}
 		if r.ContentLength == 0 || !g.p.WantsBody(corehttp.Head(r)) {
@@ -83,7 +84,7 @@ func (g *gate) handler(next http.Handler) http.Handler {
 			return
 		}
 		size := r.ContentLength
-		if most := int64(g.p.MaxBody()) + 1; size < 0 || size > most {
+		if most := int64(g.p.MaxBodyBytes()) + 1; size < 0 || size > most {
 			size = most // one that is too large is read no further
 		}
 		l := g.events
@@ -100,7 +101,7 @@ func (g *gate) handler(next http.Handler) http.Handler {
 			return
 		}
 		defer leave()
-		if !mutated("a body takes its time") {
+		if !fault.Mutated("a body takes its time") {
 			promptly(w, r, l.least+time.Duration(size)*time.Second/bodyRate)
 		}
 		next.ServeHTTP(w, r)
@@ -155,7 +156,7 @@ func (l *lane) enter(ctx context.Context, size int64) (leave func(), ok bool) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.wait)
 	defer cancel()
-	if mutated("no room is room") {
+	if fault.Mutated("no room is room") {
 		return func() { <-l.places }, true
 	}
 	if l.room.Acquire(ctx, size) != nil {

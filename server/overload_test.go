@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/auth"
 	"github.com/serverurl/serverurl/core/corehttp"
 	"github.com/serverurl/serverurl/core/coretest"
 )
@@ -68,7 +69,7 @@ func TestGate(t *testing.T) {
 		}) (string, error) {
 			return in.Say, nil
 		})
-	err := p.Bind(core.Platform{Name: "test", Store: coretest.NewStore(), Inbox: nowhere{}, Sender: core.Sender{Secrets: core.ParseSecrets(testSecret)}, Logger: slog.New(slog.DiscardHandler)})
+	err := p.Bind(core.Platform{Name: "test", Store: coretest.NewStore(), Inbox: nowhere{}, Verifier: auth.Verifier{Secrets: auth.ParseSecrets(testSecret)}, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +113,7 @@ func TestGate(t *testing.T) {
 func boundAnywhere(t *testing.T) *core.Processor {
 	t.Helper()
 	p := core.New()
-	if err := p.Bind(core.Platform{Name: "test", Store: coretest.NewStore(), Inbox: nowhere{}, Sender: core.Sender{Secrets: core.ParseSecrets(testSecret)}, Logger: slog.New(slog.DiscardHandler)}); err != nil {
+	if err := p.Bind(core.Platform{Name: "test", Store: coretest.NewStore(), Inbox: nowhere{}, Verifier: auth.Verifier{Secrets: auth.ParseSecrets(testSecret)}, Logger: slog.New(slog.DiscardHandler)}); err != nil {
 		t.Fatal(err)
 	}
 	return p
@@ -232,7 +233,11 @@ func TestGateCutsOffASlowBody(t *testing.T) {
 	p := boundAnywhere(t)
 	g := newGate(p, 120_000) // one large event at a time
 	g.large.wait, g.large.least = 10*time.Second, 10*time.Millisecond
-	srv := httptest.NewServer(g.handler(corehttp.Handler(p)))
+	inside := make(chan struct{}, 100)
+	srv := httptest.NewServer(g.handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		inside <- struct{}{}
+		corehttp.Handler(p).ServeHTTP(w, r)
+	})))
 	defer srv.Close()
 	for range 5 {
 		conn, err := net.Dial("tcp", srv.Listener.Addr().String())
@@ -242,6 +247,7 @@ func TestGateCutsOffASlowBody(t *testing.T) {
 		defer conn.Close()
 		fmt.Fprintf(conn, "POST /events HTTP/1.1\r\nHost: x\r\nX-Interactly-Secret: %s\r\nContent-Length: 100000\r\n\r\n{", testSecret)
 	}
+	<-inside // one of them has the room
 	body := `{"message":{"type":"hang","call":{"id":"CA1"},"x":"` + strings.Repeat("x", 100_000) + `"}}`
 	if status, reply, err := post(http.DefaultClient, srv.URL+"/events", body); err != nil || status != 200 {
 		t.Errorf("%d %s %v", status, reply, err)
@@ -268,7 +274,7 @@ func TestRefusalIsHeard(t *testing.T) {
 // or time.
 func TestStrangersAreNotRead(t *testing.T) {
 	p := core.New()
-	if err := p.Bind(core.Platform{Name: "test", Store: coretest.NewStore(), Inbox: nowhere{}, Sender: core.Sender{Secrets: core.ParseSecrets(testSecret)}, Logger: slog.New(slog.DiscardHandler)}); err != nil {
+	if err := p.Bind(core.Platform{Name: "test", Store: coretest.NewStore(), Inbox: nowhere{}, Verifier: auth.Verifier{Secrets: auth.ParseSecrets(testSecret)}, Logger: slog.New(slog.DiscardHandler)}); err != nil {
 		t.Fatal(err)
 	}
 	for _, path := range []string{"/events", "/tools/echo", "/nothing"} {

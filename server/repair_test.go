@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/auth"
+	"github.com/serverurl/serverurl/core/event"
 	"github.com/serverurl/serverurl/interactly"
 	"github.com/serverurl/serverurl/internal/testing/pgtest"
 	"github.com/serverurl/serverurl/simulate"
@@ -19,7 +21,7 @@ import (
 // with the report's data, though the API has its troubles.
 func TestRepair(t *testing.T) {
 	t.Run("sqlite", func(t *testing.T) { repair(t, filepath.Join(t.TempDir(), "serverurl.db")) })
-	t.Run("postgres", func(t *testing.T) { repair(t, pgtest.New(t, &pgtest.Options{NoSync: true}).Database(t)) })
+	t.Run("postgres", func(t *testing.T) { repair(t, pgtest.Open(t)) })
 }
 
 func repair(t *testing.T, database string) {
@@ -33,7 +35,7 @@ func repair(t *testing.T, database string) {
 	defer client.Close()
 
 	var mu sync.Mutex
-	ends := map[core.CallID][]core.EndReason{}
+	ends := map[event.CallID][]event.EndReason{}
 	p := core.New()
 	p.OnCallEnded(func(_ context.Context, e core.CallEnded) error {
 		mu.Lock()
@@ -48,9 +50,9 @@ func repair(t *testing.T, database string) {
 	ready, ran := make(chan string, 1), make(chan error, 1)
 	go func() {
 		ran <- Run(ctx, p, Config{
-			Addr: "127.0.0.1:0", Database: database, Sender: core.Sender{Anyone: true}, Logger: slog.New(slog.DiscardHandler),
+			Addr: "127.0.0.1:0", Database: database, Sender: auth.Verifier{AllowUnauthenticated: true}, Logger: slog.New(slog.DiscardHandler),
 			Sweep: 100 * time.Millisecond, ReportWait: 100 * time.Millisecond, Ready: func(url string) { ready <- url },
-			Repair: core.Repair{Calls: client, Assistants: []string{"*"}, Every: 300 * time.Millisecond},
+			Repair: core.Backfill{API: client, Assistants: []string{"*"}, Interval: 300 * time.Millisecond},
 		})
 	}()
 	var url string
@@ -65,8 +67,8 @@ func repair(t *testing.T, database string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]core.EndReason{}
-	for fault, reason := range map[simulate.Fault]core.EndReason{"": core.EndReported, simulate.NoReport: core.EndRepaired, simulate.Silent: core.EndRepaired} {
+	want := map[string]event.EndReason{}
+	for fault, reason := range map[simulate.Fault]event.EndReason{"": event.EndReasonReport, simulate.NoReport: event.EndReasonBackfill, simulate.Silent: event.EndReasonBackfill} {
 		o := simulate.Options{URL: url, Fast: true, API: api, Seed: uint64(len(want)) + 7}
 		if fault != "" {
 			o.Faults = []simulate.Fault{fault}
@@ -78,13 +80,13 @@ func repair(t *testing.T, database string) {
 		want[r.Call] = reason
 	}
 	told := func() int { mu.Lock(); defer mu.Unlock(); return len(ends) }
-	for end := time.Now().Add(2 * time.Minute); told() < len(want) && time.Now().Before(end); {
+	for end := time.Now().Add(5 * time.Minute); told() < len(want) && time.Now().Before(end); {
 		time.Sleep(20 * time.Millisecond)
 	}
 	mu.Lock()
 	defer mu.Unlock()
 	for id, reason := range want {
-		if got := ends[core.CallID(id)]; len(got) != 1 || got[0] != reason {
+		if got := ends[event.CallID(id)]; len(got) != 1 || got[0] != reason {
 			t.Errorf("ends %q, want one, %q", got, reason)
 		}
 	}

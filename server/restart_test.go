@@ -35,7 +35,7 @@ func TestRestartUnderLoad(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			return startWith(t, path, url, passed, "LISTEN_FDS=1", "SERVERURL_HANDOVER=1s")
+			return startWith(t, path, url, passed, "LISTEN_FDS=1", "SERVERURL_SHUTDOWN_DELAY=1s")
 		}
 		p := start()
 

@@ -27,7 +27,10 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/auth"
+	"github.com/serverurl/serverurl/core/calls"
 	"github.com/serverurl/serverurl/core/corehttp"
+	"github.com/serverurl/serverurl/core/records"
 	"github.com/serverurl/serverurl/sqlinbox"
 )
 
@@ -45,7 +48,7 @@ type Config struct {
 
 	// Sender says who may send. Required, but on a loopback address its field
 	// Anyone may be set for development.
-	Sender core.Sender
+	Sender auth.Verifier
 
 	// Grace is how long requests and tools may take to end at a stop; running
 	// deliveries have 15 s more. Default: 12 s, so that all is inside the 30 s
@@ -66,7 +69,7 @@ type Config struct {
 	InFlight int64
 
 	// Retention is how long things are kept. Default: for ever.
-	Retention core.Retention
+	Retention calls.Retention
 
 	// Sweep is how often calls are looked for that are over without a report.
 	// Default: 1 minute.
@@ -78,7 +81,7 @@ type Config struct {
 
 	// Repair is how the sweep asks for what was never sent. Default: it does not
 	// ask.
-	Repair core.Repair
+	Repair core.Backfill
 
 	// Ready is called with the server's URL when it takes requests.
 	Ready func(url string)
@@ -98,7 +101,7 @@ type Config struct {
 type Parts struct {
 	URL       string // of the server
 	Processor *core.Processor
-	Store     core.Store
+	Store     records.Store
 	Inbox     *sqlinbox.Inbox
 }
 
@@ -112,8 +115,8 @@ func Run(ctx context.Context, p *core.Processor, c Config) (err error) {
 		defer c.Listener.Close()
 		c.Addr = c.Listener.Addr().String()
 	}
-	if c.Sender.Anyone && !isLoopback(c.Addr) {
-		return fmt.Errorf("server: %s can be reached by others, so a secret is needed: %w", c.Addr, core.ErrNoSecret)
+	if c.Sender.AllowUnauthenticated && !isLoopback(c.Addr) {
+		return fmt.Errorf("server: %s can be reached by others, so a secret is needed: %w", c.Addr, auth.ErrNoSecret)
 	}
 	db, err := sqlinbox.Open(ctx, c.Database)
 	if err != nil {
@@ -137,8 +140,8 @@ func Run(ctx context.Context, p *core.Processor, c Config) (err error) {
 		accepts = spooled
 	}
 	err = p.Bind(core.Platform{
-		Name: "server", Store: db.Store(), Inbox: accepts, Sender: c.Sender, Linger: linger, Logger: c.Logger, Observe: c.Observe,
-		Retention: c.Retention, Repair: c.Repair, ReportWait: c.ReportWait, CallLimit: c.CallLimit,
+		Name: "server", Store: db.Store(), Inbox: accepts, Verifier: c.Sender, BackgroundGrace: linger, Logger: c.Logger, Observe: c.Observe,
+		Retention: c.Retention, Backfill: c.Repair, ReportTimeout: c.ReportWait, CallIdleTimeout: c.CallLimit,
 	})
 	if err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/internal/fault"
 	"github.com/serverurl/serverurl/sqlinbox"
 )
 
@@ -88,7 +89,7 @@ func (s *spool) Put(ctx context.Context, es ...core.Envelope) error {
 			s.log.Error("database away: events are spooled")
 		}
 	}
-	if mutated("spooled is not kept") {
+	if fault.Mutated("spooled is not kept") {
 		return nil
 	}
 	return s.hold(ctx, es)

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/calls"
+	"github.com/serverurl/serverurl/core/event"
 	"github.com/serverurl/serverurl/internal/testing/pgtest"
 	"github.com/serverurl/serverurl/sqlinbox"
 )
@@ -86,9 +88,9 @@ func TestSpoolOutlivesDatabaseAndProcess(t *testing.T) {
 		}
 		inboxes = append(inboxes, in)
 	}
-	deadline := time.Now().Add(time.Minute)
+	deadline := time.Now().Add(5 * time.Minute)
 	for {
-		waits := map[core.CallID]bool{}
+		waits := map[event.CallID]bool{}
 		for _, in := range slices.Backward(inboxes) { // the file first: events go from it to the other
 			es, err := in.Waiting(t.Context(), 1000)
 			if err != nil {
@@ -100,8 +102,8 @@ func TestSpoolOutlivesDatabaseAndProcess(t *testing.T) {
 		}
 		stored, missing := 0, 0
 		acked.Range(func(key, _ any) bool {
-			id := core.CallID(key.(string))
-			call, err := core.ReadCall(t.Context(), db.Store(), id)
+			id := event.CallID(key.(string))
+			call, err := calls.Read(t.Context(), db.Store(), id)
 			switch {
 			case err == nil && len(call.Events) == 1:
 				stored++
@@ -152,7 +154,7 @@ func TestSpool(t *testing.T) {
 	ran := make(chan error, 1)
 	put := func(id string) {
 		t.Helper()
-		if err := s.Put(ctx, core.Envelope{ID: id, Type: core.EventHang, Call: "CA1", Received: time.Now(), Body: []byte(`{}`)}); err != nil {
+		if err := s.Put(ctx, core.Envelope{ID: id, Type: event.TypeHang, Call: "CA1", Received: time.Now(), Body: []byte(`{}`)}); err != nil {
 			t.Fatalf("%s: %v", id, err)
 		}
 	}
@@ -163,7 +165,7 @@ func TestSpool(t *testing.T) {
 	mu.Lock()
 	away = false
 	mu.Unlock()
-	until := time.Now().Add(20 * time.Second)
+	until := time.Now().Add(5 * time.Minute)
 	for n := 0; n < 5; {
 		if time.Now().After(until) {
 			t.Fatalf("%d of 5 moved", n)

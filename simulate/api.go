@@ -40,6 +40,7 @@ type listed struct {
 // A Trouble is what happens to one request at the API.
 type Trouble string
 
+// The ways in which the API answers a request.
 const (
 	Fine      Trouble = "ok"        // it is answered
 	Unknown   Trouble = "404"       // the call is not known yet

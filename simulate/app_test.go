@@ -13,8 +13,13 @@ import (
 
 	"github.com/serverurl/serverurl/app"
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/auth"
+	"github.com/serverurl/serverurl/core/calls"
 	"github.com/serverurl/serverurl/core/corehttp"
 	"github.com/serverurl/serverurl/core/coretest"
+	"github.com/serverurl/serverurl/core/event"
+	"github.com/serverurl/serverurl/core/records"
+	"github.com/serverurl/serverurl/internal/callstate"
 	"github.com/serverurl/serverurl/simulate"
 )
 
@@ -46,7 +51,7 @@ func startApp(t *testing.T, handler func(http.Handler) http.Handler) simulate.Op
 	in.deliver = p.Deliver
 	err := p.Bind(core.Platform{
 		Name: "test", Store: store, Inbox: in, Logger: slog.New(slog.DiscardHandler),
-		Sender: core.Sender{Secrets: []core.Secret{core.NewSecret(testSecret)}},
+		Verifier: auth.Verifier{Secrets: []auth.Secret{auth.NewSecret(testSecret)}},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -64,10 +69,10 @@ func startApp(t *testing.T, handler func(http.Handler) http.Handler) simulate.Op
 }
 
 // stateIn reads what the backend's store knows of a call.
-func stateIn(s core.Store) func(context.Context, string) (simulate.State, bool, error) {
+func stateIn(s records.Store) func(context.Context, string) (simulate.State, bool, error) {
 	return func(ctx context.Context, id string) (simulate.State, bool, error) {
-		c, err := core.ReadCall(ctx, s, core.CallID(id))
-		if errors.Is(err, core.ErrNoCall) {
+		c, err := calls.Read(ctx, s, event.CallID(id))
+		if errors.Is(err, callstate.ErrNotFound) {
 			return simulate.State{}, false, nil
 		}
 		return simulate.State{Status: string(c.Status), Messages: len(c.Transcript), Ended: c.Ended, Report: c.Report != nil}, true, err

@@ -167,7 +167,7 @@ func (d *desk) tool(name string, args map[string]any) string {
 		}
 	case "cancel_appointment":
 		delete(d.booked, arg("phone"))
-		return "Cancelled: " + arg("date") + "."
+		return "Canceled: " + arg("date") + "."
 	}
 	return "There is no such tool."
 }

@@ -6,7 +6,7 @@
 // In a test of your own backend:
 //
 //	url, secret := servertest.Start(t, p)
-//	simulate.Test(t, simulate.Options{URL: url, Secret: secret}, "booking", "barge-in", "testdata/mine.yaml")
+//	simulatetest.Run(t, simulate.Options{URL: url, Secret: secret}, "booking", "barge-in", "testdata/mine.yaml")
 //
 // A call is played from a scenario, a text file that docs/scenarios.md
 // describes; [List] names those that are built in. Faults make the network as

@@ -13,7 +13,7 @@ import (
 )
 
 // Parse reads a scenario. Errors name the file and the line, and what is
-// allowed there: a misspelt expectation would otherwise never fail.
+// allowed there: a misspelled expectation would otherwise never fail.
 func Parse(file string, data []byte) (Scenario, error) {
 	var s Scenario
 	if err := parse(data, &s); err != nil {

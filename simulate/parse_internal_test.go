@@ -3,7 +3,6 @@ package simulate
 import (
 	"encoding/json"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -16,9 +15,9 @@ func TestFilesAreHeldToTheLetter(t *testing.T) {
 		{"no YAML", "steps: [", "mine.yaml:1: did not find"},
 		{"unknown field", "step: []", `mine.yaml:1: scenario has no "step"; it has name, about, call, steps, expect`},
 		{"unknown step", "steps:\n  - user: Hi", `mine.yaml:2: step has no "user"; it has status, assistant, caller`},
-		{"misspelt expectation", "steps:\n  - tool: x\n    expect:\n      contians: y", `mine.yaml:4: expect has no "contians"; it has contains, lacks`},
-		{"misspelt in a repeat", "steps:\n  - repeat: 2\n    steps:\n      - callr: x", `mine.yaml:4: step has no "callr"`},
-		{"misspelt report", "steps:\n  - report: {sumary: x}", `mine.yaml:2: report has no "sumary"; it has summary, success`},
+		{"misspelled expectation", "steps:\n  - tool: x\n    expect:\n      contians: y", `mine.yaml:4: expect has no "contians"; it has contains, lacks`},
+		{"misspelled in a repeat", "steps:\n  - repeat: 2\n    steps:\n      - callr: x", `mine.yaml:4: step has no "callr"`},
+		{"misspelled report", "steps:\n  - report: {sumary: x}", `mine.yaml:2: report has no "sumary"; it has summary, success`},
 		{"two things", "steps:\n  - {caller: a, assistant: b}", "mine.yaml:2: a step does one thing of"},
 		{"nothing done", "steps:\n  - {by: bot}", "this one does 0"},
 		{"unknown status", "steps:\n  - status: done", `mine.yaml:2: status is one of initiated, queued, ongoing, forwarded, finished, failed, not "done"`},
@@ -125,29 +124,5 @@ func TestEvent(t *testing.T) {
 	}
 	if _, err := Event("hung", nil); err == nil || !strings.Contains(err.Error(), `no event "hung"; there are status-update`) {
 		t.Error(err)
-	}
-}
-
-// Test fails the test that it is called from: seen from outside.
-func TestTestFails(t *testing.T) {
-	if os.Getenv("SIMULATE_BAD_DESK") != "" {
-		d := newDesk()
-		d.twice = true
-		o := options(d)
-		o.Settle = 1
-		Test(t, o, "booking", "barge-in")
-		return
-	}
-	Test(t, options(newDesk()), "booking", "barge-in")
-	cmd := exec.Command(os.Args[0], "-test.run=^TestTestFails$", "-test.v")
-	cmd.Env = append(os.Environ(), "SIMULATE_BAD_DESK=1")
-	out, err := cmd.CombinedOutput()
-	if err == nil {
-		t.Error("a desk that books twice passes")
-	}
-	for _, want := range []string{"--- PASS: TestTestFails/booking", "--- FAIL: TestTestFails/barge-in", "You have 3 appointments", "set Options.Seed to "} {
-		if !strings.Contains(string(out), want) {
-			t.Errorf("the output has no %q:\n%s", want, out)
-		}
 	}
 }

@@ -72,6 +72,7 @@ type Options struct {
 // A Fault is something that goes wrong between Interactly and the backend.
 type Fault string
 
+// The faults that a run can inject.
 const (
 	Duplicate   Fault = "duplicate"    // every request is sent twice
 	Reorder     Fault = "reorder"      // events overtake each other

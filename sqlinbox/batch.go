@@ -12,7 +12,7 @@ import (
 	"github.com/riverqueue/river"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/event"
 )
 
 // ErrOverloaded reports that more events wait for a commit than memory should
@@ -207,7 +207,7 @@ func (b *batcher) take() []*put {
 // crowd orders what waits by lane, and lets the newest update of a call stand
 // for those that it covers.
 func (b *batcher) crowd() {
-	newest := map[core.CallID]*put{}
+	newest := map[event.CallID]*put{}
 	for _, p := range b.waiting {
 		if p.update == nil || !p.awaited() {
 			continue

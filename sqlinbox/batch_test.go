@@ -38,7 +38,7 @@ func (f *fakeTable) insert(ctx context.Context, jobs []river.InsertManyParams) e
 	}
 	names := make([]string, len(jobs))
 	for i, j := range jobs {
-		names[i] = string(j.Args.(event).Packed)
+		names[i] = string(j.Args.(ev).Packed)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -55,7 +55,7 @@ func (f *fakeTable) heal() {
 func named(names ...string) []river.InsertManyParams {
 	jobs := make([]river.InsertManyParams, len(names))
 	for i, n := range names {
-		jobs[i].Args = event{Packed: []byte(n)}
+		jobs[i].Args = ev{Packed: []byte(n)}
 	}
 	return jobs
 }
@@ -129,7 +129,7 @@ func TestBatchBoundsBytesOfACommit(t *testing.T) {
 
 func TestBatchOneBadPutFailsAlone(t *testing.T) {
 	f := &fakeTable{fail: func(jobs []river.InsertManyParams) error {
-		if slices.ContainsFunc(jobs, func(j river.InsertManyParams) bool { return string(j.Args.(event).Packed) == "bad" }) {
+		if slices.ContainsFunc(jobs, func(j river.InsertManyParams) bool { return string(j.Args.(ev).Packed) == "bad" }) {
 			return stateError("22P02")
 		}
 		return nil

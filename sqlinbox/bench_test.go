@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/event"
+	"github.com/serverurl/serverurl/core/records"
 	"github.com/serverurl/serverurl/internal/testing/pgtest"
 )
 
@@ -66,7 +68,7 @@ func benchmarkPut(b *testing.B, url string, busy bool, callers int, bodies []str
 	var delivered atomic.Int64
 	deliver := func(ctx context.Context, e core.Envelope) error {
 		for _, what := range []string{"merged/", "done/"} {
-			if err := db.Store().Commit(ctx, core.Record{Key: what + e.ID, Value: []byte("{}")}); err != nil {
+			if err := db.Store().Commit(ctx, records.Record{Key: what + e.ID, Value: []byte("{}")}); err != nil {
 				return err
 			}
 		}
@@ -104,7 +106,7 @@ func benchmarkPut(b *testing.B, url string, busy bool, callers int, bodies []str
 					return
 				}
 				e := envelope(fmt.Sprintf("%d-%d", b.N, n), bodies[n%64])
-				e.Type = core.EventConversationUpdate
+				e.Type = event.TypeConversationUpdate
 				start := time.Now()
 				if err := in.Put(ctx, e); err != nil {
 					b.Error(err)
@@ -148,7 +150,7 @@ func benchmarkDeliver(b *testing.B, url string) {
 	var delivered atomic.Int64
 	deliver := func(ctx context.Context, e core.Envelope) error {
 		for _, what := range []string{"merged/", "done/"} {
-			if err := db.Store().Commit(ctx, core.Record{Key: what + e.ID, Value: []byte("{}")}); err != nil {
+			if err := db.Store().Commit(ctx, records.Record{Key: what + e.ID, Value: []byte("{}")}); err != nil {
 				return err
 			}
 		}

@@ -7,13 +7,13 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
-	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/event"
 )
 
 // An update is a conversation-update, which may stand for earlier ones of its
 // call, because each repeats the conversation.
 type update struct {
-	call     core.CallID
+	call     event.CallID
 	received time.Time
 	body     []byte
 	tried    bool // to be covered: it tells something of its own

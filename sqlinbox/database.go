@@ -21,7 +21,7 @@ import (
 	"github.com/riverqueue/river/rivermigrate"
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
-	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/records"
 	"github.com/serverurl/serverurl/sqlstore"
 )
 
@@ -29,7 +29,7 @@ import (
 // one SQLite file, or one Postgres database that several instances share.
 type Database struct {
 	store *sqlstore.Store
-	kept  core.Store // what rooms see of it
+	kept  records.Store // what rooms see of it
 
 	// SQLite. One connection writes: whoever wants to waits in a fair queue in
 	// this process and not in the file's lock, which is a lottery.
@@ -70,7 +70,7 @@ func Open(ctx context.Context, url string) (*Database, error) {
 }
 
 // Store returns the records of the database.
-func (db *Database) Store() core.Store { return db.kept }
+func (db *Database) Store() records.Store { return db.kept }
 
 // Warnings returns settings of the database that break a promise, a line each.
 func (db *Database) Warnings() []string { return db.warnings }

@@ -9,7 +9,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/records"
 	"github.com/serverurl/serverurl/internal/testing/pgtest"
 )
 
@@ -67,7 +67,7 @@ func TestOpenDatabaseOfPostgresThatIsNotThere(t *testing.T) {
 func TestSQLiteFileIsForThisUserOnly(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.db")
 	db := open(t, path)
-	if err := db.Store().Commit(t.Context(), core.Record{Key: "a/b", Value: []byte("c")}); err != nil {
+	if err := db.Store().Commit(t.Context(), records.Record{Key: "a/b", Value: []byte("c")}); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{path, path + "-wal", path + "-shm"} {
@@ -94,7 +94,7 @@ func TestURLsOfOneFile(t *testing.T) {
 			t.Errorf("%s: it is another file", url)
 		}
 		if i == 0 {
-			if err := db.Store().Commit(t.Context(), core.Record{Key: "a/b", Value: []byte("c")}); err != nil {
+			if err := db.Store().Commit(t.Context(), records.Record{Key: "a/b", Value: []byte("c")}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -131,7 +131,7 @@ func TestDamagedFileIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range 200 {
-		r := core.Record{Key: fmt.Sprintf("a/%d", i), Value: []byte(strings.Repeat("x", 3000))}
+		r := records.Record{Key: fmt.Sprintf("a/%d", i), Value: []byte(strings.Repeat("x", 3000))}
 		if err := db.Store().Commit(t.Context(), r); err != nil {
 			t.Fatal(err)
 		}

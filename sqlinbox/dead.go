@@ -26,7 +26,7 @@ func (in *Inbox) Dead(ctx context.Context, limit int) ([]Dead, error) {
 	if limit <= 0 {
 		return nil, nil
 	}
-	found, err := in.jobs.JobList(ctx, river.NewJobListParams().Kinds(event{}.Kind()).
+	found, err := in.jobs.JobList(ctx, river.NewJobListParams().Kinds(ev{}.Kind()).
 		States(rivertype.JobStateDiscarded).OrderBy(river.JobListOrderByFinalizedAt, river.SortOrderDesc).First(min(limit, 10_000)))
 	if err != nil {
 		return nil, wrap("dead", err)
@@ -60,7 +60,7 @@ func (in *Inbox) Waiting(ctx context.Context, limit int) ([]core.Envelope, error
 		return nil, nil
 	}
 	const page = 10_000 // what River lists at once
-	params := river.NewJobListParams().Kinds(event{}.Kind()).
+	params := river.NewJobListParams().Kinds(ev{}.Kind()).
 		States(rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRetryable, rivertype.JobStateRunning, rivertype.JobStateScheduled).
 		OrderBy(river.JobListOrderByID, river.SortOrderAsc)
 	var es []core.Envelope
@@ -91,7 +91,7 @@ var ErrNotDead = errors.New("sqlinbox: no dead event has this id")
 // Redrive delivers a dead event once more. If that fails, it is dead again.
 func (in *Inbox) Redrive(ctx context.Context, id int64) error {
 	job, err := in.jobs.JobGet(ctx, id)
-	if errors.Is(err, river.ErrNotFound) || err == nil && (job.State != rivertype.JobStateDiscarded || job.Kind != event{}.Kind()) {
+	if errors.Is(err, river.ErrNotFound) || err == nil && (job.State != rivertype.JobStateDiscarded || job.Kind != ev{}.Kind()) {
 		return fmt.Errorf("%w: %d", ErrNotDead, id)
 	}
 	if err == nil {

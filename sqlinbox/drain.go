@@ -14,6 +14,7 @@ import (
 	"github.com/riverqueue/river/rivertype"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/event"
 )
 
 // Where nothing may run after a reply, nobody calls Run. There Put commits by
@@ -27,8 +28,10 @@ const (
 	drainBatch = 8
 
 	// settleTime bounds the note of what became of a batch, which is made
-	// after the drain's own time is over too.
-	settleTime = 2 * time.Second
+	// after the drain's own time is over too. It is tried until then, because
+	// without it the batch waits for Tend.
+	settleTime  = 2 * time.Second
+	settlePause = 50 * time.Millisecond
 
 	// tendAtOnce bounds what one Tend looks at.
 	tendAtOnce = 1000
@@ -51,7 +54,7 @@ func (in *Inbox) Drain(ctx context.Context, begin time.Duration, limit int) (d D
 	for taken := 0; taken < limit && ctx.Err() == nil && time.Now().Before(last); {
 		got, err := onLiving(func() (*riverdriver.JobGetAvailableResult, error) {
 			return in.exec.JobGetAvailable(ctx, &riverdriver.JobGetAvailableParams{
-				ClientID: in.client, MaxAttemptedBy: 10, MaxToLock: min(drainBatch, limit-taken), Queue: eventQueue,
+				ClientID: "drain", MaxAttemptedBy: 10, MaxToLock: min(drainBatch, limit-taken), Queue: eventQueue,
 			})
 		})
 		if err != nil {
@@ -77,7 +80,7 @@ func (in *Inbox) Drain(ctx context.Context, begin time.Duration, limit int) (d D
 func (in *Inbox) deliverAll(ctx context.Context, last time.Time, jobs []*rivertype.JobRow, d *Drained) []*riverdriver.JobSetStateIfRunningParams {
 	outcomes := make([]*riverdriver.JobSetStateIfRunningParams, len(jobs))
 	envelopes := make([]core.Envelope, len(jobs))
-	calls := map[core.CallID][]int{}
+	calls := map[event.CallID][]int{}
 	for i, job := range jobs {
 		e, err := unpackArgs(job.EncodedArgs)
 		if err != nil {
@@ -159,9 +162,14 @@ func (in *Inbox) settle(ctx context.Context, outcomes []*riverdriver.JobSetState
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
 	defer cancel()
-	// What it misses is given out again by Tend: a delivery twice changes nothing.
-	_, err := onLiving(func() ([]*rivertype.JobRow, error) { return in.exec.JobSetStateIfRunningMany(ctx, many) })
-	return err
+	for {
+		// A note made twice changes nothing. What it misses is given out again by
+		// Tend, and a delivery twice changes nothing either.
+		_, err := in.exec.JobSetStateIfRunningMany(ctx, many)
+		if err == nil || kindOf(err) != errorOfAvailability || pause(ctx, settlePause) != nil {
+			return err
+		}
+	}
 }
 
 // onLiving calls f again where it was given a connection that had died before,

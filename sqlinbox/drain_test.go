@@ -14,6 +14,7 @@ import (
 
 	"github.com/serverurl/serverurl/core"
 	"github.com/serverurl/serverurl/core/coretest"
+	"github.com/serverurl/serverurl/core/event"
 	"github.com/serverurl/serverurl/internal/testing/pgtest"
 )
 
@@ -83,7 +84,7 @@ func putSome(t *testing.T, in *Inbox, n int) {
 	t.Helper()
 	for i := range n {
 		e := envelope(fmt.Sprint("event-", i), `{}`)
-		e.Call = core.CallID(fmt.Sprint("call-", i))
+		e.Call = event.CallID(fmt.Sprint("call-", i))
 		if err := in.Put(t.Context(), e); err != nil {
 			t.Fatal(err)
 		}
@@ -114,12 +115,31 @@ func TestDrainGivesBackWhatAStopCutsOff(t *testing.T) {
 	}
 }
 
+// An untilCut is a context whose deadline passes when done is closed.
+type untilCut struct {
+	context.Context
+	done chan struct{}
+}
+
+func (c *untilCut) Done() <-chan struct{} { return c.done }
+
+func (c *untilCut) Err() error {
+	select {
+	case <-c.done:
+		return context.DeadlineExceeded
+	default:
+		return nil
+	}
+}
+
 // Of one call's events, what has begun when the time is over fails when it is
 // cut off, so that one that always hangs comes to an end; what has not begun is
 // given back.
 func TestDrainCutsOffWhatHangs(t *testing.T) {
 	db := lazily(t, pgtest.Open(t)).Database()
+	limited := &untilCut{Context: t.Context(), done: make(chan struct{})}
 	in := inline(t, db, func(ctx context.Context, _ core.Envelope) error {
+		close(limited.done)
 		<-ctx.Done()
 		return ctx.Err()
 	}, Options{Attempts: 1})
@@ -128,9 +148,7 @@ func TestDrainCutsOffWhatHangs(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-	defer cancel()
-	d, err := in.Drain(ctx, 500*time.Millisecond, 100)
+	d, err := in.Drain(limited, time.Minute, 100)
 	if err != nil || d.Failed != 1 || d.Empty {
 		t.Errorf("%+v, %v", d, err)
 	}
@@ -241,7 +259,7 @@ func TestDrainedBesideARunningInbox(t *testing.T) {
 	for range 20 {
 		select {
 		case <-came:
-		case <-time.After(time.Minute):
+		case <-time.After(5 * time.Minute):
 			t.Fatal("an event put inline is not delivered by Run")
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/event"
 )
 
 // On a disk that is full an event is refused, and none that was accepted is lost;
@@ -46,7 +47,7 @@ func fillDisk(t *testing.T, dir string) {
 	put := func(id string) error {
 		body := make([]byte, 100_000) // which cannot be packed
 		_, _ = rand.Read(body)
-		err := in.Put(context.Background(), core.Envelope{ID: id, Type: core.EventHang, Call: "CA1", Body: body})
+		err := in.Put(context.Background(), core.Envelope{ID: id, Type: event.TypeHang, Call: "CA1", Body: body})
 		if err == nil {
 			accepted[id] = true
 		}

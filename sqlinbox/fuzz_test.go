@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/event"
 )
 
 // What is in a job may have been changed by anybody who can write into the
@@ -12,8 +13,8 @@ import (
 func FuzzUnpack(f *testing.F) {
 	for _, e := range []core.Envelope{
 		{},
-		{ID: "id", Type: core.EventHang, Call: "CA1", Body: []byte(`{}`)},
-		{ID: "id", Type: core.EventReport, Call: "CA1", Replayed: 2, Repaired: true, Body: bytes.Repeat([]byte("An answer. "), 500)},
+		{ID: "id", Type: event.TypeHang, Call: "CA1", Body: []byte(`{}`)},
+		{ID: "id", Type: event.TypeReport, Call: "CA1", RedriveCount: 2, Backfilled: true, Body: bytes.Repeat([]byte("An answer. "), 500)},
 	} {
 		ev, err := pack(e)
 		if err != nil {
@@ -25,7 +26,7 @@ func FuzzUnpack(f *testing.F) {
 	f.Add([]byte{formPlain, 0x05, '{'})
 	f.Add([]byte{2})
 	f.Fuzz(func(t *testing.T, packed []byte) {
-		e, err := unpack(event{packed})
+		e, err := unpack(ev{packed})
 		if err != nil {
 			return
 		}
@@ -34,7 +35,7 @@ func FuzzUnpack(f *testing.F) {
 			t.Skip() // a time beyond the year 9999
 		}
 		again, err := unpack(ev)
-		if err != nil || again.ID != e.ID || again.Call != e.Call || again.Replayed != e.Replayed || !bytes.Equal(again.Body, e.Body) {
+		if err != nil || again.ID != e.ID || again.Call != e.Call || again.RedriveCount != e.RedriveCount || !bytes.Equal(again.Body, e.Body) {
 			t.Errorf("%+v became %+v, %v", e, again, err)
 		}
 	})

@@ -3,7 +3,6 @@ package sqlinbox
 import (
 	"cmp"
 	"context"
-	crand "crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -18,6 +17,8 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/event"
+	"github.com/serverurl/serverurl/core/records"
 )
 
 // Options change an Inbox. The zero value of each field means its default.
@@ -40,7 +41,7 @@ type Options struct {
 	Workers int
 
 	// Stop is how long running deliveries may take to end when Run is to end.
-	// Default 10 s; then their contexts are cancelled, and they are delivered
+	// Default 10 s; then their contexts are canceled, and they are delivered
 	// again by whoever runs next.
 	Stop time.Duration
 
@@ -67,8 +68,7 @@ type Options struct {
 type Inbox struct {
 	db      *Database
 	jobs    jobs
-	exec    riverdriver.Executor
-	client  string // names this instance in what it takes
+	exec    *fetcher
 	batcher *batcher
 	rush    chan struct{}       // see enter
 	room    *semaphore.Weighted // bytes of the envelopes that are being delivered
@@ -111,7 +111,7 @@ func New(db *Database, deliver func(context.Context, core.Envelope) error, o Opt
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	in := &Inbox{db: db, deliver: deliver, o: o, client: "inline-" + crand.Text(), rush: make(chan struct{}, rushSQLite), room: semaphore.NewWeighted(deliverBytes)}
+	in := &Inbox{db: db, deliver: deliver, o: o, rush: make(chan struct{}, rushSQLite), room: semaphore.NewWeighted(deliverBytes)}
 	config, err := in.config()
 	if err != nil {
 		return nil, err
@@ -120,14 +120,10 @@ func New(db *Database, deliver func(context.Context, core.Envelope) error, o Opt
 	if db.pool != nil {
 		committers = postgresCommitters
 		in.rush = make(chan struct{}, rushPostgres)
-		driver := riverpgxv5.New(db.pool)
-		in.exec = driver.GetExecutor()
-		in.jobs, err = river.NewClient(driver, config)
+		err = newClient(in, riverpgxv5.New(db.pool), config)
 	} else {
 		config.ReindexerIndexNames = []string{} // a reindex would lock the file
-		driver := riversqlite.New(db.write)
-		in.exec = driver.GetExecutor()
-		in.jobs, err = river.NewClient(driver, config)
+		err = newClient(in, riversqlite.New(db.write), config)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("sqlinbox: inbox: %w", err)
@@ -137,6 +133,16 @@ func New(db *Database, deliver func(context.Context, core.Envelope) error, o Opt
 		return err
 	})
 	return in, nil
+}
+
+func newClient[TTx any](in *Inbox, driver riverdriver.Driver[TTx], config *river.Config) (err error) {
+	in.exec = &fetcher{
+		Executor: driver.GetExecutor(),
+		undo:     undoFetch(in.db.write, in.db.pool != nil),
+		failed:   map[string]time.Time{},
+	}
+	in.jobs, err = river.NewClient[TTx](fetchingDriver[TTx]{driver, in.exec}, config)
+	return err
 }
 
 func (in *Inbox) config() (*river.Config, error) {
@@ -191,7 +197,7 @@ func (in *Inbox) Put(ctx context.Context, es ...core.Envelope) error {
 		p.jobs[i] = river.InsertManyParams{Args: packed, InsertOpts: &river.InsertOpts{Queue: eventQueue, Priority: priority(e.Type)}}
 		p.lane = min(p.lane, priority(e.Type))
 	}
-	if e := es[0]; len(es) == 1 && e.Type == core.EventConversationUpdate && e.Call != "" && e.Replayed == 0 {
+	if e := es[0]; len(es) == 1 && e.Type == event.TypeConversationUpdate && e.Call != "" && e.RedriveCount == 0 {
 		p.update = &update{call: e.Call, received: e.Received, body: e.Body}
 	}
 	if in.o.Inline {
@@ -204,16 +210,18 @@ func (in *Inbox) Put(ctx context.Context, es ...core.Envelope) error {
 const updateLane = 4
 
 // priority is the lane of an event, 1 first.
-func priority(t core.EventType) int {
+func priority(t event.Type) int {
 	switch t {
-	case core.EventReport:
+	case event.TypeReport:
 		return 1
-	case core.EventStatusUpdate, core.EventHang, core.EventError:
+	case event.TypeStatusUpdate, event.TypeHang, event.TypeError:
 		return 2
-	case core.EventConversationUpdate:
+	case event.TypeToolCalls, event.TypeFunctionCall:
+		return 3
+	case event.TypeConversationUpdate:
 		return updateLane
 	}
-	return 3
+	return 3 // a type that is not known
 }
 
 // Run delivers and sweeps until ctx ends. Then it commits the Puts that still
@@ -287,12 +295,12 @@ var (
 
 // A deliverer does the jobs that are events.
 type deliverer struct {
-	river.WorkerDefaults[event]
+	river.WorkerDefaults[ev]
 	in *Inbox
 }
 
 // Work implements river.Worker.
-func (d *deliverer) Work(ctx context.Context, job *river.Job[event]) error {
+func (d *deliverer) Work(ctx context.Context, job *river.Job[ev]) error {
 	leave, err := d.in.enter(ctx)
 	if err != nil {
 		return err
@@ -357,9 +365,9 @@ func reasonOf(err error) error {
 	switch {
 	case errors.Is(err, errPanicked):
 		return errPanicked
-	case errors.Is(err, core.ErrHandler):
+	case errors.Is(err, core.ErrHandlerFailed):
 		return errHandlerFailed
-	case errors.Is(err, core.ErrStale):
+	case errors.Is(err, records.ErrStale):
 		return errConflict
 	case errors.Is(err, context.DeadlineExceeded):
 		return errDeadline

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/records"
 	"github.com/serverurl/serverurl/internal/testing/pgtest"
 	"github.com/serverurl/serverurl/sqlstore"
 )
@@ -35,8 +36,8 @@ func runPutter(url string, out io.Writer) error {
 	}
 	in, err := New(db, func(ctx context.Context, e core.Envelope) error {
 		// Delivered events leave the inbox; what they leave behind is in the store.
-		r := core.Record{Key: "delivered/" + e.ID, Value: []byte{}}
-		if err := db.Store().Commit(ctx, r); err != nil && err != core.ErrStale {
+		r := records.Record{Key: "delivered/" + e.ID, Value: []byte{}}
+		if err := db.Store().Commit(ctx, r); err != nil && err != records.ErrStale {
 			return err
 		}
 		return nil
@@ -144,7 +145,7 @@ func present(t *testing.T, db *Database) map[string]bool {
 			t.Fatal(err)
 		}
 		for _, r := range recs {
-			_, after, _ = core.SplitKey(r.Key)
+			_, after, _ = records.SplitKey(r.Key)
 			ids[after] = true
 		}
 		if len(recs) < 1000 {

@@ -11,7 +11,7 @@ import (
 
 	"github.com/riverqueue/river"
 
-	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/event"
 )
 
 // said is an update after n messages.
@@ -33,7 +33,7 @@ func TestPutLanes(t *testing.T) {
 			<-gate
 			var names []string
 			for _, j := range jobs {
-				names = append(names, string(j.Args.(event).Packed))
+				names = append(names, string(j.Args.(ev).Packed))
 			}
 			stored = append(stored, names)
 			return nil
@@ -58,7 +58,7 @@ func TestPutLanes(t *testing.T) {
 		const calls, each = 30, 20
 		for n := range each {
 			for c := range calls {
-				send(fmt.Sprintf("update %d of %d", n, c), updateLane, &update{call: core.CallID(fmt.Sprint(c)), received: began.Add(time.Duration(n) * time.Second), body: said(n)})
+				send(fmt.Sprintf("update %d of %d", n, c), updateLane, &update{call: event.CallID(fmt.Sprint(c)), received: began.Add(time.Duration(n) * time.Second), body: said(n)})
 			}
 		}
 		send("shorter", updateLane, &update{call: "0", received: began.Add(time.Hour), body: said(1)}) // later, and not the whole
@@ -98,7 +98,7 @@ func TestPutLanesOfThoseWhoLeft(t *testing.T) {
 		b := newBatcher(1, func(_ context.Context, jobs []river.InsertManyParams) error {
 			<-gate
 			for _, j := range jobs {
-				stored[string(j.Args.(event).Packed)] = true
+				stored[string(j.Args.(ev).Packed)] = true
 			}
 			return nil
 		})

@@ -12,7 +12,7 @@ import (
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"github.com/riverqueue/river/rivermigrate"
 
-	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/records"
 	"github.com/serverurl/serverurl/sqlstore"
 )
 
@@ -135,7 +135,7 @@ func (l *Lazy) Sweep(ctx context.Context) error {
 }
 
 // Store returns the records of the database, prepared by whoever comes first.
-func (l *Lazy) Store() core.Store { return l.db.store }
+func (l *Lazy) Store() records.Store { return l.db.store }
 
 // Close closes all connections.
 func (l *Lazy) Close() error { return l.db.Close() }

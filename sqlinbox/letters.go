@@ -27,15 +27,15 @@ func (l letters) List(ctx context.Context, limit int) ([]core.DeadLetter, error)
 }
 
 func letter(d Dead) core.DeadLetter {
-	c := core.DeadLetter{ID: strconv.FormatInt(d.ID, 10), Attempts: d.Attempts, Reason: d.Reason, Died: d.Died}
+	c := core.DeadLetter{ID: strconv.FormatInt(d.ID, 10), Attempts: d.Attempts, Reason: d.Reason, DeadAt: d.Died}
 	if d.Envelope.ID != "" {
 		c.Envelopes = []core.Envelope{d.Envelope}
 	}
 	return c
 }
 
-// Find implements core.DeadLetters.
-func (l letters) Find(ctx context.Context, id string) (core.DeadLetter, error) {
+// Get implements core.DeadLetters.
+func (l letters) Get(ctx context.Context, id string) (core.DeadLetter, error) {
 	job, err := l.find(ctx, id)
 	if err != nil {
 		return core.DeadLetter{}, err
@@ -46,27 +46,27 @@ func (l letters) Find(ctx context.Context, id string) (core.DeadLetter, error) {
 func (l letters) find(ctx context.Context, id string) (*rivertype.JobRow, error) {
 	n, err := strconv.ParseInt(id, 10, 64)
 	if err != nil {
-		return nil, core.ErrNotDead
+		return nil, core.ErrDeadLetterNotFound
 	}
 	job, err := l.in.jobs.JobGet(ctx, n)
 	switch {
-	case errors.Is(err, river.ErrNotFound), err == nil && (job.State != rivertype.JobStateDiscarded || job.Kind != event{}.Kind()):
-		return nil, core.ErrNotDead
+	case errors.Is(err, river.ErrNotFound), err == nil && (job.State != rivertype.JobStateDiscarded || job.Kind != ev{}.Kind()):
+		return nil, core.ErrDeadLetterNotFound
 	case err != nil:
 		return nil, wrap("dead", err)
 	}
 	return job, nil
 }
 
-// Drop implements core.DeadLetters.
-func (l letters) Drop(ctx context.Context, id string) error {
+// Delete implements core.DeadLetters.
+func (l letters) Delete(ctx context.Context, id string) error {
 	job, err := l.find(ctx, id)
 	if err != nil {
 		return err
 	}
 	_, err = l.in.jobs.JobDelete(ctx, job.ID)
 	if errors.Is(err, river.ErrNotFound) {
-		return core.ErrNotDead
+		return core.ErrDeadLetterNotFound
 	}
 	return wrap("drop", err)
 }

@@ -11,26 +11,27 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/event"
 )
 
 // An event is an envelope as a job. It is opaque to the database, because
 // Postgres' jsonb would change a body's bytes and refuse a NUL in an id, and
 // packed, because bodies are text that repeats itself.
-type event struct {
+type ev struct {
 	Packed []byte `json:"e"`
 }
 
 // Kind implements river.JobArgs.
-func (event) Kind() string { return "serverurl_event" }
+func (ev) Kind() string { return "serverurl_event" }
 
 // A header is an envelope without its body.
 type header struct {
-	ID       string         `json:"id"`
-	Received time.Time      `json:"received"`
-	Type     core.EventType `json:"type"`
-	Call     core.CallID    `json:"call,omitempty"`
-	Repaired bool           `json:"repaired,omitempty"`
-	Replayed int            `json:"replayed,omitempty"`
+	ID       string       `json:"id"`
+	Received time.Time    `json:"received"`
+	Type     event.Type   `json:"type"`
+	Call     event.CallID `json:"call,omitempty"`
+	Repaired bool         `json:"repaired,omitempty"`
+	Replayed int          `json:"replayed,omitempty"`
 }
 
 // Forms of a packed envelope, its first byte. What follows is the length of
@@ -58,10 +59,10 @@ var deflaters = sync.Pool{New: func() any {
 	return w
 }}
 
-func pack(e core.Envelope) (event, error) {
-	head, err := json.Marshal(header{ID: e.ID, Received: e.Received.UTC(), Type: e.Type, Call: e.Call, Repaired: e.Repaired, Replayed: e.Replayed})
+func pack(e core.Envelope) (ev, error) {
+	head, err := json.Marshal(header{ID: e.ID, Received: e.Received.UTC(), Type: e.Type, Call: e.Call, Repaired: e.Backfilled, Replayed: e.RedriveCount})
 	if err != nil {
-		return event{}, errors.New("sqlinbox: the envelope's header cannot be encoded")
+		return ev{}, errors.New("sqlinbox: the envelope's header cannot be encoded")
 	}
 	size := 1 + binary.MaxVarintLen32 + len(head) + len(e.Body)
 	form := byte(formPlain)
@@ -78,7 +79,7 @@ func pack(e core.Envelope) (event, error) {
 	}
 	if form == formPlain {
 		write(b)
-		return event{b.Bytes()}, nil
+		return ev{b.Bytes()}, nil
 	}
 	// The size comes first, so that the reader needs no more room than that.
 	b.Write(binary.AppendUvarint(nil, uint64(len(binary.AppendUvarint(nil, uint64(len(head))))+len(head)+len(e.Body))))
@@ -87,13 +88,13 @@ func pack(e core.Envelope) (event, error) {
 	w.Reset(b)
 	write(w)
 	if err := w.Close(); err != nil {
-		return event{}, errors.New("sqlinbox: the envelope cannot be packed")
+		return ev{}, errors.New("sqlinbox: the envelope cannot be packed")
 	}
-	return event{b.Bytes()}, nil
+	return ev{b.Bytes()}, nil
 }
 
 // unpackedSize is how many bytes unpack makes.
-func unpackedSize(ev event) int64 {
+func unpackedSize(ev ev) int64 {
 	if len(ev.Packed) > 0 && ev.Packed[0] == formDeflated {
 		if size, used := binary.Uvarint(ev.Packed[1:]); used > 0 && size <= maxPacked {
 			return int64(size)
@@ -102,7 +103,7 @@ func unpackedSize(ev event) int64 {
 	return int64(len(ev.Packed))
 }
 
-func unpack(ev event) (core.Envelope, error) {
+func unpack(ev ev) (core.Envelope, error) {
 	if len(ev.Packed) == 0 || ev.Packed[0] > formDeflated {
 		return core.Envelope{}, errUnpackable
 	}
@@ -126,12 +127,12 @@ func unpack(ev event) (core.Envelope, error) {
 	if err := json.Unmarshal(b[used:used+int(n)], &h); err != nil {
 		return core.Envelope{}, errUnpackable
 	}
-	return core.Envelope{ID: h.ID, Received: h.Received.UTC(), Type: h.Type, Call: h.Call, Repaired: h.Repaired, Replayed: h.Replayed, Body: b[used+int(n):]}, nil
+	return core.Envelope{ID: h.ID, Received: h.Received.UTC(), Type: h.Type, Call: h.Call, Backfilled: h.Repaired, RedriveCount: h.Replayed, Body: b[used+int(n):]}, nil
 }
 
 // unpackArgs reads an envelope from a job's row.
 func unpackArgs(args []byte) (core.Envelope, error) {
-	var ev event
+	var ev ev
 	if err := json.Unmarshal(args, &ev); err != nil {
 		return core.Envelope{}, errUnpackable
 	}

@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/event"
 )
 
 func TestPackingIsExact(t *testing.T) {
@@ -16,8 +17,8 @@ func TestPackingIsExact(t *testing.T) {
 		e := core.Envelope{
 			ID:       rapid.String().Draw(t, "id"),
 			Received: time.UnixMilli(rapid.Int64Range(0, 4e12).Draw(t, "received")),
-			Type:     core.EventType(rapid.String().Draw(t, "type")),
-			Call:     core.CallID(rapid.String().Draw(t, "call")),
+			Type:     event.Type(rapid.String().Draw(t, "type")),
+			Call:     event.CallID(rapid.String().Draw(t, "call")),
 			Body:     bytes.Repeat(rapid.SliceOf(rapid.Byte()).Draw(t, "body"), rapid.IntRange(1, 300).Draw(t, "times")),
 		}
 		packed, err := pack(e)
@@ -42,7 +43,7 @@ func TestUnpackingAnything(t *testing.T) {
 		if len(b) > 0 {
 			b[0] %= 3
 		}
-		_, _ = unpack(event{b})
+		_, _ = unpack(ev{b})
 		_, _ = unpackArgs([]byte(`{"e":"` + base64.StdEncoding.EncodeToString(b) + `"}`))
 		_, _ = unpackArgs(b)
 	})

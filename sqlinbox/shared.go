@@ -7,7 +7,7 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/records"
 	"github.com/serverurl/serverurl/sqlstore"
 )
 
@@ -27,7 +27,7 @@ type shared struct {
 
 // A commit waits to become a part of a transaction.
 type commit struct {
-	records []core.Record
+	records []records.Record
 	size    int
 	done    chan error // has room for the answer
 }
@@ -36,9 +36,9 @@ func newShared(s *sqlstore.Store) *shared {
 	return &shared{Store: s, turn: make(chan struct{}, 1)}
 }
 
-// Commit implements core.Store.
-func (s *shared) Commit(ctx context.Context, rs ...core.Record) error {
-	if err := core.CheckCommit(rs); err != nil || len(rs) == 0 {
+// Commit implements records.Store.
+func (s *shared) Commit(ctx context.Context, rs ...records.Record) error {
+	if err := records.ValidateCommit(rs); err != nil || len(rs) == 0 {
 		return err
 	}
 	c := &commit{records: rs, done: make(chan error, 1)}
@@ -67,7 +67,7 @@ func (s *shared) Commit(ctx context.Context, rs ...core.Record) error {
 // ends nothing has happened, and the others go again.
 func (s *shared) lead(ctx context.Context) {
 	some := s.take()
-	records := make([][]core.Record, len(some))
+	records := make([][]records.Record, len(some))
 	for i, c := range some {
 		records[i] = c.records
 	}

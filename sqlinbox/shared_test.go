@@ -8,12 +8,12 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/serverurl/serverurl/core"
 	"github.com/serverurl/serverurl/core/coretest"
+	"github.com/serverurl/serverurl/core/records"
 )
 
 func TestStore(t *testing.T) {
-	coretest.Store(t, coretest.Traits{Rounds: 20}, func(t *testing.T) core.Store { return open(t, freshSQLite(t)).Store() })
+	coretest.Store(t, coretest.Traits{Rounds: 20}, func(t *testing.T) records.Store { return open(t, freshSQLite(t)).Store() })
 }
 
 // Who leads a transaction and has to go takes nobody along.
@@ -29,7 +29,7 @@ func TestLeaderGivesUp(t *testing.T) {
 	const others = 10
 	errs := make([]error, others)
 	commit := func(ctx context.Context, n int) error {
-		return s.Commit(ctx, core.Record{Key: fmt.Sprintf("d/%d", n), Value: []byte("x")})
+		return s.Commit(ctx, records.Record{Key: fmt.Sprintf("d/%d", n), Value: []byte("x")})
 	}
 	var first error
 	s.turn <- struct{}{} // all gather

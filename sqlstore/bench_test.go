@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/records"
 	"github.com/serverurl/serverurl/internal/testing/pgtest"
 )
 
@@ -17,7 +17,7 @@ var benchEngines = []engine{
 	{"Postgres", func(t testing.TB) string { return "pgx " + pgtest.New(t, nil).Database(t) }},
 }
 
-func benchmarkCommit(b *testing.B, records int) {
+func benchmarkCommit(b *testing.B, recs int) {
 	value := bytes.Repeat([]byte("v"), 2000)
 	for _, e := range benchEngines {
 		b.Run(e.name, func(b *testing.B) {
@@ -25,9 +25,9 @@ func benchmarkCommit(b *testing.B, records int) {
 			n := 0
 			for b.Loop() {
 				n++
-				rs := make([]core.Record, records)
+				rs := make([]records.Record, recs)
 				for i := range rs {
-					rs[i] = core.Record{Key: fmt.Sprintf("d/%d-%d", n, i), Value: value}
+					rs[i] = records.Record{Key: fmt.Sprintf("d/%d-%d", n, i), Value: value}
 				}
 				if err := s.Commit(b.Context(), rs...); err != nil {
 					b.Fatal(cause(err))
@@ -50,7 +50,7 @@ func BenchmarkCommit1Parallel(b *testing.B) {
 			b.ResetTimer()
 			b.RunParallel(func(pb *testing.PB) {
 				for pb.Next() {
-					if err := s.Commit(b.Context(), core.Record{Key: fmt.Sprintf("d/%d", n.Add(1)), Value: value}); err != nil {
+					if err := s.Commit(b.Context(), records.Record{Key: fmt.Sprintf("d/%d", n.Add(1)), Value: value}); err != nil {
 						b.Fatal(cause(err))
 					}
 				}
@@ -60,11 +60,11 @@ func BenchmarkCommit1Parallel(b *testing.B) {
 }
 
 func BenchmarkGet(b *testing.B) {
-	for _, size := range []int{2000, core.MaxRecord} {
+	for _, size := range []int{2000, records.MaxRecordBytes} {
 		for _, e := range benchEngines {
 			b.Run(fmt.Sprintf("%s/%d", e.name, size), func(b *testing.B) {
 				s := openStore(b, e.fresh(b))
-				if err := s.Commit(b.Context(), core.Record{Key: "d/a", Value: bytes.Repeat([]byte("v"), size)}); err != nil {
+				if err := s.Commit(b.Context(), records.Record{Key: "d/a", Value: bytes.Repeat([]byte("v"), size)}); err != nil {
 					b.Fatal(cause(err))
 				}
 				for b.Loop() {

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/serverurl/serverurl/internal/fault"
 )
 
 // oldestSQLite is the first release without the bug of resetting the log that
@@ -37,7 +39,7 @@ func checkSQLite(version, journal string, synchronous int) error {
 	if journal != "wal" {
 		return fmt.Errorf("sqlstore: journal_mode is %s; want wal: open the file with sqlstore.SQLiteDSN", journal)
 	}
-	if synchronous < 2 && !mutated("no sync") {
+	if synchronous < 2 && !fault.Mutated("no sync") {
 		return fmt.Errorf("sqlstore: synchronous is %d; below FULL (2) a power cut loses what was acknowledged: open the file with sqlstore.SQLiteDSN", synchronous)
 	}
 	return nil
@@ -118,7 +120,7 @@ type DSNPair struct{ Write, Read string }
 // with SetMaxOpenConns(1): it creates the file.
 func SQLiteDSN(path string) DSNPair {
 	const common = "_pragma=busy_timeout(5000)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)"
-	if mutated("no sync") {
+	if fault.Mutated("no sync") {
 		return dsnPair(path, strings.Replace(common, "FULL", "OFF", 1))
 	}
 	return dsnPair(path, common)

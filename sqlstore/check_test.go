@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/records"
 	"github.com/serverurl/serverurl/internal/testing/pgtest"
 )
 
@@ -67,7 +67,7 @@ func TestQuickCheckFindsDamage(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.db")
 	s := openStore(t, "sqlite "+path)
 	for _, name := range []string{"a", "b", "c", "d"} {
-		if err := s.Commit(t.Context(), core.Record{Key: "d/" + name, Value: make([]byte, 100_000)}); err != nil {
+		if err := s.Commit(t.Context(), records.Record{Key: "d/" + name, Value: make([]byte, 100_000)}); err != nil {
 			t.Fatal(cause(err))
 		}
 	}

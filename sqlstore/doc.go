@@ -1,4 +1,4 @@
-// Package sqlstore is a [core.Store] in a SQL database: SQLite on one machine,
+// Package sqlstore is a [records.Store] in a SQL database: SQLite on one machine,
 // PostgreSQL for many. It opens no driver; the room that uses it does.
 //
 // With SQLite and the driver modernc.org/sqlite:

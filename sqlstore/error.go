@@ -11,7 +11,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/records"
 )
 
 // An Error is a failure of the database. Its text has no text of the driver,
@@ -56,7 +56,7 @@ func (m message) Error() string { return string(m) }
 
 // wrap makes an Error, unless the error is ours or nil.
 func wrap(op string, err error) error {
-	if _, ours := errors.AsType[message](err); ours || err == nil || errors.Is(err, core.ErrStale) {
+	if _, ours := errors.AsType[message](err); ours || err == nil || errors.Is(err, records.ErrStale) {
 		return err
 	}
 	return &Error{Op: op, Code: code(err), Err: err}

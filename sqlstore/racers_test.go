@@ -12,7 +12,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/records"
 )
 
 // racerEnv tells the test binary to be a racer, and where the database is.
@@ -44,8 +44,8 @@ func runRacer(in io.Reader, out io.Writer) error {
 		for i := range errs {
 			wg.Go(func() {
 				errs[i] = s.Commit(context.Background(),
-					core.Record{Key: key, Value: strconv.AppendInt(nil, int64(i), 10), Version: version},
-					core.Record{Key: fmt.Sprintf("%s-%d-%d", key, os.Getpid(), i), Value: []byte("witness")})
+					records.Record{Key: key, Value: strconv.AppendInt(nil, int64(i), 10), Version: version},
+					records.Record{Key: fmt.Sprintf("%s-%d-%d", key, os.Getpid(), i), Value: []byte("witness")})
 			})
 		}
 		wg.Wait()
@@ -54,7 +54,7 @@ func runRacer(in io.Reader, out io.Writer) error {
 			switch {
 			case err == nil:
 				won++
-			case errors.Is(err, core.ErrStale):
+			case errors.Is(err, records.ErrStale):
 				lost++
 			default:
 				fmt.Fprintln(os.Stderr, cause(err))

@@ -7,7 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/records"
 )
 
 type stateError string
@@ -34,7 +34,7 @@ func TestRetryWhatOthersCaused(t *testing.T) {
 		{"busy snapshot", numberError(busySnapshot), 3},
 		{"locked", numberError(6), 3},
 		{"disk full", numberError(13), 1},
-		{"stale", core.ErrStale, 1},
+		{"stale", records.ErrStale, 1},
 		{"lost connection", errors.New("EOF"), 1}, // may have happened: the caller reads again
 	} {
 		synctest.Test(t, func(t *testing.T) {
@@ -77,7 +77,7 @@ func TestDeadlockIsRetried(t *testing.T) {
 	s := openStore(t, engines[1].fresh(t))
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	rs := []core.Record{{Key: "d/a", Value: []byte("1")}, {Key: "d/b", Value: []byte("1")}}
+	rs := []records.Record{{Key: "d/a", Value: []byte("1")}, {Key: "d/b", Value: []byte("1")}}
 	if err := s.Commit(ctx, rs...); err != nil {
 		t.Fatal(cause(err))
 	}

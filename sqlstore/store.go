@@ -8,7 +8,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/records"
+	"github.com/serverurl/serverurl/internal/fault"
 )
 
 // A Store keeps records in a SQL database. Safe for concurrent use.
@@ -17,7 +18,7 @@ type Store struct {
 	d           *dialect
 }
 
-var _ core.Store = (*Store)(nil)
+var _ records.Store = (*Store)(nil)
 
 // New returns a store on databases that the caller has opened and closes. write
 // and read are the same database; SQLite wants one connection that writes and
@@ -34,9 +35,9 @@ func New(write, read *sql.DB, d Dialect) *Store {
 // keysAtOnce bounds the parameters of one statement.
 const keysAtOnce = 100
 
-// Get implements core.Store. Up to 100 keys are one statement.
-func (s *Store) Get(ctx context.Context, keys ...string) ([]core.Record, error) {
-	rs := make([]core.Record, len(keys))
+// Get implements records.Store. Up to 100 keys are one statement.
+func (s *Store) Get(ctx context.Context, keys ...string) ([]records.Record, error) {
+	rs := make([]records.Record, len(keys))
 	at := make(map[string][]int, len(keys)) // a key may be asked for twice
 	for i, k := range keys {
 		rs[i].Key = k
@@ -45,7 +46,7 @@ func (s *Store) Get(ctx context.Context, keys ...string) ([]core.Record, error) 
 	for some := range slices.Chunk(keys, keysAtOnce) {
 		args := make([]any, 0, 2*len(some))
 		for _, k := range some {
-			dir, name, err := core.SplitKey(k)
+			dir, name, err := records.SplitKey(k)
 			if err != nil {
 				return nil, err
 			}
@@ -66,8 +67,8 @@ func (s *Store) Get(ctx context.Context, keys ...string) ([]core.Record, error) 
 	return rs, nil
 }
 
-// Range implements core.Store. It is one statement.
-func (s *Store) Range(ctx context.Context, dir, after string, limit int) ([]core.Record, error) {
+// Range implements records.Store. It is one statement.
+func (s *Store) Range(ctx context.Context, dir, after string, limit int) ([]records.Record, error) {
 	if limit <= 0 {
 		return nil, nil
 	}
@@ -75,8 +76,8 @@ func (s *Store) Range(ctx context.Context, dir, after string, limit int) ([]core
 }
 
 // query reads records: dir, name, value, version, age in ms, expiry in s.
-func (s *Store) query(ctx context.Context, op, query string, args ...any) ([]core.Record, error) {
-	var rs []core.Record
+func (s *Store) query(ctx context.Context, op, query string, args ...any) ([]records.Record, error) {
+	var rs []records.Record
 	err := retry(ctx, op, func() error {
 		rs = nil
 		rows, err := s.read.QueryContext(ctx, query, args...)
@@ -85,7 +86,7 @@ func (s *Store) query(ctx context.Context, op, query string, args ...any) ([]cor
 		}
 		defer rows.Close()
 		for rows.Next() {
-			var r core.Record
+			var r records.Record
 			var dir, name string
 			var age int64
 			var expires sql.NullInt64
@@ -107,9 +108,9 @@ func (s *Store) query(ctx context.Context, op, query string, args ...any) ([]cor
 	return rs, err
 }
 
-// Commit implements core.Store.
-func (s *Store) Commit(ctx context.Context, rs ...core.Record) error {
-	if err := core.CheckCommit(rs); err != nil {
+// Commit implements records.Store.
+func (s *Store) Commit(ctx context.Context, rs ...records.Record) error {
+	if err := records.ValidateCommit(rs); err != nil {
 		return err
 	}
 	switch len(rs) {
@@ -119,7 +120,7 @@ func (s *Store) Commit(ctx context.Context, rs ...core.Record) error {
 		return retry(ctx, "commit", func() error { return s.d.change(ctx, s.write, rs[0]) })
 	}
 	rs = slices.Clone(rs)
-	slices.SortFunc(rs, func(a, b core.Record) int { return cmp.Compare(a.Key, b.Key) })
+	slices.SortFunc(rs, func(a, b records.Record) int { return cmp.Compare(a.Key, b.Key) })
 	return retry(ctx, "commit", func() error {
 		tx, err := s.write.BeginTx(ctx, s.d.begin)
 		if err != nil {
@@ -139,11 +140,11 @@ func (s *Store) Commit(ctx context.Context, rs ...core.Record) error {
 // wait for the disk, and returns the error of each. Each is seen whole or not
 // at all for itself: a stale one is left out and has ErrStale, the others
 // happen. When the database fails, all have its error.
-func (s *Store) CommitEach(ctx context.Context, commits ...[]core.Record) []error {
+func (s *Store) CommitEach(ctx context.Context, commits ...[]records.Record) []error {
 	errs := make([]error, len(commits))
 	var todo []int
 	for i, rs := range commits {
-		if errs[i] = core.CheckCommit(rs); errs[i] == nil && len(rs) > 0 {
+		if errs[i] = records.ValidateCommit(rs); errs[i] == nil && len(rs) > 0 {
 			todo = append(todo, i)
 		}
 	}
@@ -174,13 +175,13 @@ func (s *Store) CommitEach(ctx context.Context, commits ...[]core.Record) []erro
 
 // changeAll does one Commit within a transaction of several, and takes it back
 // when it is stale.
-func (d *dialect) changeAll(ctx context.Context, tx *sql.Tx, rs []core.Record) (stale, err error) {
+func (d *dialect) changeAll(ctx context.Context, tx *sql.Tx, rs []records.Record) (stale, err error) {
 	if _, err := tx.ExecContext(ctx, "SAVEPOINT one"); err != nil {
 		return nil, err
 	}
-	for _, r := range slices.SortedFunc(slices.Values(rs), func(a, b core.Record) int { return cmp.Compare(a.Key, b.Key) }) {
+	for _, r := range slices.SortedFunc(slices.Values(rs), func(a, b records.Record) int { return cmp.Compare(a.Key, b.Key) }) {
 		err = d.change(ctx, tx, r)
-		if errors.Is(err, core.ErrStale) {
+		if errors.Is(err, records.ErrStale) {
 			stale = err
 			if _, err := tx.ExecContext(ctx, "ROLLBACK TO SAVEPOINT one"); err != nil {
 				return nil, err
@@ -202,8 +203,8 @@ type execer interface {
 
 // change does one record of a Commit. A condition that does not hold leaves
 // no row affected.
-func (d *dialect) change(ctx context.Context, db execer, r core.Record) error {
-	dir, name, err := core.SplitKey(r.Key)
+func (d *dialect) change(ctx context.Context, db execer, r records.Record) error {
+	dir, name, err := records.SplitKey(r.Key)
 	if err != nil {
 		return err
 	}
@@ -221,8 +222,8 @@ func (d *dialect) change(ctx context.Context, db execer, r core.Record) error {
 		return err
 	}
 	n, err := res.RowsAffected()
-	if err == nil && n == 0 && !mutated("no store condition") {
-		err = core.ErrStale
+	if err == nil && n == 0 && !fault.Mutated("no store condition") {
+		err = records.ErrStale
 	}
 	return err
 }

@@ -8,14 +8,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/serverurl/serverurl/core"
 	"github.com/serverurl/serverurl/core/coretest"
+	"github.com/serverurl/serverurl/core/records"
 )
 
 func TestStore(t *testing.T) {
 	for _, e := range engines {
 		t.Run(e.name, func(t *testing.T) {
-			coretest.Store(t, coretest.Traits{}, func(t *testing.T) core.Store {
+			coretest.Store(t, coretest.Traits{}, func(t *testing.T) records.Store {
 				return openStore(t, e.fresh(t))
 			})
 		})
@@ -25,7 +25,7 @@ func TestStore(t *testing.T) {
 // TestStoreExecMode runs the suite over the driver's other mode without named
 // statements, where parameters and results are text.
 func TestStoreExecMode(t *testing.T) {
-	coretest.Store(t, coretest.Traits{Rounds: 10}, func(t *testing.T) core.Store {
+	coretest.Store(t, coretest.Traits{Rounds: 10}, func(t *testing.T) records.Store {
 		where := engines[1].fresh(t)
 		return openStore(t, where+"&default_query_exec_mode=exec")
 	})
@@ -37,14 +37,14 @@ func TestOtherHandleSeesCommit(t *testing.T) {
 		a, b := openStore(t, where), openStore(t, where)
 		for i := range 50 {
 			key := fmt.Sprintf("d/%d", i)
-			if err := a.Commit(t.Context(), core.Record{Key: key, Value: []byte("x")}); err != nil {
+			if err := a.Commit(t.Context(), records.Record{Key: key, Value: []byte("x")}); err != nil {
 				t.Fatal(cause(err))
 			}
 			rs, err := b.Get(t.Context(), key)
 			if err != nil || rs[0].Version == 0 {
 				t.Fatalf("%s is not seen by the other handle: %v", key, err)
 			}
-			if err := b.Commit(t.Context(), core.Record{Key: key, Value: []byte("y")}); !errors.Is(err, core.ErrStale) {
+			if err := b.Commit(t.Context(), records.Record{Key: key, Value: []byte("y")}); !errors.Is(err, records.ErrStale) {
 				t.Fatalf("second create by the other handle: %v", err)
 			}
 		}
@@ -55,7 +55,7 @@ func TestSweepDeletesTheExpired(t *testing.T) {
 	eachEngine(t, func(t *testing.T, where string) {
 		s := openStore(t, where)
 		for i := range 30 {
-			r := core.Record{Key: fmt.Sprintf("d/%02d", i), Value: []byte("x")}
+			r := records.Record{Key: fmt.Sprintf("d/%02d", i), Value: []byte("x")}
 			switch i % 3 {
 			case 1:
 				r.Expires = time.Now().Add(-time.Hour)
@@ -88,7 +88,7 @@ func TestErrorQuotesNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := s.Commit(t.Context(), core.Record{Key: "d/a", Value: []byte(canary)}); err != nil {
+		if err := s.Commit(t.Context(), records.Record{Key: "d/a", Value: []byte(canary)}); err != nil {
 			t.Fatal(cause(err))
 		}
 		if s.d == &sqlite { // it would replace the other row: make it refuse instead
@@ -97,7 +97,7 @@ func TestErrorQuotesNothing(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		err = s.Commit(t.Context(), core.Record{Key: "d/b", Value: []byte(canary)})
+		err = s.Commit(t.Context(), records.Record{Key: "d/b", Value: []byte(canary)})
 		e, ok := errors.AsType[*Error](err)
 		if !ok || e.Op != "commit" || e.Code == "" {
 			t.Fatalf("%v; want an Error of a commit with a code", err)
@@ -126,7 +126,7 @@ func TestErrorOfContext(t *testing.T) {
 func TestVersionsOutliveTheTable(t *testing.T) {
 	eachEngine(t, func(t *testing.T, where string) {
 		s := openStore(t, where)
-		if err := s.Commit(t.Context(), core.Record{Key: "d/a", Value: []byte("x")}); err != nil {
+		if err := s.Commit(t.Context(), records.Record{Key: "d/a", Value: []byte("x")}); err != nil {
 			t.Fatal(cause(err))
 		}
 		before, err := s.Get(t.Context(), "d/a")
@@ -137,7 +137,7 @@ func TestVersionsOutliveTheTable(t *testing.T) {
 			t.Fatal(err)
 		}
 		other := openStore(t, where) // a later process
-		if err := other.Commit(t.Context(), core.Record{Key: "d/a", Value: []byte("y")}); err != nil {
+		if err := other.Commit(t.Context(), records.Record{Key: "d/a", Value: []byte("y")}); err != nil {
 			t.Fatal(cause(err))
 		}
 		after, err := other.Get(t.Context(), "d/a")
@@ -151,17 +151,17 @@ func TestVersionsOutliveTheTable(t *testing.T) {
 func TestCommitEach(t *testing.T) {
 	eachEngine(t, func(t *testing.T, where string) {
 		s := openStore(t, where)
-		put := func(key, value string) core.Record { return core.Record{Key: key, Value: []byte(value)} }
+		put := func(key, value string) records.Record { return records.Record{Key: key, Value: []byte(value)} }
 		if err := s.Commit(t.Context(), put("d/there", "old")); err != nil {
 			t.Fatal(cause(err))
 		}
 		errs := s.CommitEach(t.Context(),
-			[]core.Record{put("d/a", "1"), put("d/b", "1")},
-			[]core.Record{put("d/c", "2"), put("d/there", "2")}, // there is one
-			[]core.Record{put("no key", "3")},
+			[]records.Record{put("d/a", "1"), put("d/b", "1")},
+			[]records.Record{put("d/c", "2"), put("d/there", "2")}, // there is one
+			[]records.Record{put("no key", "3")},
 			nil,
-			[]core.Record{put("d/a", "5")}, // the first was before
-			[]core.Record{put("d/e", "6")},
+			[]records.Record{put("d/a", "5")}, // the first was before
+			[]records.Record{put("d/e", "6")},
 		)
 		for i, want := range []bool{true, false, false, true, false, true} {
 			if (errs[i] == nil) != want {
@@ -169,7 +169,7 @@ func TestCommitEach(t *testing.T) {
 			}
 		}
 		for _, i := range []int{1, 4} {
-			if !errors.Is(errs[i], core.ErrStale) {
+			if !errors.Is(errs[i], records.ErrStale) {
 				t.Errorf("commit %d: %v, want ErrStale", i, errs[i])
 			}
 		}
@@ -187,7 +187,7 @@ func TestCommitEach(t *testing.T) {
 
 		ended, cancel := context.WithCancel(t.Context())
 		cancel()
-		for i, err := range s.CommitEach(ended, []core.Record{put("d/x", "")}, []core.Record{put("d/y", "")}) {
+		for i, err := range s.CommitEach(ended, []records.Record{put("d/x", "")}, []records.Record{put("d/y", "")}) {
 			if !errors.Is(err, context.Canceled) {
 				t.Errorf("commit %d after the end of its context: %v", i, err)
 			}

@@ -18,7 +18,10 @@ import (
 
 	"github.com/serverurl/serverurl/app"
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/auth"
+	"github.com/serverurl/serverurl/core/calls"
 	"github.com/serverurl/serverurl/core/coretest"
+	"github.com/serverurl/serverurl/core/event"
 	"github.com/serverurl/serverurl/sqlinbox"
 )
 
@@ -73,8 +76,8 @@ func fakeAdapter(t *testing.T, p *core.Processor, f *fake) (*adapter, *bytes.Buf
 	t.Helper()
 	log := new(bytes.Buffer)
 	logger := slog.New(slog.NewTextHandler(log, nil))
-	err := p.Bind(core.Platform{Name: "vercel", Store: coretest.NewStore(), Inbox: f, Logger: logger, Limits: core.Limits{Body: MaxBody},
-		Reply: Duration - margin, Sender: core.Sender{Secrets: core.ParseSecrets(testSecret)}})
+	err := p.Bind(core.Platform{Name: "vercel", Store: coretest.NewStore(), Inbox: f, Logger: logger, Limits: core.Limits{MaxBodyBytes: MaxBody},
+		ReplyTimeout: Duration - margin, Verifier: auth.Verifier{Secrets: auth.ParseSecrets(testSecret)}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,18 +97,18 @@ func serve(a http.Handler, r *http.Request) (int, string) {
 	return w.Code, w.Body.String()
 }
 
-const event = `{"message":{"type":"status-update","call":{"id":"CA1","status":"ongoing"}}}`
+const ev = `{"message":{"type":"status-update","call":{"id":"CA1","status":"ongoing"}}}`
 
 func TestWhatIsDrainedBeforeTheReply(t *testing.T) {
 	for _, c := range []struct {
 		why, path, body string
 		drained         int
 	}{
-		{"an event's reply waits for what it brought", "/events", event, 1},
+		{"an event's reply waits for what it brought", "/events", ev, 1},
 		{"a caller hears silence while a tool waits", "/tools/opening_hours", `{}`, 0},
 		{"so do tool calls that come as an event", "/events", `{"message":{"type":"tool-calls","call":{"id":"CA1"},"toolCallList":[{"id":"t1","type":"function","function":{"name":"opening_hours","arguments":{}}}]}}`, 0},
 		{"what was refused brought nothing", "/events", `{"message":`, 0},
-		{"nor what was not found", "/nowhere", event, 0},
+		{"nor what was not found", "/nowhere", ev, 0},
 	} {
 		f := new(fake)
 		a, _ := fakeAdapter(t, app.New(), f)
@@ -122,7 +125,7 @@ func TestReplyDoesNotWaitForever(t *testing.T) {
 		f := &fake{drain: func(ctx context.Context) error { <-ctx.Done(); return errors.New("cut off") }}
 		a, _ := fakeAdapter(t, app.New(), f)
 		began := time.Now()
-		status, body := serve(a, request("POST", "/events", event))
+		status, body := serve(a, request("POST", "/events", ev))
 		if status != 200 || body != "{}" || time.Since(began) != drainCut {
 			t.Errorf("%d %s after %v", status, body, time.Since(began))
 		}
@@ -136,7 +139,7 @@ func TestDrainsForASenderThatIsGone(t *testing.T) {
 	a, _ := fakeAdapter(t, app.New(), f)
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
-	if serve(a, request("POST", "/events", event).WithContext(gone)); f.put != 1 || !drained {
+	if serve(a, request("POST", "/events", ev).WithContext(gone)); f.put != 1 || !drained {
 		t.Errorf("put %d, drained %t", f.put, drained)
 	}
 }
@@ -144,7 +147,7 @@ func TestDrainsForASenderThatIsGone(t *testing.T) {
 func TestDatabaseThatIsAway(t *testing.T) {
 	f := &fake{away: errors.New("sqlinbox: no Postgres answers at h:5432")}
 	a, log := fakeAdapter(t, app.New(), f)
-	if status, body := serve(a, request("POST", "/events", event)); status != 503 || f.drained != 0 {
+	if status, body := serve(a, request("POST", "/events", ev)); status != 503 || f.drained != 0 {
 		t.Errorf("event: %d %s", status, body)
 	}
 	cron := request("GET", CronPath, "")
@@ -174,11 +177,11 @@ func TestCronSweeps(t *testing.T) {
 	f, store, now := new(fake), coretest.NewStore(), time.Now()
 	p := app.New()
 	err := p.Bind(core.Platform{Name: "vercel", Store: store, Inbox: f, Logger: slog.New(slog.DiscardHandler), Now: func() time.Time { return now },
-		Sender: core.Sender{Secrets: core.ParseSecrets(testSecret)}})
+		Verifier: auth.Verifier{Secrets: auth.ParseSecrets(testSecret)}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := core.Envelope{ID: "1", Received: now, Type: core.EventStatusUpdate, Call: "CA1", Body: []byte(strings.Replace(event, "ongoing", "finished", 1))}
+	e := core.Envelope{ID: "1", Received: now, Type: event.TypeStatusUpdate, Call: "CA1", Body: []byte(strings.Replace(ev, "ongoing", "finished", 1))}
 	if err := p.Deliver(t.Context(), e); err != nil {
 		t.Fatal(err)
 	}
@@ -188,8 +191,8 @@ func TestCronSweeps(t *testing.T) {
 	if status, body := serve(newAdapter(p, f, testCron, slog.New(slog.DiscardHandler)), r); status != 200 {
 		t.Errorf("%d %s", status, body)
 	}
-	if c, err := core.ReadCall(t.Context(), store, "CA1"); err != nil || !c.Ended {
-		t.Errorf("%+v, %v", c.CallSummary, err)
+	if c, err := calls.Read(t.Context(), store, "CA1"); err != nil || !c.Ended {
+		t.Errorf("%+v, %v", c.Summary, err)
 	}
 }
 
@@ -246,7 +249,7 @@ func TestBodyOverTheCap(t *testing.T) {
 	if !strings.Contains(log.String(), "over Vercel's 4.5 MB") {
 		t.Errorf("the log does not say why: %s", log)
 	}
-	r = request("POST", "/events", event+strings.Repeat(" ", MaxBody-len(event)))
+	r = request("POST", "/events", ev+strings.Repeat(" ", MaxBody-len(ev)))
 	if status, body := serve(a, r); status != 200 {
 		t.Errorf("a body of 4.5 MB: %d %s", status, body)
 	}
@@ -278,7 +281,7 @@ func TestDeadlineOfARequest(t *testing.T) {
 
 func TestPanicIsAnsweredAndNotQuoted(t *testing.T) {
 	a, log := fakeAdapter(t, app.New(), &fake{drain: func(context.Context) error { panic("Sam Rivera") }})
-	if status, _ := serve(a, request("POST", "/events", event)); status != 500 {
+	if status, _ := serve(a, request("POST", "/events", ev)); status != 500 {
 		t.Errorf("status %d", status)
 	}
 	if strings.Contains(log.String(), "Rivera") {

@@ -3,7 +3,6 @@ package vercel
 import (
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -99,20 +98,6 @@ func TestFunctionConfig(t *testing.T) {
 	for _, name := range []string{"public", "../../public"} {
 		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || !info.IsDir() {
 			t.Errorf("%s: %v", name, err)
-		}
-	}
-}
-
-// What is not uploaded holds nothing that the program is built from: the real
-// build, in package emulate, is of a copy without it.
-func TestIgnoredNamesAreThere(t *testing.T) {
-	b, err := os.ReadFile("../.vercelignore")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range []string{"bench", "testdata", "*_test.go", "node_modules", "*.db"} {
-		if !strings.Contains("\n"+string(b), "\n"+name+"\n") {
-			t.Errorf("%s is uploaded", name)
 		}
 	}
 }

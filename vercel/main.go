@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/auth"
+	"github.com/serverurl/serverurl/core/calls"
 	"github.com/serverurl/serverurl/interactly"
 	"github.com/serverurl/serverurl/sqlinbox"
 )
@@ -133,26 +135,26 @@ func bind(p *core.Processor, db *sqlinbox.Lazy, getenv func(string) string, cron
 	if err != nil {
 		return nil, err
 	}
-	calls, assistants, err := interactly.FromEnv(getenv)
+	found, assistants, err := interactly.FromEnv(getenv)
 	if err != nil {
 		return nil, err
 	}
-	keep, err := core.ParseRetention(getenv("SERVERURL_KEEP"))
+	keep, err := calls.ParseRetention(getenv("SERVERURL_RETENTION"))
 	if err != nil {
 		return nil, err
 	}
-	repair := core.Repair{Assistants: assistants, Time: repairTime}
-	if calls != nil {
-		repair.Calls = calls
+	repair := core.Backfill{Assistants: assistants, Timeout: repairTime}
+	if found != nil {
+		repair.API = found
 	}
 	in := &inbox{Inbox: jobs, prepare: db.Prepare, sweep: db.Sweep}
 	err = p.Bind(core.Platform{
 		Name: "vercel", Store: db.Database().Store(), Inbox: in, Logger: log,
-		Limits: core.Limits{Body: MaxBody}, Reply: Duration - margin, Repair: repair, Retention: keep,
-		Sender: core.Sender{
-			Secrets:          core.ParseSecrets(getenv("SERVERURL_SECRET")),
-			Signing:          core.ParseSecrets(getenv("SERVERURL_SIGNING_SECRET")),
-			StandardWebhooks: core.ParseSecrets(getenv("SERVERURL_STANDARD_WEBHOOKS_SECRET")),
+		Limits: core.Limits{MaxBodyBytes: MaxBody}, ReplyTimeout: Duration - margin, Backfill: repair, Retention: keep,
+		Verifier: auth.Verifier{
+			Secrets:                 auth.ParseSecrets(getenv("SERVERURL_SECRET")),
+			SigningSecrets:          auth.ParseSecrets(getenv("SERVERURL_SIGNING_SECRET")),
+			StandardWebhooksSecrets: auth.ParseSecrets(getenv("SERVERURL_STANDARD_WEBHOOKS_SECRET")),
 		},
 	})
 	if err != nil {

@@ -3,7 +3,7 @@
 //
 //	err := watch.Follow(ctx, store, os.Stdout, nil)
 //
-// It polls a [core.Store] and never writes to it, so it works with every backend
+// It polls a [records.Store] and never writes to it, so it works with every backend
 // on every platform's store.
 //
 // What people said is obscured until the user asks for it. Follow never writes

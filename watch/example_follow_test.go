@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/auth"
 	"github.com/serverurl/serverurl/core/coretest"
 	"github.com/serverurl/serverurl/watch"
 )
@@ -40,12 +41,12 @@ func (in directInbox) Put(ctx context.Context, es ...core.Envelope) error {
 func ExampleFollow() {
 	store := coretest.NewStore() // in production: the backend's own store
 	p := core.New()
-	err := p.Bind(core.Platform{Store: store, Inbox: directInbox{p}, Sender: core.Sender{Anyone: true}, Logger: slog.New(slog.DiscardHandler)})
+	err := p.Bind(core.Platform{Store: store, Inbox: directInbox{p}, Verifier: auth.Verifier{AllowUnauthenticated: true}, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	p.Handle(context.Background(), core.Request{Method: "POST", Path: "/events", Header: core.Header{"Content-Type": {"application/json"}},
+	p.Handle(context.Background(), core.Request{Method: "POST", Path: "/events", Header: auth.Header{"Content-Type": {"application/json"}},
 		Body: []byte(`{"message":{"type":"status-update","call":{"id":"CA1","status":"ongoing"}}}`)})
 
 	ctx, stop := context.WithCancel(context.Background())

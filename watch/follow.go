@@ -10,14 +10,15 @@ import (
 	"strings"
 	"time"
 
-	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/calls"
+	"github.com/serverurl/serverurl/core/records"
 	"github.com/serverurl/serverurl/replylint"
 )
 
 // Follow writes a line to w for each of the newest calls and tool requests,
 // oldest first, and then for each new or changed one, until ctx ends. The lines
 // have nothing in them that people said. o may be nil.
-func Follow(ctx context.Context, s core.Store, w io.Writer, o *Options) error {
+func Follow(ctx context.Context, s records.Store, w io.Writer, o *Options) error {
 	tick := time.NewTicker(o.withDefaults().PollInterval)
 	defer tick.Stop()
 	known := map[string]string{} // versions by id
@@ -56,16 +57,16 @@ func line(i item) string {
 				more += " (" + string(c.EndReason) + ")"
 			}
 		}
-		if c.Hangs > 0 {
-			more += ", " + plural(c.Hangs, "hang")
+		if c.HangCount > 0 {
+			more += ", " + plural(c.HangCount, "hang")
 		}
-		if c.Errors > 0 {
-			more += ", " + plural(c.Errors, "error")
+		if c.ErrorCount > 0 {
+			more += ", " + plural(c.ErrorCount, "error")
 		}
-		return fmt.Sprintf("%s  call  %s  %s, %s%s", at, printable(string(c.ID)), printable(string(c.Status)), plural(c.Messages, "message"), more)
+		return fmt.Sprintf("%s  call  %s  %s, %s%s", at, printable(string(c.ID)), printable(string(c.Status)), plural(c.MessageCount, "message"), more)
 	}
 	r := i.tool
-	s := fmt.Sprintf("%s  tool  %s  %s in %s", at, toolName(r.Tool), stateWord(r.ToolRequest), duration(r.Took))
+	s := fmt.Sprintf("%s  tool  %s  %s in %s", at, toolName(r.Tool), stateWord(r.ToolRequest), duration(r.Latency))
 	if i.severity >= replylint.LevelWarning {
 		s += ", " + i.severity.String() + ": " + i.rule
 	}
@@ -83,7 +84,7 @@ func plural(n int, noun string) string {
 }
 
 // stateWord returns what became of a tool request.
-func stateWord(r core.ToolRequest) string {
+func stateWord(r calls.ToolRequest) string {
 	s := cmp.Or(r.State, "refused")
 	if r.Replayed {
 		return s + ", duplicate"

@@ -8,7 +8,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/calls"
+	"github.com/serverurl/serverurl/core/event"
+	"github.com/serverurl/serverurl/core/records"
 	"github.com/serverurl/serverurl/replylint"
 )
 
@@ -36,21 +38,21 @@ func (o *Options) withDefaults() Options {
 type item struct {
 	id   string // unique and stable
 	at   time.Time
-	call *core.CallSummary
-	tool *core.KeptRequest
+	call *calls.Summary
+	tool *calls.StoredToolRequest
 
 	severity replylint.Level // of what is wrong with a tool's reply
 	rule     string          // that the reply breaks
 	haystack string          // what the filter searches, in lower case
 }
 
-func callItem(c core.CallSummary) item {
-	return item{id: "call " + string(c.ID), at: c.Last, call: &c,
+func callItem(c calls.Summary) item {
+	return item{id: "call " + string(c.ID), at: c.LastSeen, call: &c,
 		haystack: haystack("call", string(c.ID), string(c.Status), string(c.EndReason), c.Assistant, c.AssistantID, string(c.Metadata))}
 }
 
-func toolItem(r core.KeptRequest) item {
-	i := item{id: "tool " + r.ID, at: r.At, tool: &r}
+func toolItem(r calls.StoredToolRequest) item {
+	i := item{id: "tool " + r.ID, at: r.ReceivedAt, tool: &r}
 	if found := replylint.Check(replylint.ReplyOf(r.ToolRequest)); len(found) > 0 {
 		i.severity, i.rule = found[0].Level, found[0].Rule
 	}
@@ -63,7 +65,7 @@ func haystack(words ...string) string { return strings.ToLower(strings.Join(word
 // needsAttention reports whether something went wrong.
 func (i item) needsAttention() bool {
 	if c := i.call; c != nil {
-		return c.Hangs > 0 || c.Errors > 0 || c.Status == core.StatusFailed || c.Ended && !c.EndReason.HasReport()
+		return c.HangCount > 0 || c.ErrorCount > 0 || c.Status == event.StatusFailed || c.Ended && !c.EndReason.HasReport()
 	}
 	return i.severity >= replylint.LevelWarning
 }
@@ -74,21 +76,21 @@ func (i item) version() string {
 		return i.id
 	}
 	c := i.call
-	return fmt.Sprint(c.Status, c.Messages, c.Ended, c.EndReason, c.Hangs, c.Errors)
+	return fmt.Sprint(c.Status, c.MessageCount, c.Ended, c.EndReason, c.HangCount, c.ErrorCount)
 }
 
 // poll reads the newest items, newest first.
-func poll(ctx context.Context, s core.Store) ([]item, error) {
-	calls, _, err := core.ListCalls(ctx, s, "", newest)
+func poll(ctx context.Context, s records.Store) ([]item, error) {
+	found, _, err := calls.List(ctx, s, "", newest)
 	if err != nil {
 		return nil, err
 	}
-	requests, err := core.ListToolRequests(ctx, s, "", newest)
+	requests, err := calls.ListToolRequests(ctx, s, "", newest)
 	if err != nil {
 		return nil, err
 	}
-	items := make([]item, 0, len(calls)+len(requests))
-	for _, c := range calls {
+	items := make([]item, 0, len(found)+len(requests))
+	for _, c := range found {
 		items = append(items, callItem(c))
 	}
 	for _, r := range requests {

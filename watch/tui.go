@@ -9,16 +9,17 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 
-	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/calls"
+	"github.com/serverurl/serverurl/core/records"
 )
 
 // RunTUI shows calls and tool requests on a terminal until the user quits or
 // ctx ends. o may be nil.
-func RunTUI(ctx context.Context, s core.Store, in io.Reader, out io.Writer, o *Options) error {
+func RunTUI(ctx context.Context, s records.Store, in io.Reader, out io.Writer, o *Options) error {
 	return runTUI(ctx, s, o, tea.WithInput(in), tea.WithOutput(out))
 }
 
-func runTUI(ctx context.Context, s core.Store, o *Options, opts ...tea.ProgramOption) error {
+func runTUI(ctx context.Context, s records.Store, o *Options, opts ...tea.ProgramOption) error {
 	m := model{ctx: ctx, store: s, o: o.withDefaults(), width: 80, height: 24}
 	p := tea.NewProgram(m, append(opts, tea.WithContext(ctx), tea.WithoutSignalHandler())...)
 	_, err := p.Run()
@@ -44,7 +45,7 @@ func (v view) String() string { return [...]string{"all", "calls", "tools", "iss
 // A model is the state of the screen. Every message makes a new one.
 type model struct {
 	ctx           context.Context
-	store         core.Store
+	store         records.Store
 	o             Options
 	width, height int
 
@@ -67,8 +68,8 @@ type model struct {
 type detail struct {
 	id    string
 	item  item
-	call  core.Call
-	tools []core.KeptRequest
+	call  calls.Call
+	tools []calls.StoredToolRequest
 	err   error
 }
 
@@ -96,9 +97,9 @@ func (m model) readDetail(i item) tea.Cmd {
 	return func() tea.Msg {
 		d := detail{id: i.id, item: i}
 		if i.call != nil {
-			d.call, d.err = core.ReadCall(m.ctx, m.store, i.call.ID)
+			d.call, d.err = calls.Read(m.ctx, m.store, i.call.ID)
 			if d.err == nil {
-				d.tools, d.err = core.ReadToolRequests(m.ctx, m.store, i.call.ID)
+				d.tools, d.err = calls.ToolRequests(m.ctx, m.store, i.call.ID)
 			}
 		}
 		return detailMsg(d)

@@ -15,7 +15,11 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/auth"
+	"github.com/serverurl/serverurl/core/calls"
 	"github.com/serverurl/serverurl/core/coretest"
+	"github.com/serverurl/serverurl/core/event"
+	"github.com/serverurl/serverurl/core/records"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -27,7 +31,7 @@ const secret = "a-secret-of-more-than-thirty-two-bytes-0123456789"
 type backend struct {
 	*core.Processor
 	t     *testing.T
-	store core.Store
+	store records.Store
 }
 
 func newBackend(t *testing.T) *backend {
@@ -40,10 +44,10 @@ func newBackend(t *testing.T) *backend {
 		return "Nine thirty is open.", nil
 	})
 	err := b.Bind(core.Platform{
-		Name: "test", Logger: slog.New(slog.DiscardHandler), Store: b.store, Inbox: b, Sender: core.Sender{Secrets: []core.Secret{core.NewSecret(secret)}},
+		Name: "test", Logger: slog.New(slog.DiscardHandler), Store: b.store, Inbox: b, Verifier: auth.Verifier{Secrets: []auth.Secret{auth.NewSecret(secret)}},
 		Observe: func(o core.Observation) {
 			if o.Tool != nil {
-				if err := core.KeepToolRequest(context.Background(), b.store, *o.Tool); err != nil {
+				if err := calls.RecordToolRequest(context.Background(), b.store, *o.Tool); err != nil {
 					t.Error(err)
 				}
 			}
@@ -68,7 +72,7 @@ func (b *backend) Put(ctx context.Context, es ...core.Envelope) error {
 func (b *backend) post(path, body string) {
 	b.t.Helper()
 	b.Handle(b.t.Context(), core.Request{Method: "POST", Path: strings.Split(path, "?")[0], Query: strings.TrimPrefix(strings.TrimPrefix(path, strings.Split(path, "?")[0]), "?"),
-		Header: core.Header{"X-Interactly-Secret": {secret}, "Content-Type": {"application/json"}}, Body: []byte(body)})
+		Header: auth.Header{"X-Interactly-Secret": {secret}, "Content-Type": {"application/json"}}, Body: []byte(body)})
 }
 
 func (b *backend) call(id string) {
@@ -253,8 +257,8 @@ func TestFollow(t *testing.T) {
 // A call needs attention if it ended without a report, and not if its report was
 // backfilled.
 func TestCallWithoutAReportNeedsAttention(t *testing.T) {
-	for reason, want := range map[core.EndReason]bool{core.EndReported: false, core.EndRepaired: false, core.EndNoReport: true, core.EndSilent: true} {
-		i := item{call: &core.CallSummary{ID: "CA1", Ended: true, EndReason: reason}}
+	for reason, want := range map[event.EndReason]bool{event.EndReasonReport: false, event.EndReasonBackfill: false, event.EndReasonReportTimeout: true, event.EndReasonIdleTimeout: true} {
+		i := item{call: &calls.Summary{ID: "CA1", Ended: true, EndReason: reason}}
 		if got := i.needsAttention(); got != want {
 			t.Errorf("%q: needs attention: %v, want %v", reason, got, want)
 		}
@@ -262,7 +266,7 @@ func TestCallWithoutAReportNeedsAttention(t *testing.T) {
 			t.Errorf("%q: %s", reason, row)
 		}
 	}
-	if (item{call: &core.CallSummary{ID: "CA1"}}).needsAttention() {
+	if (item{call: &calls.Summary{ID: "CA1"}}).needsAttention() {
 		t.Error("a call in progress needs attention")
 	}
 }
@@ -271,7 +275,7 @@ func TestCallWithoutAReportNeedsAttention(t *testing.T) {
 func TestVersion(t *testing.T) {
 	seen := map[string]int{}
 	for _, n := range []int{0, 1, 0xD800, 0xD801, 0x110000, 0x110001} {
-		v := item{call: &core.CallSummary{ID: "CA1", Messages: n}}.version()
+		v := item{call: &calls.Summary{ID: "CA1", MessageCount: n}}.version()
 		if was, there := seen[v]; there {
 			t.Errorf("%d messages and %d have one version", n, was)
 		}

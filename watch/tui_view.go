@@ -11,6 +11,7 @@ import (
 	"github.com/charmbracelet/x/ansi"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/calls"
 	"github.com/serverurl/serverurl/internal/obscure"
 	"github.com/serverurl/serverurl/replylint"
 )
@@ -115,15 +116,15 @@ func row(i item) string {
 			style = dim
 		}
 		s := fmt.Sprintf("%s  %s %s %s", at, style.Render("☎"), pad(short(string(c.ID)), 16), style.Render(pad(printable(string(c.Status)), 12)))
-		s += pad(plural(c.Messages, "message"), 14)
+		s += pad(plural(c.MessageCount, "message"), 14)
 		if c.Assistant != "" {
 			s += " " + pad(printable(c.Assistant), 20)
 		}
-		if c.Hangs > 0 {
-			s += bad.Render(" " + plural(c.Hangs, "hang"))
+		if c.HangCount > 0 {
+			s += bad.Render(" " + plural(c.HangCount, "hang"))
 		}
-		if c.Errors > 0 {
-			s += bad.Render(" " + plural(c.Errors, "error"))
+		if c.ErrorCount > 0 {
+			s += bad.Render(" " + plural(c.ErrorCount, "error"))
 		}
 		if c.Ended && !c.EndReason.HasReport() {
 			s += warn.Render(" ended: " + string(c.EndReason))
@@ -131,7 +132,7 @@ func row(i item) string {
 		return s
 	}
 	r := i.tool
-	s := fmt.Sprintf("%s    %s %s %s %s", at, pad(toolName(r.Tool), 22), pad(stateWord(r.ToolRequest), 16), bar(r.Took, r.Budget), pad(duration(r.Took), 8))
+	s := fmt.Sprintf("%s    %s %s %s %s", at, pad(toolName(r.Tool), 22), pad(stateWord(r.ToolRequest), 16), bar(r.Latency, r.Budget), pad(duration(r.Latency), 8))
 	if i.severity >= replylint.LevelWarning {
 		style := warn
 		if i.severity == replylint.LevelError {
@@ -180,8 +181,8 @@ func (m model) callLines(d *detail) []string {
 	}
 	lines := []string{bold.Render("call "+printable(string(c.ID))) + "  " + printable(string(c.Status)) + ", " + state}
 	lines = append(lines, dim.Render(fmt.Sprintf("from %s to %s   %s   %s   %s   %s",
-		c.First.Local().Format(time.DateTime), c.Last.Local().Format(time.TimeOnly), plural(c.Messages, "message"),
-		plural(len(c.Events), "event"), plural(c.Hangs, "hang"), plural(c.Errors, "error"))), "")
+		c.FirstSeen.Local().Format(time.DateTime), c.LastSeen.Local().Format(time.TimeOnly), plural(c.MessageCount, "message"),
+		plural(len(c.Events), "event"), plural(c.HangCount, "hang"), plural(c.ErrorCount, "error"))), "")
 	for _, t := range c.Transcript {
 		who := accent.Render("   caller  ")
 		if t.FromAssistant() {
@@ -206,11 +207,11 @@ func (m model) callLines(d *detail) []string {
 	return lines
 }
 
-func (m model) toolLines(r core.KeptRequest) []string {
+func (m model) toolLines(r calls.StoredToolRequest) []string {
 	lines := []string{
 		bold.Render("tool "+toolName(r.Tool)) + "  " + stateWord(r.ToolRequest),
-		dim.Render(fmt.Sprintf("%s   %s   status %d   call %s", r.At.Local().Format(time.DateTime), printable(r.Method), r.Status, cmp.Or(printable(string(r.Call)), "not known"))),
-		"", bar(r.Took, r.Budget) + " " + duration(r.Took) + dim.Render(" of "+cmp.Or(r.Budget, core.DefaultBudget).String()), "",
+		dim.Render(fmt.Sprintf("%s   %s   status %d   call %s", r.ReceivedAt.Local().Format(time.DateTime), printable(r.Method), r.HTTPStatus, cmp.Or(printable(string(r.Call)), "not known"))),
+		"", bar(r.Latency, r.Budget) + " " + duration(r.Latency) + dim.Render(" of "+cmp.Or(r.Budget, core.DefaultBudget).String()), "",
 	}
 	for _, f := range replylint.Check(replylint.ReplyOf(r.ToolRequest)) {
 		style := warn

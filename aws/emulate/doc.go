@@ -22,9 +22,10 @@ package emulate
 
 import "github.com/serverurl/serverurl/internal/runtimeapi"
 
-// The fronts that Lambda is called through.
+// A Shape is an HTTP trigger of Lambda: each sends and takes JSON of its own.
 type Shape string
 
+// The HTTP triggers.
 const (
 	FunctionURL Shape = "function-url"
 	HTTPAPI     Shape = "http-api"  // payload 2.0, stage $default
@@ -41,12 +42,16 @@ const maxALB = 1_000_000
 
 // A Function is one Lambda function, in as many execution environments as are
 // needed at a time. [Front] calls it as the world does.
-type (
-	Function        = runtimeapi.Function
-	FunctionOptions = runtimeapi.FunctionOptions
-	FunctionError   = runtimeapi.FunctionError
-	Report          = runtimeapi.Report
-)
+type Function = runtimeapi.Function
+
+// FunctionOptions configure a [Function].
+type FunctionOptions = runtimeapi.FunctionOptions
+
+// A FunctionError says how a function failed, in Lambda's words.
+type FunctionError = runtimeapi.FunctionError
+
+// A Report is what Lambda logs after an invocation.
+type Report = runtimeapi.Report
 
 // MaxPayload is the most bytes of an event and of a reply (docs/aws.md#limits).
 const MaxPayload = runtimeapi.MaxPayload

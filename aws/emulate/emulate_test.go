@@ -152,7 +152,7 @@ func TestEventsReachTheWorker(t *testing.T) {
 		}
 	}
 	queue := filepath.Join(data, "queue")
-	for end := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(5 * time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		files, err := os.ReadDir(queue)
 		if err == nil && len(files) == 0 {
 			break

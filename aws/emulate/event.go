@@ -32,7 +32,7 @@ func newEvent(as Shape, r *http.Request, body []byte) object {
 		restEvent(e, r, header, path, query, remote, now)
 	case ALB, ALBMulti:
 		albEvent(e, r, header, path, query, as == ALBMulti)
-	default:
+	case FunctionURL, HTTPAPI:
 		urlEvent(e, r, header, path, query, remote, now, as == HTTPAPI)
 	}
 	return e

@@ -18,12 +18,16 @@ import (
 
 	"github.com/serverurl/serverurl/aws"
 	"github.com/serverurl/serverurl/aws/emulate"
-	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/calls"
+	"github.com/serverurl/serverurl/core/event"
+	"github.com/serverurl/serverurl/core/records"
+	"github.com/serverurl/serverurl/internal/callstate"
 	"github.com/serverurl/serverurl/simulate"
+	"github.com/serverurl/serverurl/simulate/simulatetest"
 )
 
 // storeOn is the store of the functions, from outside.
-func storeOn(endpoint, table string) core.Store {
+func storeOn(endpoint, table string) records.Store {
 	cfg := awssdk.Config{Region: "us-east-1", BaseEndpoint: &endpoint, Credentials: credentials.NewStaticCredentialsProvider("emulated", "emulated", "")}
 	return aws.NewStore(dynamodb.NewFromConfig(cfg), table)
 }
@@ -37,12 +41,12 @@ func TestCallsOnMoto(t *testing.T) {
 			name := "played-" + string(as)
 			s, store := openServices(t, endpoint, name), storeOn(endpoint, name)
 			url := run(t, emulate.Options{As: as, Bootstrap: bootstrap, Freeze: true, Environments: 16, Env: s.env})
-			simulate.Test(t, simulate.Options{
+			simulatetest.Run(t, simulate.Options{
 				URL: url, Secret: secret, Settle: 2 * time.Minute,
 				Faults: []simulate.Fault{simulate.Duplicate, simulate.Reorder, simulate.Late},
 				State: func(ctx context.Context, id string) (simulate.State, bool, error) {
-					c, err := core.ReadCall(ctx, store, core.CallID(id))
-					if errors.Is(err, core.ErrNoCall) {
+					c, err := calls.Read(ctx, store, event.CallID(id))
+					if errors.Is(err, callstate.ErrNotFound) {
 						return simulate.State{}, false, nil
 					}
 					return simulate.State{Status: string(c.Status), Messages: len(c.Transcript), Ended: c.Ended, Report: c.Report != nil}, true, err
@@ -125,14 +129,14 @@ func TestDiesInAnEventOnMoto(t *testing.T) {
 				return // nothing was promised
 			}
 			store := storeOn(endpoint, name)
-			for end := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
-				c, err := core.ReadCall(t.Context(), store, "CA1")
+			for end := time.Now().Add(5 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
+				c, err := calls.Read(t.Context(), store, "CA1")
 				_, died := os.Stat(once)
-				if err == nil && c.Ended && c.Messages == 1 && c.Pending == 0 && died == nil && s.waiting(t, s.queue) == 0 {
+				if err == nil && c.Ended && c.MessageCount == 1 && c.PendingHandlers == 0 && died == nil && s.waiting(t, s.queue) == 0 {
 					break
 				}
 				if time.Now().After(end) {
-					t.Fatalf("%+v, %v, died: %v", c.CallSummary, err, died)
+					t.Fatalf("%+v, %v, died: %v", c.Summary, err, died)
 				}
 			}
 		})

@@ -1,4 +1,4 @@
-"""Prints what CloudFormation is given for a SAM template (standard input), as JSON. Offline."""
+"""Prints what CloudFormation is given for SAM templates (standard input, NUL between them), as a JSON array. Offline."""
 import json
 import os
 import sys
@@ -13,6 +13,9 @@ class NoManagedPolicies:
         return {}
 
 
-template = yaml_parse(sys.stdin.read())
-template["Globals"]["Function"]["CodeUri"] = "s3://bucket/key"  # as `sam package` does
-print(json.dumps(transform(template, {}, NoManagedPolicies())))
+expanded = []
+for text in sys.stdin.read().split("\0"):
+    template = yaml_parse(text)
+    template["Globals"]["Function"]["CodeUri"] = "s3://bucket/key"  # as `sam package` does
+    expanded.append(transform(template, {}, NoManagedPolicies()))
+print(json.dumps(expanded))

@@ -18,7 +18,7 @@ import (
 
 // EffectsFile names the environment variable with the path of the file that
 // effects are written to, a line each: what, key, fence, reference.
-const EffectsFile = "SERVERURL_HARNESS_EFFECTS"
+const EffectsFile = "SERVERURL_CHAOS_EFFECTS"
 
 // An Order is what the tools are asked.
 type Order struct {
@@ -36,9 +36,9 @@ func New() *core.Processor {
 		wait(in.Before)
 		return "Seen " + in.Item + ".", nil
 	})
-	book := core.AddTool(p, core.Tool{Name: "book", Description: "Changes something, at most once.", Key: []string{"item"}}, e.book)
+	book := core.AddTool(p, core.Tool{Name: "book", Description: "Changes something, at most once.", IdempotencyArgs: []string{"item"}}, e.book)
 	book.Reconcile(e.find)
-	core.AddTool(p, core.Tool{Name: "put", Description: "Changes something, and may do so again.", Key: []string{"item"}, Effect: core.RetrySafe}, e.book)
+	core.AddTool(p, core.Tool{Name: "put", Description: "Changes something, and may do so again.", IdempotencyArgs: []string{"item"}, Effect: core.Idempotent}, e.book)
 	p.OnStatus(func(_ context.Context, s core.StatusUpdate) error { return nil })
 	p.OnMessages(func(context.Context, core.Messages) error { return nil })
 	p.OnReport(func(context.Context, core.Report) error { return nil })
@@ -49,10 +49,10 @@ func New() *core.Processor {
 type effects struct{ path string }
 
 func (e effects) book(ctx context.Context, in Order) (string, error) {
-	inv, _ := core.InvocationOf(ctx)
+	inv, _ := core.InvocationFromContext(ctx)
 	wait(in.Before)
 	ref := rand.Text()[:12]
-	if err := e.write(inv.Tool, inv.Key, inv.Fence, ref); err != nil {
+	if err := e.write(inv.Tool, inv.IdempotencyKey, inv.FencingToken, ref); err != nil {
 		return "", err
 	}
 	wait(in.After)
@@ -61,13 +61,13 @@ func (e effects) book(ctx context.Context, in Order) (string, error) {
 
 // find asks the other system what became of a booking.
 func (e effects) find(ctx context.Context, _ Order) (string, bool, error) {
-	inv, _ := core.InvocationOf(ctx)
+	inv, _ := core.InvocationFromContext(ctx)
 	done, err := Read(e.path)
 	if err != nil {
 		return "", false, err
 	}
 	for _, d := range done {
-		if d.Key == inv.Key {
+		if d.Key == inv.IdempotencyKey {
 			return "Booked as " + d.Ref + ".", true, nil
 		}
 	}

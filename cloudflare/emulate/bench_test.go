@@ -102,7 +102,7 @@ func runHono(b *testing.B) string {
 		_ = stdin.Close()
 		_ = cmd.Wait()
 	})
-	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(5 * time.Minute); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		if _, rest, ok := strings.Cut(out.String(), "listening on "); ok && strings.HasSuffix(rest, "\n") {
 			return strings.TrimSpace(rest)
 		}

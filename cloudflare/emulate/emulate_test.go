@@ -21,6 +21,7 @@ import (
 	"github.com/serverurl/serverurl/core/coretest"
 	"github.com/serverurl/serverurl/internal/testing/testenv"
 	"github.com/serverurl/serverurl/simulate"
+	"github.com/serverurl/serverurl/simulate/simulatetest"
 )
 
 const (
@@ -109,7 +110,7 @@ func run(t testing.TB, o emulate.Options) (url string, log *safeBuffer) {
 			t.Logf("log:\n%s", all[max(0, len(all)-3000):])
 		}
 	})
-	for end := time.Now().Add(2 * time.Minute); ; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(5 * time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		if _, rest, ok := strings.Cut(out.String(), "listening on "); ok && strings.HasSuffix(rest, "\n") {
 			return strings.TrimSpace(rest), log
 		}
@@ -159,7 +160,7 @@ func TestAdapterInWorkerd(t *testing.T) {
 // Whole calls, with all that goes wrong on the way.
 func TestCallsInWorkerd(t *testing.T) {
 	url, _ := run(t, emulate.Options{WASM: wasm(t, "./cmd/cloudflare")})
-	simulate.Test(t, simulate.Options{URL: url, Secret: secret, Faults: []simulate.Fault{simulate.Duplicate, simulate.Reorder, simulate.Late}},
+	simulatetest.Run(t, simulate.Options{URL: url, Secret: secret, Faults: []simulate.Fault{simulate.Duplicate, simulate.Reorder, simulate.Late}},
 		"booking", "barge-in", "no-report")
 }
 
@@ -225,7 +226,7 @@ func TestOneRequestIsLost(t *testing.T) {
 	}
 	wg.Wait()
 	fine()
-	for end := time.Now().Add(time.Minute); !strings.Contains(log.String(), `"state":"trap"`); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(5 * time.Minute); !strings.Contains(log.String(), `"state":"trap"`); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("the trap is not in the log")
 		}
@@ -262,7 +263,7 @@ func TestSecret(t *testing.T) {
 	if status, said, err := send(t.Context(), url+"/tools/opening_hours", `{"day":"Monday"}`); err != nil || status != 503 {
 		t.Errorf("deployed, without a secret: %d %s %v", status, said, err)
 	}
-	for end := time.Now().Add(time.Minute); !strings.Contains(log.String(), "wrangler secret put SERVERURL_SECRET"); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(5 * time.Minute); !strings.Contains(log.String(), "wrangler secret put SERVERURL_SECRET"); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("nobody is told what is missing")
 		}

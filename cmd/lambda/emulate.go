@@ -17,6 +17,8 @@ import (
 	"github.com/serverurl/serverurl/aws"
 	"github.com/serverurl/serverurl/aws/emulate"
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/auth"
+	"github.com/serverurl/serverurl/core/records"
 	"github.com/serverurl/serverurl/sqlstore"
 )
 
@@ -44,9 +46,9 @@ func run(ctx context.Context) error {
 		return err
 	}
 	p, log := app.New(), slog.New(slog.NewJSONHandler(os.Stderr, nil))
-	secrets := core.ParseSecrets(os.Getenv("SERVERURL_SECRET"))
+	secrets := auth.ParseSecrets(os.Getenv("SERVERURL_SECRET"))
 	err = p.Bind(core.Platform{Name: "aws", Store: store, Inbox: inbox, Logger: log,
-		Sender: core.Sender{Secrets: secrets, Anyone: len(secrets) == 0}}) // loopback only
+		Verifier: auth.Verifier{Secrets: secrets, AllowUnauthenticated: len(secrets) == 0}}) // loopback only
 	if err != nil {
 		return err
 	}
@@ -56,7 +58,7 @@ func run(ctx context.Context) error {
 
 // openStore opens the file that all environments share. It is closed with the
 // process.
-func openStore(ctx context.Context, path string) (core.Store, error) {
+func openStore(ctx context.Context, path string) (records.Store, error) {
 	dsn := sqlstore.SQLiteDSN(path)
 	write, err := sql.Open("sqlite", dsn.Write)
 	if err != nil {

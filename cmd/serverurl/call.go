@@ -176,12 +176,12 @@ func times(what string, ds []time.Duration) string {
 // mark is how a line says that all is well, or not.
 func (t *terminal) mark(ok bool) string {
 	if ok {
-		return t.colour("32", "ok  ")
+		return t.color("32", "ok  ")
 	}
-	return t.colour("31", "FAIL")
+	return t.color("31", "FAIL")
 }
 
-func (t *terminal) colour(code, text string) string {
+func (t *terminal) color(code, text string) string {
 	if !t.live {
 		return text
 	}
@@ -190,8 +190,8 @@ func (t *terminal) colour(code, text string) string {
 
 // show prints a call as it goes on.
 func show(t *terminal) func(simulate.Happening) {
-	line := func(colour, who, text string) {
-		fmt.Fprintf(t.out, "%s  %s\n", t.colour(colour, fmt.Sprintf("%10s", who)), text)
+	line := func(color, who, text string) {
+		fmt.Fprintf(t.out, "%s  %s\n", t.color(color, fmt.Sprintf("%10s", who)), text)
 	}
 	return func(h simulate.Happening) {
 		switch h.Kind {

@@ -8,7 +8,10 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
-	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/calls"
+	"github.com/serverurl/serverurl/core/event"
+	"github.com/serverurl/serverurl/core/records"
+	"github.com/serverurl/serverurl/internal/callstate"
 )
 
 type callsCommand struct {
@@ -41,19 +44,19 @@ func (c *callsCommand) Run(ctx context.Context, t *terminal) error {
 
 // listed is a call in the list that other programs read.
 type listed struct {
-	ID       core.CallID `json:"id"`
-	Status   core.Status `json:"status"`
-	Messages int         `json:"messages"`
-	Ended    bool        `json:"ended"`
+	ID       event.CallID `json:"id"`
+	Status   event.Status `json:"status"`
+	Messages int          `json:"messages"`
+	Ended    bool         `json:"ended"`
 }
 
-func (c *callsCommand) list(ctx context.Context, t *terminal, s core.Store) error {
+func (c *callsCommand) list(ctx context.Context, t *terminal, s records.Store) error {
 	var all struct {
 		Calls []listed `json:"calls"`
 	}
 	all.Calls = []listed{}
 	for after := ""; c.Limit == 0 || len(all.Calls) < c.Limit; {
-		some, next, err := core.ListCalls(ctx, s, after, 100)
+		some, next, err := calls.List(ctx, s, after, 100)
 		if err != nil {
 			return err
 		}
@@ -61,9 +64,9 @@ func (c *callsCommand) list(ctx context.Context, t *terminal, s core.Store) erro
 			if c.Limit > 0 && len(all.Calls) == c.Limit {
 				break
 			}
-			all.Calls = append(all.Calls, listed{call.ID, call.Status, call.Messages, call.Ended})
+			all.Calls = append(all.Calls, listed{call.ID, call.Status, call.MessageCount, call.Ended})
 			if !c.JSON {
-				fmt.Fprintf(t.out, "%s  %-10s %4d messages  %-6s %s\n", call.First.Local().Format(time.DateTime), call.Status, call.Messages, over(call.Ended), call.ID)
+				fmt.Fprintf(t.out, "%s  %-10s %4d messages  %-6s %s\n", call.FirstSeen.Local().Format(time.DateTime), call.Status, call.MessageCount, over(call.Ended), call.ID)
 			}
 		}
 		if after = next; after == "" {
@@ -89,19 +92,19 @@ func over(ended bool) string {
 // shown is a call as other programs read it.
 type shown struct {
 	listedID
-	Messages []shownMessage  `json:"messages"`
-	Report   *shownReport    `json:"report"` // null until it comes
-	Tools    []core.ToolRun  `json:"tools"`
-	Events   []core.Recorded `json:"events"`
-	Hangs    int             `json:"hangs"`
-	Errors   int             `json:"errors"`
+	Messages []shownMessage      `json:"messages"`
+	Report   *shownReport        `json:"report"` // null until it comes
+	Tools    []calls.ToolRun     `json:"tools"`
+	Events   []calls.StoredEvent `json:"events"`
+	Hangs    int                 `json:"hangs"`
+	Errors   int                 `json:"errors"`
 }
 
 type listedID struct {
-	ID        core.CallID    `json:"id"`
-	Status    core.Status    `json:"status"`
-	Ended     bool           `json:"ended"`
-	EndReason core.EndReason `json:"endReason,omitempty"`
+	ID        event.CallID    `json:"id"`
+	Status    event.Status    `json:"status"`
+	Ended     bool            `json:"ended"`
+	EndReason event.EndReason `json:"endReason,omitempty"`
 }
 
 type shownMessage struct {
@@ -121,9 +124,9 @@ type shownReport struct {
 	Recording         string         `json:"recording"`
 }
 
-func (c *callsCommand) one(ctx context.Context, t *terminal, s core.Store) error {
-	call, err := core.ReadCall(ctx, s, core.CallID(c.ID))
-	if errors.Is(err, core.ErrNoCall) {
+func (c *callsCommand) one(ctx context.Context, t *terminal, s records.Store) error {
+	call, err := calls.Read(ctx, s, event.CallID(c.ID))
+	if errors.Is(err, callstate.ErrNotFound) {
 		return fmt.Errorf("no call %q here: serverurl calls lists them", c.ID)
 	}
 	if err != nil {
@@ -131,7 +134,7 @@ func (c *callsCommand) one(ctx context.Context, t *terminal, s core.Store) error
 	}
 	v := shown{
 		listedID: listedID{call.ID, call.Status, call.Ended, call.EndReason},
-		Messages: []shownMessage{}, Tools: append([]core.ToolRun{}, call.Tools...), Events: call.Events, Hangs: call.Hangs, Errors: call.Errors,
+		Messages: []shownMessage{}, Tools: append([]calls.ToolRun{}, call.Tools...), Events: call.Events, Hangs: call.HangCount, Errors: call.ErrorCount,
 	}
 	for _, m := range call.Transcript {
 		v.Messages = append(v.Messages, shownMessage{m.ID, m.Role, m.Text})
@@ -139,7 +142,7 @@ func (c *callsCommand) one(ctx context.Context, t *terminal, s core.Store) error
 	if call.Report != nil {
 		v.Report = &shownReport{
 			Summary: call.Analysis.Summary, SuccessEvaluation: call.Analysis.Success, Outcome: call.Analysis.Outcome,
-			StructuredData: call.Analysis.Structured, EndedBy: call.Info.EndedBy(), DurationMs: call.Info.Millis, Recording: call.Info.Recording.Path,
+			StructuredData: call.Analysis.Structured, EndedBy: call.Info.EndedBy(), DurationMs: call.Info.DurationMS, Recording: call.Info.Recording.Path,
 		}
 		if call.Info.Cost != nil {
 			v.Report.TotalCost = call.Info.Cost.Total
@@ -152,7 +155,7 @@ func (c *callsCommand) one(ctx context.Context, t *terminal, s core.Store) error
 	return nil
 }
 
-func (v shown) print(t *terminal, call core.Call) {
+func (v shown) print(t *terminal, call calls.Call) {
 	fmt.Fprintf(t.out, "%s  %s, %s %s\n\n", v.ID, v.Status, over(v.Ended), v.EndReason)
 	for _, m := range call.Transcript {
 		who := "caller"

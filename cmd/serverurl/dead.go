@@ -9,6 +9,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/calls"
+	"github.com/serverurl/serverurl/core/event"
 )
 
 type deadCommand struct {
@@ -46,8 +48,8 @@ type letterShown struct {
 }
 
 type eventShown struct {
-	Type     core.EventType `json:"type"`
-	Call     core.CallID    `json:"call"`
+	Type     event.Type     `json:"type"`
+	Call     event.CallID   `json:"call"`
 	Received time.Time      `json:"received"`
 	Repaired bool           `json:"repaired,omitempty"`
 	Replayed int            `json:"replayed,omitempty"`
@@ -56,9 +58,9 @@ type eventShown struct {
 }
 
 func showLetter(d core.DeadLetter, bodies bool) letterShown {
-	s := letterShown{ID: d.ID, Reason: d.Reason, Attempts: d.Attempts, Died: d.Died, Events: []eventShown{}}
+	s := letterShown{ID: d.ID, Reason: d.Reason, Attempts: d.Attempts, Died: d.DeadAt, Events: []eventShown{}}
 	for _, e := range d.Envelopes {
-		v := eventShown{Type: e.Type, Call: e.Call, Received: e.Received, Repaired: e.Repaired, Replayed: e.Replayed, Bytes: len(e.Body)}
+		v := eventShown{Type: e.Type, Call: e.Call, Received: e.Received, Repaired: e.Backfilled, Replayed: e.RedriveCount, Bytes: len(e.Body)}
 		if bodies {
 			v.Body = e.Body
 		}
@@ -87,8 +89,8 @@ func (c *deadList) Run(ctx context.Context, t *terminal) error {
 			continue
 		}
 		died := "-"
-		if !d.Died.IsZero() {
-			died = d.Died.Local().Format(time.DateTime)
+		if !d.DeadAt.IsZero() {
+			died = d.DeadAt.Local().Format(time.DateTime)
 		}
 		fmt.Fprintf(t.out, "%s  %s  %2d attempts  %s\n", d.ID, died, d.Attempts, d.Reason)
 		for _, e := range s.Events {
@@ -120,11 +122,11 @@ func (c *deadShow) Run(ctx context.Context, t *terminal) error {
 		return err
 	}
 	defer p.close()
-	d, err := p.dead.Find(ctx, c.ID)
+	d, err := p.dead.Get(ctx, c.ID)
 	if err != nil {
 		return trouble(err, c.ID)
 	}
-	if err := note(ctx, p, c.who(), core.AuditShow, d); err != nil {
+	if err := note(ctx, p, c.who(), calls.AuditViewDeadLetter, d); err != nil {
 		return err
 	}
 	return writeJSON(t, showLetter(d, true))
@@ -137,7 +139,7 @@ func note(ctx context.Context, p *place, who, what string, d core.DeadLetter) er
 		es = []core.Envelope{{}}
 	}
 	for _, e := range es {
-		if err := core.WriteAudit(ctx, p.store, core.Audit{Who: who, What: what, Call: core.AuditName(e.Call), Note: string(e.Type)}); err != nil {
+		if err := calls.WriteAudit(ctx, p.store, calls.AuditEntry{Actor: who, Action: what, Call: calls.AuditCallRef(e.Call), Detail: string(e.Type)}); err != nil {
 			return err
 		}
 	}
@@ -164,7 +166,7 @@ func (s someDead) choose(ctx context.Context, p *place) ([]string, error) {
 	}
 	var ids []string
 	for _, d := range letters {
-		if s.All || d.About(core.CallID(s.Call)) {
+		if s.All || d.HasCall(event.CallID(s.Call)) {
 			ids = append(ids, d.ID)
 		}
 	}
@@ -184,7 +186,7 @@ as replayed, and gets a full set of attempts.`
 
 func (c *deadReplay) Run(ctx context.Context, t *terminal) error {
 	return c.each(ctx, t, c.placeFlags, true, "replayed", func(p *place, id string) error {
-		_, err := core.Replay(ctx, p.store, p.inbox, p.dead, id, c.who())
+		_, err := core.Redrive(ctx, p.store, p.inbox, p.dead, id, c.who())
 		return err
 	})
 }
@@ -197,14 +199,14 @@ type deadDrop struct {
 
 func (c *deadDrop) Run(ctx context.Context, t *terminal) error {
 	return c.each(ctx, t, c.placeFlags, false, "dropped", func(p *place, id string) error {
-		d, err := p.dead.Find(ctx, id)
+		d, err := p.dead.Get(ctx, id)
 		if err != nil {
 			return err
 		}
-		if err := note(ctx, p, c.who(), core.AuditDrop, d); err != nil {
+		if err := note(ctx, p, c.who(), calls.AuditDeleteDeadLetter, d); err != nil {
 			return err
 		}
-		return p.dead.Drop(ctx, id)
+		return p.dead.Delete(ctx, id)
 	})
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/serverurl/serverurl/app"
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/auth"
 	"github.com/serverurl/serverurl/inspect"
 	"github.com/serverurl/serverurl/server"
 )
@@ -56,7 +57,7 @@ func (c *devCommand) serve(ctx context.Context, t *terminal, p *core.Processor, 
 	}
 	config := server.Config{
 		Addr: c.Addr, Database: c.url(), Ready: ready,
-		Sender: core.Sender{Secrets: core.ParseSecrets(c.Secret)},
+		Sender: auth.Verifier{Secrets: auth.ParseSecrets(c.Secret)},
 		Logger: slog.New(slog.NewTextHandler(t.err, &slog.HandlerOptions{Level: level})),
 	}
 	if c.Inspect != "off" && c.Inspect != "" {
@@ -78,7 +79,7 @@ func (c *devCommand) serve(ctx context.Context, t *terminal, p *core.Processor, 
 	}
 	// A secret of any length will do where nobody else can reach it.
 	if host == "localhost" || net.ParseIP(host).IsLoopback() {
-		config.Sender.Anyone = true
+		config.Sender.AllowUnauthenticated = true
 	}
 	return server.Run(ctx, p, config)
 }

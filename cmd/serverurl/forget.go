@@ -12,6 +12,10 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/calls"
+	"github.com/serverurl/serverurl/core/event"
+	"github.com/serverurl/serverurl/core/records"
+	"github.com/serverurl/serverurl/internal/callstate"
 )
 
 // callsCommands are what can be done with calls. Listing is what calls does by
@@ -51,7 +55,7 @@ Examples:
 
 // exported is a call with what the inbox has of it.
 type exported struct {
-	core.Export
+	calls.ExportedCall
 	Dead []letterShown `json:"dead"`
 }
 
@@ -61,8 +65,8 @@ func (c *callsExport) Run(ctx context.Context, t *terminal) error {
 		return err
 	}
 	defer p.close()
-	id := core.CallID(c.ID)
-	e, err := core.ExportCall(ctx, p.store, id)
+	id := event.CallID(c.ID)
+	e, err := calls.Export(ctx, p.store, id)
 	if err != nil {
 		return trouble(err, c.ID)
 	}
@@ -74,7 +78,7 @@ func (c *callsExport) Run(ctx context.Context, t *terminal) error {
 	for _, d := range letters {
 		all.Dead = append(all.Dead, showLetter(d, true))
 	}
-	if err := core.WriteAudit(ctx, p.store, core.Audit{Who: c.who(), What: core.AuditExport, Call: core.AuditName(id)}); err != nil {
+	if err := calls.WriteAudit(ctx, p.store, calls.AuditEntry{Actor: c.who(), Action: calls.AuditExport, Call: calls.AuditCallRef(id)}); err != nil {
 		return err
 	}
 	if c.Out == "" {
@@ -92,13 +96,13 @@ func (c *callsExport) Run(ctx context.Context, t *terminal) error {
 }
 
 // ofCall returns the dead letters of a call.
-func ofCall(ctx context.Context, p *place, id core.CallID) (of []core.DeadLetter, err error) {
+func ofCall(ctx context.Context, p *place, id event.CallID) (of []core.DeadLetter, err error) {
 	if p.dead == nil {
 		return nil, nil
 	}
 	letters, err := p.dead.List(ctx, 10_000)
 	for _, d := range letters {
-		if d.About(id) {
+		if d.HasCall(id) {
 			of = append(of, d)
 		}
 	}
@@ -128,21 +132,21 @@ func (c *callsDelete) Run(ctx context.Context, t *terminal) error {
 		return err
 	}
 	defer p.close()
-	id := core.CallID(c.ID)
+	id := event.CallID(c.ID)
 	// First the dead, as long as the call tells what there is.
 	letters, err := ofCall(ctx, p, id)
 	if err != nil {
 		return err
 	}
-	if err := core.WriteAudit(ctx, p.store, core.Audit{Who: c.who(), What: core.AuditDelete, Call: core.AuditName(id)}); err != nil {
+	if err := calls.WriteAudit(ctx, p.store, calls.AuditEntry{Actor: c.who(), Action: calls.AuditDelete, Call: calls.AuditCallRef(id)}); err != nil {
 		return err
 	}
-	err = core.DeleteCall(ctx, p.store, id)
-	if err != nil && !(errors.Is(err, core.ErrNoCall) && len(letters) > 0) {
+	err = calls.Delete(ctx, p.store, id)
+	if err != nil && !(errors.Is(err, callstate.ErrNotFound) && len(letters) > 0) {
 		return trouble(err, c.ID)
 	}
 	for _, d := range letters {
-		if err := p.dead.Drop(ctx, d.ID); err != nil && !errors.Is(err, core.ErrNotDead) {
+		if err := p.dead.Delete(ctx, d.ID); err != nil && !errors.Is(err, core.ErrDeadLetterNotFound) {
 			return err
 		}
 	}
@@ -157,7 +161,7 @@ type callsHold struct {
 }
 
 func (c *callsHold) Run(ctx context.Context, t *terminal) error {
-	return heldOrFree(ctx, c.placeFlags, c.ID, core.Audit{Who: c.who(), What: core.AuditHold}, core.HoldCall)
+	return heldOrFree(ctx, c.placeFlags, c.ID, calls.AuditEntry{Actor: c.who(), Action: calls.AuditHold}, calls.PlaceHold)
 }
 
 type callsFree struct {
@@ -167,20 +171,20 @@ type callsFree struct {
 }
 
 func (c *callsFree) Run(ctx context.Context, t *terminal) error {
-	return heldOrFree(ctx, c.placeFlags, c.ID, core.Audit{Who: c.who(), What: core.AuditFree}, core.FreeCall)
+	return heldOrFree(ctx, c.placeFlags, c.ID, calls.AuditEntry{Actor: c.who(), Action: calls.AuditReleaseHold}, calls.ReleaseHold)
 }
 
-func heldOrFree(ctx context.Context, f placeFlags, id string, a core.Audit, do func(context.Context, core.Store, core.CallID) error) error {
+func heldOrFree(ctx context.Context, f placeFlags, id string, a calls.AuditEntry, do func(context.Context, records.Store, event.CallID) error) error {
 	p, err := f.open(ctx)
 	if err != nil {
 		return err
 	}
 	defer p.close()
-	a.Call = core.AuditName(core.CallID(id))
-	if err := core.WriteAudit(ctx, p.store, a); err != nil {
+	a.Call = calls.AuditCallRef(event.CallID(id))
+	if err := calls.WriteAudit(ctx, p.store, a); err != nil {
 		return err
 	}
-	return trouble(do(ctx, p.store, core.CallID(id)), id)
+	return trouble(do(ctx, p.store, event.CallID(id)), id)
 }
 
 type auditCommand struct {
@@ -202,20 +206,20 @@ func (c *auditCommand) Run(ctx context.Context, t *terminal) error {
 	}
 	defer p.close()
 	all := struct {
-		Audit []core.Audit `json:"audit"`
-	}{[]core.Audit{}}
+		Audit []calls.AuditEntry `json:"audit"`
+	}{[]calls.AuditEntry{}}
 	for after := ""; ; {
-		lines, next, err := core.ReadAudit(ctx, p.store, after, 500)
+		lines, next, err := calls.ReadAudit(ctx, p.store, after, 500)
 		if err != nil {
 			return err
 		}
 		for _, a := range lines {
-			if c.Call != "" && a.Call != core.AuditName(core.CallID(c.Call)) {
+			if c.Call != "" && a.Call != calls.AuditCallRef(event.CallID(c.Call)) {
 				continue
 			}
 			all.Audit = append(all.Audit, a)
 			if !c.JSON {
-				fmt.Fprintf(t.out, "%s  %-12s %-22s %s %s\n", a.At.Local().Format(time.DateTime), a.Who, a.What, a.Call, a.Note)
+				fmt.Fprintf(t.out, "%s  %-12s %-22s %s %s\n", a.At.Local().Format(time.DateTime), a.Actor, a.Action, a.Call, a.Detail)
 			}
 		}
 		if after = next; after == "" {

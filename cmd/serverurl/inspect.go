@@ -24,7 +24,7 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/serverurl/serverurl/aws"
-	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/records"
 	"github.com/serverurl/serverurl/gcp"
 	"github.com/serverurl/serverurl/inspect"
 	"github.com/serverurl/serverurl/server"
@@ -69,7 +69,7 @@ func (c *inspectCommand) Run(ctx context.Context, t *terminal) error {
 
 // openReadOnly opens a store without touching it: no tables are made or
 // changed. A room that has a store of its own joins here with its scheme.
-func openReadOnly(ctx context.Context, where string) (s core.Store, name string, cloud bool, done func(), err error) {
+func openReadOnly(ctx context.Context, where string) (s records.Store, name string, cloud bool, done func(), err error) {
 	scheme, _, found := strings.Cut(where, "://")
 	switch {
 	case !found || scheme == "sqlite":
@@ -88,7 +88,7 @@ func openReadOnly(ctx context.Context, where string) (s core.Store, name string,
 	return nil, "", false, nil, usageError{fmt.Errorf("--store starts with %s://, and there are sqlite, postgres, dynamodb and firestore", scheme)}
 }
 
-func openSQLiteReadOnly(ctx context.Context, path string) (core.Store, func(), error) {
+func openSQLiteReadOnly(ctx context.Context, path string) (records.Store, func(), error) {
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		path = filepath.Join(path, "serverurl.db")
 	}
@@ -102,7 +102,7 @@ func openSQLiteReadOnly(ctx context.Context, path string) (core.Store, func(), e
 	return checked(ctx, sqlstore.New(db, db, sqlstore.SQLite), db)
 }
 
-func openPostgresReadOnly(ctx context.Context, url string) (core.Store, func(), error) {
+func openPostgresReadOnly(ctx context.Context, url string) (records.Store, func(), error) {
 	config, err := pgx.ParseConfig(sqlstore.PostgresDSN(url))
 	if err != nil {
 		return nil, nil, usageError{errors.New("--store is not a Postgres URL, such as postgres://user@host:5432/name")} // its error may quote the password
@@ -116,7 +116,7 @@ func openPostgresReadOnly(ctx context.Context, url string) (core.Store, func(), 
 }
 
 // checked makes sure that the store can be read before the page opens.
-func checked(ctx context.Context, s core.Store, db *sql.DB) (core.Store, func(), error) {
+func checked(ctx context.Context, s records.Store, db *sql.DB) (records.Store, func(), error) {
 	done := func() { _ = db.Close() }
 	if _, err := s.Get(ctx, "health/ready"); err != nil {
 		done()
@@ -125,7 +125,7 @@ func checked(ctx context.Context, s core.Store, db *sql.DB) (core.Store, func(),
 	return s, done, nil
 }
 
-func openDynamoDB(ctx context.Context, where string) (core.Store, string, error) {
+func openDynamoDB(ctx context.Context, where string) (records.Store, string, error) {
 	u, err := url.Parse(where)
 	if err != nil || u.Host == "" {
 		return nil, "", usageError{errors.New("--store names no table: want dynamodb://TABLE?region=REGION")}
@@ -150,7 +150,7 @@ func openDynamoDB(ctx context.Context, where string) (core.Store, string, error)
 	return s, "DynamoDB, " + u.Host, nil
 }
 
-func openFirestore(ctx context.Context, where string) (core.Store, string, func(), error) {
+func openFirestore(ctx context.Context, where string) (records.Store, string, func(), error) {
 	u, err := url.Parse(where)
 	if err != nil || u.Host == "" {
 		return nil, "", nil, usageError{errors.New("--store names no project: want firestore://PROJECT/DATABASE")}

@@ -13,7 +13,7 @@ import (
 
 	"github.com/serverurl/serverurl/aws"
 	"github.com/serverurl/serverurl/aws/emulate"
-	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/records"
 	"github.com/serverurl/serverurl/internal/testing/gcptest"
 	"github.com/serverurl/serverurl/internal/testing/mototest"
 	"github.com/serverurl/serverurl/internal/testing/pgtest"
@@ -23,7 +23,7 @@ import (
 // What the page opens on another store is read, and SQL databases refuse to
 // be written to through it by themselves.
 func TestStoresAreOpenedReadOnly(t *testing.T) {
-	record := core.Record{Key: "calls/CA1", Value: []byte("kept")}
+	record := records.Record{Key: "calls/CA1", Value: []byte("kept")}
 	sqlDatabase := func(url string) func(t *testing.T) string {
 		return func(t *testing.T) string {
 			db, err := sqlinbox.Open(t.Context(), url)
@@ -85,7 +85,7 @@ func TestStoresAreOpenedReadOnly(t *testing.T) {
 				t.Fatalf("%q, %v; want what is there", got[0].Value, err)
 			}
 			if c.refuses {
-				if err := s.Commit(t.Context(), core.Record{Key: "calls/CA2", Value: []byte("x")}); err == nil {
+				if err := s.Commit(t.Context(), records.Record{Key: "calls/CA2", Value: []byte("x")}); err == nil {
 					t.Error("it can be written to")
 				}
 			}

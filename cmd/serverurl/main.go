@@ -14,6 +14,7 @@
 //	serverurl inspect --store URL      the page of calls, on another store
 //	serverurl watch                    calls and tools in the terminal, as they come
 //	serverurl tools                    the tools, as Interactly's API takes them
+//	serverurl version                  the version, the commit and Go's version; also --version
 //
 // It exits 0, or 1 when something failed, or 2 when it was not understood.
 // Errors are one line that says what to do.
@@ -53,12 +54,15 @@ type commands struct {
 	Inspect inspectCommand `cmd:"" help:"Open the page of calls on another backend's store, read-only."`
 	Watch   watchCommand   `cmd:"" help:"Show calls and tools in the terminal as they come."`
 	Tools   toolsCommand   `cmd:"" help:"Show the tools, in the form that Interactly's API takes."`
+	Version versionCommand `cmd:"" help:"Show the version of this program."`
+
+	VersionFlag versionFlag `name:"version" help:"Show the version and exit."`
 }
 
 // terminal is where a command writes.
 type terminal struct {
 	out, err io.Writer
-	live     bool // out is a screen: colours and progress
+	live     bool // out is a screen: colors and progress
 }
 
 // errFailed ends a command that has said already what failed.
@@ -94,7 +98,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		args = []string{"--help"}
 	}
 	parsed, err := parser.Parse(args)
-	if exit >= 0 { // help was asked for
+	if exit >= 0 { // --help or --version
 		return exit
 	}
 	if err != nil {

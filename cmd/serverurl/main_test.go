@@ -169,7 +169,7 @@ func TestCallIsInterrupted(t *testing.T) {
 	}
 }
 
-func TestColoursOnlyOnAScreen(t *testing.T) {
+func TestColorsOnlyOnAScreen(t *testing.T) {
 	r := simulate.Result{Scenario: "booking", Call: "CA1", Seed: 7}
 	bad := r
 	bad.Failures = []string{"line 3: it is wrong"}
@@ -181,7 +181,7 @@ func TestColoursOnlyOnAScreen(t *testing.T) {
 		progress(term, bad, 2, 3, 1)
 		progress(term, r, 3, 3, 1)
 		if got := strings.Contains(out.String(), "\x1b["); got != live {
-			t.Errorf("on a screen %v, colours %v: %q", live, got, out.String())
+			t.Errorf("on a screen %v, colors %v: %q", live, got, out.String())
 		}
 		if !strings.Contains(out.String(), "to play it again: --seed 7 --calls 1") || !strings.Contains(out.String(), "it is wrong") {
 			t.Errorf("a failure does not say how to see it again: %q", out.String())

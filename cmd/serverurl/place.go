@@ -10,7 +10,9 @@ import (
 
 	"github.com/serverurl/serverurl/aws"
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/records"
 	"github.com/serverurl/serverurl/gcp"
+	"github.com/serverurl/serverurl/internal/callstate"
 	"github.com/serverurl/serverurl/sqlinbox"
 )
 
@@ -27,7 +29,7 @@ type placeFlags struct {
 
 // A place is where a backend keeps its calls and its events.
 type place struct {
-	store core.Store
+	store records.Store
 	inbox core.Inbox
 	dead  core.DeadLetters // nil where no place for them is named
 	close func() error
@@ -91,13 +93,13 @@ func (f asFlags) who() string {
 // trouble says in words of the command line what core reports.
 func trouble(err error, id string) error {
 	switch {
-	case errors.Is(err, core.ErrNoCall):
+	case errors.Is(err, callstate.ErrNotFound):
 		return fmt.Errorf("no call %q here: serverurl calls lists them", id)
-	case errors.Is(err, core.ErrHeld):
+	case errors.Is(err, callstate.ErrOnHold):
 		return fmt.Errorf("the call is held: serverurl calls free %s ends that", id)
-	case errors.Is(err, core.ErrNotDead):
+	case errors.Is(err, core.ErrDeadLetterNotFound):
 		return fmt.Errorf("no dead letter %q: serverurl dead list shows them", id)
-	case errors.Is(err, core.ErrUnreadable):
+	case errors.Is(err, core.ErrUndecodable):
 		return fmt.Errorf("the dead letter %s holds no event that can be read: it can only be dropped", id)
 	}
 	return err

@@ -11,6 +11,7 @@ import (
 
 	"github.com/serverurl/serverurl/app"
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/auth"
 	"github.com/serverurl/serverurl/interactly"
 	"github.com/serverurl/serverurl/sqlinbox"
 )
@@ -81,12 +82,12 @@ func (c *repairCommand) Run(ctx context.Context, t *terminal) error {
 		return err
 	}
 	err = p.Bind(core.Platform{Name: "repair", Store: db.Store(), Inbox: inbox, Logger: quiet,
-		Sender: core.Sender{Secrets: core.ParseSecrets(c.Secret), Anyone: true},
-		Repair: core.Repair{Calls: client, Assistants: c.Assistants}})
+		Verifier: auth.Verifier{Secrets: auth.ParseSecrets(c.Secret), AllowUnauthenticated: true},
+		Backfill: core.Backfill{API: client, Assistants: c.Assistants}})
 	if err != nil {
 		return err
 	}
-	r, err := p.Repair(ctx, c.Since.Time, time.Now())
+	r, err := p.Backfill(ctx, c.Since.Time, time.Now())
 	if err != nil {
 		return repairTrouble(err)
 	}
@@ -94,7 +95,7 @@ func (c *repairCommand) Run(ctx context.Context, t *terminal) error {
 		err = writeJSON(t, r)
 	} else {
 		fmt.Fprintf(t.out, "%d calls since %s: %d repaired, %d not known, %d going on, %d failed\n", r.Listed,
-			c.Since.Local().Format(time.DateTime), r.Repaired, r.Unknown, r.Going, r.Failed)
+			c.Since.Local().Format(time.DateTime), r.Recovered, r.NotFound, r.InProgress, r.Failed)
 	}
 	if err == nil && r.Failed > 0 {
 		fmt.Fprintln(t.err, "serverurl: some calls could not be asked for; run the same again")

@@ -13,7 +13,9 @@ import (
 
 	"github.com/go-json-experiment/json"
 
-	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/calls"
+	"github.com/serverurl/serverurl/core/event"
+	"github.com/serverurl/serverurl/internal/callstate"
 )
 
 type replayCommand struct {
@@ -66,7 +68,7 @@ func (c *replayCommand) Run(ctx context.Context, t *terminal) error {
 		var reply struct{ Result string }
 		if r.then != "" && (json.Unmarshal(now.body, &reply, json.MatchCaseInsensitiveNames(true)) != nil || reply.Result != r.then) {
 			changed++
-			fmt.Fprintf(t.out, "%s %s\n%s %s\n", t.colour("31", "     then"), r.then, t.colour("32", "     now "), reply.Result)
+			fmt.Fprintf(t.out, "%s %s\n%s %s\n", t.color("31", "     then"), r.then, t.color("32", "     now "), reply.Result)
 		}
 	}
 	fmt.Fprintf(t.out, "%d sent, %d failed, %d answered otherwise than before\n", len(all), failed, changed)
@@ -86,9 +88,9 @@ func (c *replayCommand) read(ctx context.Context) ([]recorded, error) {
 		return nil, err
 	}
 	defer db.Close()
-	id := core.CallID(c.What)
-	call, err := core.ReadCall(ctx, db.Store(), id)
-	if errors.Is(err, core.ErrNoCall) {
+	id := event.CallID(c.What)
+	call, err := calls.Read(ctx, db.Store(), id)
+	if errors.Is(err, callstate.ErrNotFound) {
 		return nil, usageError{fmt.Errorf("%q is neither a file nor a call: serverurl calls lists them", c.What)}
 	}
 	if err != nil {
@@ -96,7 +98,7 @@ func (c *replayCommand) read(ctx context.Context) ([]recorded, error) {
 	}
 	var all []recorded
 	seen := map[string]bool{} // what came twice is sent once, or each replay would double the record
-	for e, err := range core.ReadEvents(ctx, db.Store(), id) {
+	for e, err := range calls.Events(ctx, db.Store(), id) {
 		if err != nil {
 			return nil, err
 		}

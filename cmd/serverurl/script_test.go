@@ -26,6 +26,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/event"
 	"github.com/serverurl/serverurl/internal/testing/mototest"
 	"github.com/serverurl/serverurl/internal/testing/pgtest"
 	"github.com/serverurl/serverurl/simulate"
@@ -84,7 +85,7 @@ func params(dir string, env map[string]func() string) testscript.Params {
 }
 
 // patience is how long anything may take on a machine that has much to do.
-const patience = time.Minute
+const patience = 5 * time.Minute
 
 // backends are those that scripts have started.
 var backends sync.Map // *testscript.TestScript to *process
@@ -414,7 +415,7 @@ func bury(ts *testscript.TestScript, _ bool, args []string) {
 	db, err := sqlinbox.Open(ctx, url)
 	ts.Check(err)
 	defer db.Close()
-	failing := func(context.Context, core.Envelope) error { return core.ErrHandler }
+	failing := func(context.Context, core.Envelope) error { return core.ErrHandlerFailed }
 	in, err := sqlinbox.New(db, failing, sqlinbox.Options{Attempts: 1, Logger: slog.New(slog.DiscardHandler)})
 	ts.Check(err)
 	ran := make(chan error, 1)
@@ -422,7 +423,7 @@ func bury(ts *testscript.TestScript, _ bool, args []string) {
 	defer func() { stop(); ts.Check(<-ran) }()
 	before, err := in.Dead(ctx, 1000)
 	ts.Check(err)
-	ts.Check(in.Put(ctx, core.Envelope{ID: "buried-" + args[1], Received: time.Now(), Type: core.EventReport, Call: core.CallID(args[1]), Body: []byte(ts.ReadFile(args[2]))}))
+	ts.Check(in.Put(ctx, core.Envelope{ID: "buried-" + args[1], Received: time.Now(), Type: event.TypeReport, Call: event.CallID(args[1]), Body: []byte(ts.ReadFile(args[2]))}))
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		if dead, err := in.Dead(ctx, 1000); err == nil && len(dead) > len(before) {
 			return

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 
-	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/calls"
+	"github.com/serverurl/serverurl/core/event"
+	"github.com/serverurl/serverurl/core/records"
+	"github.com/serverurl/serverurl/internal/callstate"
 	"github.com/serverurl/serverurl/simulate"
 )
 
@@ -23,10 +26,10 @@ func (f targetFlags) check() error {
 }
 
 // stateOf reads for the simulator what the backend's store knows of a call.
-func stateOf(s core.Store) func(context.Context, string) (simulate.State, bool, error) {
+func stateOf(s records.Store) func(context.Context, string) (simulate.State, bool, error) {
 	return func(ctx context.Context, id string) (simulate.State, bool, error) {
-		c, err := core.ReadCall(ctx, s, core.CallID(id))
-		if errors.Is(err, core.ErrNoCall) {
+		c, err := calls.Read(ctx, s, event.CallID(id))
+		if errors.Is(err, callstate.ErrNotFound) {
 			return simulate.State{}, false, nil
 		}
 		return simulate.State{Status: string(c.Status), Messages: len(c.Transcript), Ended: c.Ended, Report: c.Report != nil}, true, err

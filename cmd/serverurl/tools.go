@@ -22,7 +22,7 @@ func (*toolsCommand) Help() string {
 }
 
 func (c *toolsCommand) Run(t *terminal) error {
-	defs := app.New().Definitions(strings.TrimRight(c.URL, "/"))
+	defs := app.New().ToolDefinitions(strings.TrimRight(c.URL, "/"))
 	if c.JSON {
 		return writeJSON(t, defs)
 	}

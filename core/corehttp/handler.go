@@ -10,6 +10,7 @@ import (
 	"os"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/auth"
 )
 
 // Head returns what is known of a request before its body is read.
@@ -18,7 +19,7 @@ func Head(r *http.Request) core.Request {
 		Method: r.Method,
 		Path:   r.URL.EscapedPath(),
 		Query:  r.URL.RawQuery,
-		Header: core.Header(r.Header),
+		Header: auth.Header(r.Header),
 		Remote: r.RemoteAddr,
 	}
 }
@@ -31,7 +32,7 @@ func Handler(p *core.Processor) http.Handler {
 		req := Head(r)
 		if p.WantsBody(req) {
 			var err error
-			req.Body, err = readBody(r, p.MaxBody())
+			req.Body, err = readBody(r, p.MaxBodyBytes())
 			if errors.Is(err, os.ErrDeadlineExceeded) { // it comes too slowly for what is going on here
 				w.Header().Set("Retry-After", "1")
 				http.Error(w, `{"error":"try again"}`, http.StatusServiceUnavailable)

@@ -110,7 +110,7 @@ func exchange(t *testing.T, target Target, request []byte) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", u.Host)
 	if err != nil {
@@ -159,10 +159,10 @@ var largeCases = []struct {
 	want      string
 }{
 	{"body-at-the-limit", "6 MiB are taken", func() []byte {
-		return event(strings.Repeat("x", 1<<19), 6<<20)
+		return ev(strings.Repeat("x", 1<<19), 6<<20)
 	}, "200\ncontent-type: application/json\n\n{}"},
 	{"body-over-the-limit", "one byte more is refused, and not read", func() []byte {
-		return event(strings.Repeat("x", 1<<19), 6<<20+1)
+		return ev(strings.Repeat("x", 1<<19), 6<<20+1)
 	}, "413\ncontent-type: application/json\n\n" + `{"error":"too large"}`},
 	{"body-too-deep", "depth is bounded, so that no decoder runs out of stack", func() []byte {
 		return []byte(strings.Repeat("[", 100_000))
@@ -181,7 +181,7 @@ var largeCases = []struct {
 const badRequest = "400\ncontent-type: application/json\n\n" + `{"error":"bad request"}`
 
 // event is a conversation-update of exactly size bytes, in strings of text.
-func event(text string, size int) []byte {
+func ev(text string, size int) []byte {
 	b := []byte(`{"message":{"type":"conversation-update","call":{"id":"CA-large","status":"ongoing"},"messages":[`)
 	const end = `]}}`
 	for n := 0; ; n++ {

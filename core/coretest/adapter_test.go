@@ -8,6 +8,7 @@ import (
 
 	"github.com/serverurl/serverurl/app"
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/auth"
 	"github.com/serverurl/serverurl/core/corehttp"
 	"github.com/serverurl/serverurl/core/coretest"
 )
@@ -24,7 +25,7 @@ func TestAdapter(t *testing.T) {
 	p := app.New()
 	err := p.Bind(core.Platform{
 		Name: "test", Store: coretest.NewStore(), Inbox: discard{}, Logger: slog.New(slog.DiscardHandler),
-		Sender: core.Sender{Secrets: []core.Secret{core.NewSecret(secret)}},
+		Verifier: auth.Verifier{Secrets: []auth.Secret{auth.NewSecret(secret)}},
 	})
 	if err != nil {
 		t.Fatal(err)

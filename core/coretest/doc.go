@@ -4,7 +4,7 @@
 // A room that brings a store runs the suite on a fresh one for each case:
 //
 //	func TestStore(t *testing.T) {
-//		coretest.Store(t, coretest.Traits{}, func(t *testing.T) core.Store { return openTestTable(t) })
+//		coretest.Store(t, coretest.Traits{}, func(t *testing.T) records.Store { return openTestTable(t) })
 //	}
 //
 // Each case names the promise that it checks and prints it when it is broken.

@@ -21,7 +21,7 @@ type InboxTraits struct {
 	MaxBody int
 
 	// Wait is how long anything may take to be delivered, the pauses after
-	// failed deliveries included. Default 1 minute.
+	// failed deliveries included. Default 5 minutes: it bounds failures only.
 	Wait time.Duration
 
 	// Events is how many envelopes the case of many has. Default 500; less for
@@ -70,7 +70,7 @@ func Inbox(t *testing.T, traits InboxTraits, open func(t *testing.T, deliver Del
 
 func (tr InboxTraits) withDefaults() InboxTraits {
 	tr.MaxBody = cmp.Or(tr.MaxBody, 6<<20)
-	tr.Wait = cmp.Or(tr.Wait, time.Minute)
+	tr.Wait = cmp.Or(tr.Wait, 5*time.Minute)
 	tr.Events = cmp.Or(tr.Events, 500)
 	return tr
 }

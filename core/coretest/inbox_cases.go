@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/event"
 )
 
 // A mailbox records what is delivered.
@@ -117,8 +118,8 @@ func letter(name, body string) core.Envelope {
 	return core.Envelope{
 		ID:       fmt.Sprintf("%x", id[:16]),
 		Received: time.UnixMilli(1_790_000_000_123).Add(time.Duration(id[0]) * time.Hour).UTC(),
-		Type:     core.EventStatusUpdate,
-		Call:     "call-" + core.CallID(name),
+		Type:     event.TypeStatusUpdate,
+		Call:     "call-" + event.CallID(name),
 		Body:     []byte(body),
 	}
 }
@@ -135,8 +136,8 @@ func arrives(ctx context.Context, open func(Deliver) core.Inbox, tr InboxTraits)
 	m := newMailbox(nil)
 	in := open(m.deliver)
 	var es []core.Envelope
-	for i, typ := range []core.EventType{
-		core.EventStatusUpdate, core.EventConversationUpdate, core.EventHang, core.EventError, core.EventReport, "of-next-year", "",
+	for i, typ := range []event.Type{
+		event.TypeStatusUpdate, event.TypeConversationUpdate, event.TypeHang, event.TypeError, event.TypeReport, "of-next-year", "",
 	} {
 		e := letter(fmt.Sprint("arrives", i), `{"message":{"type":"x"}}`)
 		e.Type = typ
@@ -203,7 +204,7 @@ func oddIDs(ctx context.Context, open func(Deliver) core.Inbox, tr InboxTraits) 
 	var es []core.Envelope
 	for i, id := range []string{"a\x00b", "\"'\\", "\uffff\ufffe", "a b/c?d=e&f", "Ünï 😀", "\x1b[31m", strings.Repeat("x", 2000)} {
 		e := letter(fmt.Sprint("id", i), `{}`)
-		e.Call, e.Type = core.CallID(id), core.EventType(id)
+		e.Call, e.Type = event.CallID(id), event.Type(id)
 		if err := in.Put(ctx, e); err != nil {
 			return fmt.Errorf("call %.20q: %w", id, err)
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/event"
 )
 
 // A memoryInbox is an inbox for tests of the suite. Its faults are those that
@@ -105,7 +106,7 @@ func deadOf(_ context.Context, in core.Inbox) ([]string, error) {
 }
 
 func TestMemoryInbox(t *testing.T) {
-	Inbox(t, InboxTraits{Dead: deadOf, Wait: 10 * time.Second}, func(t *testing.T, d Deliver) core.Inbox {
+	Inbox(t, InboxTraits{Dead: deadOf, Wait: time.Minute}, func(t *testing.T, d Deliver) core.Inbox {
 		return new(memoryInbox).start(t, d)
 	})
 }
@@ -156,7 +157,7 @@ func TestInboxFindsFaults(t *testing.T) {
 		"ids as C strings": {"OddIDs", func() *memoryInbox {
 			return &memoryInbox{change: func(e core.Envelope) (core.Envelope, bool) {
 				id, _, _ := strings.Cut(string(e.Call), "\x00")
-				e.Call = core.CallID(id)
+				e.Call = event.CallID(id)
 				return e, true
 			}}
 		}},

@@ -7,12 +7,15 @@ import (
 	"time"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/calls"
+	"github.com/serverurl/serverurl/core/event"
+	"github.com/serverurl/serverurl/core/records"
 )
 
 // DeadLetters tries the place of an inbox's dead letters. open returns an inbox
 // whose deliveries end as deliver says, at the first failure or soon, its place,
 // and a store. Everything is delivered while the test runs.
-func DeadLetters(t *testing.T, open func(t *testing.T, deliver Deliver) (core.Inbox, core.DeadLetters, core.Store)) {
+func DeadLetters(t *testing.T, open func(t *testing.T, deliver Deliver) (core.Inbox, core.DeadLetters, records.Store)) {
 	broken := make(chan bool, 1)
 	broken <- true
 	came := make(chan core.Envelope, 100)
@@ -27,7 +30,7 @@ func DeadLetters(t *testing.T, open func(t *testing.T, deliver Deliver) (core.In
 	})
 	ctx := t.Context()
 	for _, id := range []string{"one", "two"} {
-		e := core.Envelope{ID: id, Received: time.Now().UTC().Truncate(time.Microsecond), Type: core.EventReport, Call: "CA-" + core.CallID(id), Body: []byte(`{"message":"` + id + `"}`)}
+		e := core.Envelope{ID: id, Received: time.Now().UTC().Truncate(time.Microsecond), Type: event.TypeReport, Call: "CA-" + event.CallID(id), Body: []byte(`{"message":"` + id + `"}`)}
 		if err := in.Put(ctx, e); err != nil {
 			t.Fatal(err)
 		}
@@ -36,7 +39,7 @@ func DeadLetters(t *testing.T, open func(t *testing.T, deliver Deliver) (core.In
 		t.Helper()
 		var got []core.DeadLetter
 		var err error
-		for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		for end := time.Now().Add(5 * time.Minute); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 			if got, err = dead.List(ctx, 100); err != nil {
 				t.Fatal(err)
 			}
@@ -60,39 +63,39 @@ func DeadLetters(t *testing.T, open func(t *testing.T, deliver Deliver) (core.In
 	if one, err := dead.List(ctx, 1); err != nil || len(one) != 1 {
 		t.Errorf("a list of one has %d, %v", len(one), err)
 	}
-	if _, err := dead.Find(ctx, "nobody"); !errors.Is(err, core.ErrNotDead) {
+	if _, err := dead.Get(ctx, "nobody"); !errors.Is(err, core.ErrDeadLetterNotFound) {
 		t.Errorf("find nobody: %v", err)
 	}
-	if err := dead.Drop(ctx, "nobody"); !errors.Is(err, core.ErrNotDead) {
+	if err := dead.Delete(ctx, "nobody"); !errors.Is(err, core.ErrDeadLetterNotFound) {
 		t.Errorf("drop nobody: %v", err)
 	}
-	found, err := dead.Find(ctx, byID["one"].ID)
+	found, err := dead.Get(ctx, byID["one"].ID)
 	if err != nil || string(found.Envelopes[0].Body) != `{"message":"one"}` || found.Envelopes[0].Call != "CA-one" {
 		t.Fatalf("found %+v, %v", found, err)
 	}
-	if err := dead.Drop(ctx, byID["two"].ID); err != nil {
+	if err := dead.Delete(ctx, byID["two"].ID); err != nil {
 		t.Fatal(err)
 	}
-	if err := dead.Drop(ctx, byID["two"].ID); !errors.Is(err, core.ErrNotDead) {
+	if err := dead.Delete(ctx, byID["two"].ID); !errors.Is(err, core.ErrDeadLetterNotFound) {
 		t.Errorf("drop twice: %v", err)
 	}
 	list(1)
 	<-broken
 	broken <- false
-	if _, err := core.Replay(ctx, store, in, dead, byID["one"].ID, "tester"); err != nil {
+	if _, err := core.Redrive(ctx, store, in, dead, byID["one"].ID, "tester"); err != nil {
 		t.Fatal(err)
 	}
 	select {
 	case e := <-came:
-		if e.ID != "one" || e.Replayed != 1 || string(e.Body) != `{"message":"one"}` {
+		if e.ID != "one" || e.RedriveCount != 1 || string(e.Body) != `{"message":"one"}` {
 			t.Errorf("came back: %+v", e)
 		}
-	case <-time.After(2 * time.Minute):
+	case <-time.After(5 * time.Minute):
 		t.Fatal("the replayed event was not delivered")
 	}
 	list(0)
-	lines, _, err := core.ReadAudit(ctx, store, "", 10)
-	if err != nil || len(lines) != 1 || lines[0].What != core.AuditReplay || lines[0].Who != "tester" {
+	lines, _, err := calls.ReadAudit(ctx, store, "", 10)
+	if err != nil || len(lines) != 1 || lines[0].Action != calls.AuditRedrive || lines[0].Actor != "tester" {
 		t.Errorf("journal: %+v, %v", lines, err)
 	}
 }

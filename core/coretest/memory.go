@@ -9,11 +9,11 @@ import (
 	"sync"
 	"time"
 
-	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/records"
 )
 
-// A MemoryStore is a core.Store in memory, for tests and examples. It passes
-// [Store]. Its clock is time.Now, so it may live in a testing/synctest bubble.
+// A MemoryStore is a records.Store in memory, for tests and examples. It passes
+// [records.Store]. Its clock is time.Now, so it may live in a testing/synctest bubble.
 // Nothing survives the process: it is never a store to deploy.
 //
 // Set the hooks before the store is used; they run outside of its lock, may
@@ -40,23 +40,23 @@ type memoryRecord struct {
 	expires time.Time
 }
 
-var _ core.Store = (*MemoryStore)(nil)
+var _ records.Store = (*MemoryStore)(nil)
 
 // NewStore returns an empty store.
 func NewStore() *MemoryStore {
 	return &MemoryStore{records: make(map[string]memoryRecord)}
 }
 
-// Get implements core.Store.
-func (s *MemoryStore) Get(ctx context.Context, keys ...string) ([]core.Record, error) {
+// Get implements records.Store.
+func (s *MemoryStore) Get(ctx context.Context, keys ...string) ([]records.Record, error) {
 	for _, k := range keys {
-		if _, _, err := core.SplitKey(k); err != nil {
+		if _, _, err := records.SplitKey(k); err != nil {
 			return nil, err
 		}
 	}
-	var rs []core.Record
+	var rs []records.Record
 	err := s.do(ctx, "Get", keys, func(now time.Time) error {
-		rs = make([]core.Record, len(keys))
+		rs = make([]records.Record, len(keys))
 		for i, k := range keys {
 			rs[i] = s.record(k, now)
 		}
@@ -68,9 +68,9 @@ func (s *MemoryStore) Get(ctx context.Context, keys ...string) ([]core.Record, e
 	return rs, nil
 }
 
-// Range implements core.Store.
-func (s *MemoryStore) Range(ctx context.Context, dir, after string, limit int) ([]core.Record, error) {
-	var rs []core.Record
+// Range implements records.Store.
+func (s *MemoryStore) Range(ctx context.Context, dir, after string, limit int) ([]records.Record, error) {
+	var rs []records.Record
 	err := s.do(ctx, "Range", []string{dir + "/"}, func(now time.Time) error {
 		for _, k := range slices.Sorted(maps.Keys(s.records)) {
 			if len(rs) >= limit {
@@ -92,9 +92,9 @@ func (s *MemoryStore) Range(ctx context.Context, dir, after string, limit int) (
 	return rs, nil
 }
 
-// Commit implements core.Store.
-func (s *MemoryStore) Commit(ctx context.Context, rs ...core.Record) error {
-	if err := core.CheckCommit(rs); err != nil {
+// Commit implements records.Store.
+func (s *MemoryStore) Commit(ctx context.Context, rs ...records.Record) error {
+	if err := records.ValidateCommit(rs); err != nil {
 		return err
 	}
 	keys := make([]string, len(rs))
@@ -104,7 +104,7 @@ func (s *MemoryStore) Commit(ctx context.Context, rs ...core.Record) error {
 	return s.do(ctx, "Commit", keys, func(now time.Time) error {
 		for _, r := range rs {
 			if s.record(r.Key, now).Version != r.Version {
-				return core.ErrStale
+				return records.ErrStale
 			}
 		}
 		for _, r := range rs {
@@ -126,11 +126,11 @@ func (s *MemoryStore) Commit(ctx context.Context, rs ...core.Record) error {
 
 // All returns every record that has not expired, in order of keys, for tests
 // that look for what must not be stored. It calls no hook.
-func (s *MemoryStore) All() []core.Record {
+func (s *MemoryStore) All() []records.Record {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
-	var rs []core.Record
+	var rs []records.Record
 	for _, k := range slices.Sorted(maps.Keys(s.records)) {
 		if r := s.record(k, now); r.Version != 0 {
 			rs = append(rs, r)
@@ -159,12 +159,12 @@ func (s *MemoryStore) do(ctx context.Context, op string, keys []string, f func(n
 }
 
 // record returns what is at the key, nothing but the key if that has expired.
-func (s *MemoryStore) record(key string, now time.Time) core.Record {
+func (s *MemoryStore) record(key string, now time.Time) records.Record {
 	m, ok := s.records[key]
 	if !ok || !m.expires.IsZero() && !now.Before(m.expires) {
-		return core.Record{Key: key}
+		return records.Record{Key: key}
 	}
-	return core.Record{
+	return records.Record{
 		Key:     key,
 		Value:   bytes.Clone(m.value),
 		Version: m.version,

@@ -8,16 +8,16 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/serverurl/serverurl/core"
 	"github.com/serverurl/serverurl/core/coretest"
+	"github.com/serverurl/serverurl/core/records"
 )
 
 func ExampleMemoryStore() {
 	ctx := context.Background()
 	s := coretest.NewStore()
 
-	fmt.Println(s.Commit(ctx, core.Record{Key: "call/c1", Value: []byte("ringing")}))
-	fmt.Println(s.Commit(ctx, core.Record{Key: "call/c1", Value: []byte("again")})) // created twice
+	fmt.Println(s.Commit(ctx, records.Record{Key: "call/c1", Value: []byte("ringing")}))
+	fmt.Println(s.Commit(ctx, records.Record{Key: "call/c1", Value: []byte("again")})) // created twice
 
 	rs, _ := s.Get(ctx, "call/c1")
 	fmt.Printf("%s\n", rs[0].Value)
@@ -30,7 +30,7 @@ func ExampleMemoryStore() {
 func TestMemoryStoreClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := coretest.NewStore()
-		if err := s.Commit(t.Context(), core.Record{Key: "d/a", Value: []byte("1"), Expires: time.Now().Add(time.Minute)}); err != nil {
+		if err := s.Commit(t.Context(), records.Record{Key: "d/a", Value: []byte("1"), Expires: time.Now().Add(time.Minute)}); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(59 * time.Second)
@@ -62,7 +62,7 @@ func TestMemoryStoreFails(t *testing.T) {
 		return nil
 	}
 	for _, key := range []string{"d/refused", "d/lost"} {
-		if err := s.Commit(t.Context(), core.Record{Key: key, Value: []byte("1")}); !errors.Is(err, down) {
+		if err := s.Commit(t.Context(), records.Record{Key: key, Value: []byte("1")}); !errors.Is(err, down) {
 			t.Errorf("%s: %v; want the injected error", key, err)
 		}
 	}

@@ -6,14 +6,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/records"
 )
 
 // Traits declare what an engine cannot do. The zero value can do all that
-// [core.Store] promises. A case that a trait rules out is skipped aloud.
+// [records.Store] promises. A case that a trait rules out is skipped aloud.
 type Traits struct {
 	// OneKeyCommit says that the engine commits one record at a time. Such an
-	// engine is no core.Store for a Processor; the rest of the suite is still
+	// engine is no records.Store for a Processor; the rest of the suite is still
 	// worth its run while one is being written.
 	OneKeyCommit bool
 
@@ -27,13 +27,13 @@ type Traits struct {
 	Rounds int
 }
 
-// A storeCase is one promise of core.Store.
+// A storeCase is one promise of records.Store.
 type storeCase struct {
 	name  string
 	why   string // the promise, printed when it is broken
 	many  bool   // needs a Commit of several records
 	waits bool   // waits for a second of real time: run beside the others that do
-	run   func(ctx context.Context, s core.Store, tr Traits) error
+	run   func(ctx context.Context, s records.Store, tr Traits) error
 }
 
 // storeTimeout bounds one case: an engine that hangs is a failure with a name.
@@ -41,7 +41,7 @@ const storeTimeout = 5 * time.Minute
 
 // Store runs the suite. open returns an empty store for one case and cleans up
 // by t.Cleanup; stores of different cases may be open at the same time.
-func Store(t *testing.T, traits Traits, open func(t *testing.T) core.Store) {
+func Store(t *testing.T, traits Traits, open func(t *testing.T) records.Store) {
 	t.Helper()
 	traits.Rounds = cmp.Or(traits.Rounds, 100)
 	skipped := 0
@@ -75,7 +75,7 @@ func (c storeCase) ruledOut(tr Traits) string {
 	return ""
 }
 
-// storeCases is the contract of core.Store, a line each.
+// storeCases is the contract of records.Store, a line each.
 var storeCases = []storeCase{
 	{name: "ReadsBack", run: readsBack,
 		why: "Get and Range see a Commit that returned before they began, and an absent key has its Key and nothing else"},
@@ -130,7 +130,7 @@ var storeCases = []storeCase{
 	{name: "SlicesAreNotKept", run: slicesAreNotKept,
 		why: "what the caller does to a slice after Commit or Get returned changes no record"},
 	{name: "CancelledContext", run: cancelledContext,
-		why: "a cancelled context ends each method with an error and does no harm"},
+		why: "a canceled context ends each method with an error and does no harm"},
 	{name: "CancelledInFlight", run: cancelledInFlight, many: true,
 		why: "a Commit whose context ends in the middle has happened whole or not at all"},
 	{name: "OneWinner", run: oneWinner,

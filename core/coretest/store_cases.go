@@ -8,28 +8,28 @@ import (
 	"strings"
 	"time"
 
-	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/records"
 )
 
 // put commits one record.
-func put(ctx context.Context, s core.Store, key, value string, version int64) error {
-	return s.Commit(ctx, core.Record{Key: key, Value: []byte(value), Version: version})
+func put(ctx context.Context, s records.Store, key, value string, version int64) error {
+	return s.Commit(ctx, records.Record{Key: key, Value: []byte(value), Version: version})
 }
 
 // get reads one record.
-func get(ctx context.Context, s core.Store, key string) (core.Record, error) {
+func get(ctx context.Context, s records.Store, key string) (records.Record, error) {
 	rs, err := s.Get(ctx, key)
 	if err != nil {
-		return core.Record{}, fmt.Errorf("get %q: %w", key, err)
+		return records.Record{}, fmt.Errorf("get %q: %w", key, err)
 	}
 	if len(rs) != 1 || rs[0].Key != key {
-		return core.Record{}, fmt.Errorf("get %q: %d records, or another key", key, len(rs))
+		return records.Record{}, fmt.Errorf("get %q: %d records, or another key", key, len(rs))
 	}
 	return rs[0], nil
 }
 
 // create makes a record and returns its version.
-func create(ctx context.Context, s core.Store, key, value string) (int64, error) {
+func create(ctx context.Context, s records.Store, key, value string) (int64, error) {
 	if err := put(ctx, s, key, value, 0); err != nil {
 		return 0, fmt.Errorf("create %q: %w", key, err)
 	}
@@ -41,7 +41,7 @@ func create(ctx context.Context, s core.Store, key, value string) (int64, error)
 }
 
 // holds checks a record by its value; "-" is for an absent one.
-func holds(ctx context.Context, s core.Store, key, want string) error {
+func holds(ctx context.Context, s records.Store, key, want string) error {
 	r, err := get(ctx, s, key)
 	if err != nil {
 		return err
@@ -56,7 +56,7 @@ func holds(ctx context.Context, s core.Store, key, want string) error {
 }
 
 // absent checks that a record has its key and nothing else.
-func absent(r core.Record) error {
+func absent(r records.Record) error {
 	if r.Version != 0 || r.Value != nil || r.Age != 0 || !r.Expires.IsZero() {
 		return fmt.Errorf("%q: version %d, %d bytes, age %v, expires %v; want nothing but the key", r.Key, r.Version, len(r.Value), r.Age, r.Expires)
 	}
@@ -65,7 +65,7 @@ func absent(r core.Record) error {
 
 // stale checks that a Commit lost.
 func stale(what string, err error) error {
-	if !errors.Is(err, core.ErrStale) {
+	if !errors.Is(err, records.ErrStale) {
 		return fmt.Errorf("%s: %v; want ErrStale", what, err)
 	}
 	return nil
@@ -73,14 +73,14 @@ func stale(what string, err error) error {
 
 // refused checks that a Commit broke a rule.
 func refused(what string, err error) error {
-	if err == nil || errors.Is(err, core.ErrStale) {
+	if err == nil || errors.Is(err, records.ErrStale) {
 		return fmt.Errorf("%s: %v; want an error that is not ErrStale", what, err)
 	}
 	return nil
 }
 
 // names returns the names of what Range finds.
-func names(ctx context.Context, s core.Store, dir, after string, limit int) ([]string, error) {
+func names(ctx context.Context, s records.Store, dir, after string, limit int) ([]string, error) {
 	rs, err := s.Range(ctx, dir, after, limit)
 	if err != nil {
 		return nil, fmt.Errorf("range %q after %q: %w", dir, after, err)
@@ -96,7 +96,7 @@ func names(ctx context.Context, s core.Store, dir, after string, limit int) ([]s
 	return ns, nil
 }
 
-func readsBack(ctx context.Context, s core.Store, _ Traits) error {
+func readsBack(ctx context.Context, s records.Store, _ Traits) error {
 	if err := holds(ctx, s, "d/a", "-"); err != nil {
 		return err
 	}
@@ -126,7 +126,7 @@ func readsBack(ctx context.Context, s core.Store, _ Traits) error {
 	return nil
 }
 
-func secondCreateLoses(ctx context.Context, s core.Store, _ Traits) error {
+func secondCreateLoses(ctx context.Context, s records.Store, _ Traits) error {
 	if _, err := create(ctx, s, "d/a", "first"); err != nil {
 		return err
 	}
@@ -136,7 +136,7 @@ func secondCreateLoses(ctx context.Context, s core.Store, _ Traits) error {
 	return holds(ctx, s, "d/a", "first")
 }
 
-func oldVersionLoses(ctx context.Context, s core.Store, _ Traits) error {
+func oldVersionLoses(ctx context.Context, s records.Store, _ Traits) error {
 	v1, err := create(ctx, s, "d/a", "one")
 	if err != nil {
 		return err
@@ -148,7 +148,7 @@ func oldVersionLoses(ctx context.Context, s core.Store, _ Traits) error {
 	if err != nil {
 		return err
 	}
-	for what, rec := range map[string]core.Record{
+	for what, rec := range map[string]records.Record{
 		"update at an old version":      {Key: "d/a", Value: []byte("x"), Version: v1},
 		"update at a later version":     {Key: "d/a", Value: []byte("x"), Version: r.Version + 1},
 		"delete at an old version":      {Key: "d/a", Version: v1},
@@ -165,21 +165,21 @@ func oldVersionLoses(ctx context.Context, s core.Store, _ Traits) error {
 	return errors.Join(holds(ctx, s, "d/a", "two"), holds(ctx, s, "d/none", "-"), holds(ctx, s, "e/a", "-"))
 }
 
-func staleChangesNothing(ctx context.Context, s core.Store, _ Traits) error {
-	before := map[string]core.Record{}
+func staleChangesNothing(ctx context.Context, s records.Store, _ Traits) error {
+	before := map[string]records.Record{}
 	for _, k := range []string{"d/b", "d/d", "d/f"} {
 		v, err := create(ctx, s, k, "kept")
 		if err != nil {
 			return err
 		}
-		before[k] = core.Record{Key: k, Version: v}
+		before[k] = records.Record{Key: k, Version: v}
 	}
-	good := []core.Record{
+	good := []records.Record{
 		{Key: "d/a", Value: []byte("new")},
 		{Key: "d/b", Value: []byte("new"), Version: before["d/b"].Version},
 		{Key: "d/d", Version: before["d/d"].Version},
 	}
-	bad := []core.Record{
+	bad := []records.Record{
 		{Key: "d/f", Value: []byte("new")},
 		{Key: "d/f", Value: []byte("new"), Version: before["d/f"].Version + 1},
 		{Key: "d/f", Version: before["d/f"].Version + 1},
@@ -189,7 +189,7 @@ func staleChangesNothing(ctx context.Context, s core.Store, _ Traits) error {
 	}
 	for _, b := range bad {
 		for at := range len(good) + 1 {
-			rs := append(append(append([]core.Record{}, good[:at]...), b), good[at:]...)
+			rs := append(append(append([]records.Record{}, good[:at]...), b), good[at:]...)
 			what := fmt.Sprintf("stale record %q as number %d of %d", b.Key, at+1, len(rs))
 			if err := stale(what, s.Commit(ctx, rs...)); err != nil {
 				return err
@@ -211,7 +211,7 @@ func staleChangesNothing(ctx context.Context, s core.Store, _ Traits) error {
 	return nil
 }
 
-func mixedCommit(ctx context.Context, s core.Store, _ Traits) error {
+func mixedCommit(ctx context.Context, s records.Store, _ Traits) error {
 	u, err := create(ctx, s, "d/update", "old")
 	if err != nil {
 		return err
@@ -221,33 +221,33 @@ func mixedCommit(ctx context.Context, s core.Store, _ Traits) error {
 		return err
 	}
 	if err := s.Commit(ctx,
-		core.Record{Key: "d/update", Value: []byte("new"), Version: u},
-		core.Record{Key: "c/create", Value: []byte("new")},
-		core.Record{Key: "e/delete", Version: d},
+		records.Record{Key: "d/update", Value: []byte("new"), Version: u},
+		records.Record{Key: "c/create", Value: []byte("new")},
+		records.Record{Key: "e/delete", Version: d},
 	); err != nil {
 		return err
 	}
 	return errors.Join(holds(ctx, s, "c/create", "new"), holds(ctx, s, "d/update", "new"), holds(ctx, s, "e/delete", "-"))
 }
 
-func nilDeletes(ctx context.Context, s core.Store, _ Traits) error {
+func nilDeletes(ctx context.Context, s records.Store, _ Traits) error {
 	v, err := create(ctx, s, "d/a", "one")
 	if err != nil {
 		return err
 	}
-	if err := s.Commit(ctx, core.Record{Key: "d/a", Version: v}); err != nil {
+	if err := s.Commit(ctx, records.Record{Key: "d/a", Version: v}); err != nil {
 		return fmt.Errorf("delete: %w", err)
 	}
 	if ns, err := names(ctx, s, "d", "", 10); err != nil || len(ns) != 0 {
 		return fmt.Errorf("range after the delete: %q, %v; want nothing", ns, err)
 	}
-	if err := stale("second delete", s.Commit(ctx, core.Record{Key: "d/a", Version: v})); err != nil {
+	if err := stale("second delete", s.Commit(ctx, records.Record{Key: "d/a", Version: v})); err != nil {
 		return err
 	}
 	return holds(ctx, s, "d/a", "-")
 }
 
-func emptyIsKept(ctx context.Context, s core.Store, _ Traits) error {
+func emptyIsKept(ctx context.Context, s records.Store, _ Traits) error {
 	v, err := create(ctx, s, "d/a", "")
 	if err != nil {
 		return err
@@ -267,7 +267,7 @@ func emptyIsKept(ctx context.Context, s core.Store, _ Traits) error {
 	return nil
 }
 
-func versionsNeverRepeat(ctx context.Context, s core.Store, _ Traits) error {
+func versionsNeverRepeat(ctx context.Context, s records.Store, _ Traits) error {
 	seen := map[int64]bool{}
 	var version int64
 	for i := range 60 {
@@ -284,12 +284,12 @@ func versionsNeverRepeat(ctx context.Context, s core.Store, _ Traits) error {
 		seen[r.Version], version = true, r.Version
 		switch i % 3 {
 		case 1: // gone by delete
-			if err := s.Commit(ctx, core.Record{Key: "d/a", Version: version}); err != nil {
+			if err := s.Commit(ctx, records.Record{Key: "d/a", Version: version}); err != nil {
 				return fmt.Errorf("delete %d: %w", i, err)
 			}
 			version = 0
 		case 2: // gone by its own time
-			if err := s.Commit(ctx, core.Record{Key: "d/a", Value: []byte("x"), Version: version, Expires: time.Now().Add(-time.Hour)}); err != nil {
+			if err := s.Commit(ctx, records.Record{Key: "d/a", Value: []byte("x"), Version: version, Expires: time.Now().Add(-time.Hour)}); err != nil {
 				return fmt.Errorf("expire %d: %w", i, err)
 			}
 			version = 0
@@ -306,14 +306,14 @@ func versionsNeverRepeat(ctx context.Context, s core.Store, _ Traits) error {
 	return nil
 }
 
-func valuesAreExact(ctx context.Context, s core.Store, _ Traits) error {
+func valuesAreExact(ctx context.Context, s records.Store, _ Traits) error {
 	every := make([]byte, 256)
 	for i := range every {
 		every[i] = byte(i)
 	}
 	for i, v := range [][]byte{every, {0}, {0, 0, 0}, {0xff, 0xfe}, []byte("\xc3\x28"), []byte(`{"a":"\u0000"}`), []byte("a\r\nb\n"), []byte(" "), []byte(`\x00`), []byte("NULL")} {
 		key := fmt.Sprintf("d/%d", i)
-		if err := s.Commit(ctx, core.Record{Key: key, Value: v}); err != nil {
+		if err := s.Commit(ctx, records.Record{Key: key, Value: v}); err != nil {
 			return fmt.Errorf("value %x: %w", v, err)
 		}
 		r, err := get(ctx, s, key)
@@ -327,16 +327,16 @@ func valuesAreExact(ctx context.Context, s core.Store, _ Traits) error {
 	return nil
 }
 
-func slicesAreNotKept(ctx context.Context, s core.Store, _ Traits) error {
+func slicesAreNotKept(ctx context.Context, s records.Store, _ Traits) error {
 	value := []byte("kept")
-	if err := s.Commit(ctx, core.Record{Key: "d/a", Value: value}); err != nil {
+	if err := s.Commit(ctx, records.Record{Key: "d/a", Value: value}); err != nil {
 		return err
 	}
 	copy(value, "lost")
-	for _, read := range []func() ([]core.Record, error){
-		func() ([]core.Record, error) { return s.Get(ctx, "d/a", "d/a") },
-		func() ([]core.Record, error) { return s.Range(ctx, "d", "", 1) },
-		func() ([]core.Record, error) { return s.Get(ctx, "d/a") },
+	for _, read := range []func() ([]records.Record, error){
+		func() ([]records.Record, error) { return s.Get(ctx, "d/a", "d/a") },
+		func() ([]records.Record, error) { return s.Range(ctx, "d", "", 1) },
+		func() ([]records.Record, error) { return s.Get(ctx, "d/a") },
 	} {
 		rs, err := read()
 		if err != nil {

@@ -7,15 +7,15 @@ import (
 	"slices"
 	"time"
 
-	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/records"
 )
 
-func expiredIsAbsent(ctx context.Context, s core.Store, _ Traits) error {
+func expiredIsAbsent(ctx context.Context, s records.Store, _ Traits) error {
 	past, future := time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
-	if err := s.Commit(ctx, core.Record{Key: "d/old", Value: []byte("x"), Expires: past}); err != nil {
+	if err := s.Commit(ctx, records.Record{Key: "d/old", Value: []byte("x"), Expires: past}); err != nil {
 		return fmt.Errorf("create of an expired record: %w", err)
 	}
-	if err := s.Commit(ctx, core.Record{Key: "d/live", Value: []byte("x"), Expires: future}); err != nil {
+	if err := s.Commit(ctx, records.Record{Key: "d/live", Value: []byte("x"), Expires: future}); err != nil {
 		return err
 	}
 	if err := errors.Join(holds(ctx, s, "d/old", "-"), holds(ctx, s, "d/live", "x")); err != nil {
@@ -35,7 +35,7 @@ func expiredIsAbsent(ctx context.Context, s core.Store, _ Traits) error {
 		if err := stale("update of an expired record", put(ctx, s, "d/old", "x", v)); err != nil {
 			return err
 		}
-		if err := stale("delete of an expired record", s.Commit(ctx, core.Record{Key: "d/old", Version: v})); err != nil {
+		if err := stale("delete of an expired record", s.Commit(ctx, records.Record{Key: "d/old", Version: v})); err != nil {
 			return err
 		}
 	}
@@ -48,11 +48,11 @@ func expiredIsAbsent(ctx context.Context, s core.Store, _ Traits) error {
 	return stale("second create", put(ctx, s, "d/old", "z", 0))
 }
 
-func expiredIsNotCounted(ctx context.Context, s core.Store, _ Traits) error {
+func expiredIsNotCounted(ctx context.Context, s records.Store, _ Traits) error {
 	past := time.Now().Add(-time.Hour)
 	var want []string
 	for i := range 40 {
-		r := core.Record{Key: fmt.Sprintf("d/%02d", i), Value: []byte("x")}
+		r := records.Record{Key: fmt.Sprintf("d/%02d", i), Value: []byte("x")}
 		if i%4 == 3 {
 			want = append(want, fmt.Sprintf("%02d", i))
 		} else {
@@ -74,7 +74,7 @@ func expiredIsNotCounted(ctx context.Context, s core.Store, _ Traits) error {
 	return nil
 }
 
-func expiresIsKept(ctx context.Context, s core.Store, _ Traits) error {
+func expiresIsKept(ctx context.Context, s records.Store, _ Traits) error {
 	var version int64
 	for _, want := range []time.Time{
 		time.Now().Add(time.Hour).Truncate(time.Second),
@@ -82,7 +82,7 @@ func expiresIsKept(ctx context.Context, s core.Store, _ Traits) error {
 		time.Date(2199, 12, 31, 23, 59, 59, 0, time.UTC),
 		time.Now().Add(48 * time.Hour).Truncate(time.Second).In(time.FixedZone("elsewhere", 5*3600)),
 	} {
-		if err := s.Commit(ctx, core.Record{Key: "d/a", Value: []byte("x"), Version: version, Expires: want}); err != nil {
+		if err := s.Commit(ctx, records.Record{Key: "d/a", Value: []byte("x"), Version: version, Expires: want}); err != nil {
 			return err
 		}
 		got, err := get(ctx, s, "d/a")
@@ -101,10 +101,10 @@ func expiresIsKept(ctx context.Context, s core.Store, _ Traits) error {
 	return nil
 }
 
-func expires(ctx context.Context, s core.Store, _ Traits) error {
+func expires(ctx context.Context, s records.Store, _ Traits) error {
 	// The engine's clock may be a little off ours: long enough to be seen once.
 	until := time.Now().Add(3 * time.Second).Truncate(time.Second)
-	if err := s.Commit(ctx, core.Record{Key: "d/a", Value: []byte("x"), Expires: until}); err != nil {
+	if err := s.Commit(ctx, records.Record{Key: "d/a", Value: []byte("x"), Expires: until}); err != nil {
 		return err
 	}
 	first, err := get(ctx, s, "d/a")
@@ -124,7 +124,7 @@ func expires(ctx context.Context, s core.Store, _ Traits) error {
 	if err := stale("update after its end", put(ctx, s, "d/a", "y", first.Version)); err != nil {
 		return err
 	}
-	if err := stale("delete after its end", s.Commit(ctx, core.Record{Key: "d/a", Version: first.Version})); err != nil {
+	if err := stale("delete after its end", s.Commit(ctx, records.Record{Key: "d/a", Version: first.Version})); err != nil {
 		return err
 	}
 	v, err := create(ctx, s, "d/a", "y")
@@ -134,14 +134,14 @@ func expires(ctx context.Context, s core.Store, _ Traits) error {
 	return err
 }
 
-func ageGrows(ctx context.Context, s core.Store, _ Traits) error {
+func ageGrows(ctx context.Context, s records.Store, _ Traits) error {
 	const slack = 2 * time.Second // engines count in milliseconds or seconds
 	start := time.Now()
 	v, err := create(ctx, s, "d/a", "x")
 	if err != nil {
 		return err
 	}
-	var last core.Record
+	var last records.Record
 	err = poll(ctx, func() (bool, error) {
 		rs, err := s.Range(ctx, "d", "", 1)
 		if err != nil || len(rs) != 1 {
@@ -170,8 +170,6 @@ func ageGrows(ctx context.Context, s core.Store, _ Traits) error {
 
 // poll asks until the answer is yes.
 func poll(ctx context.Context, done func() (bool, error)) error {
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
-	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {

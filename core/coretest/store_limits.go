@@ -8,22 +8,22 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/records"
 )
 
-func largestRecord(ctx context.Context, s core.Store, _ Traits) error {
-	value := make([]byte, core.MaxRecord+1)
+func largestRecord(ctx context.Context, s records.Store, _ Traits) error {
+	value := make([]byte, records.MaxRecordBytes+1)
 	for i := range value {
 		value[i] = byte(i * 7 >> 3)
 	}
-	if err := s.Commit(ctx, core.Record{Key: "d/a", Value: value[:core.MaxRecord]}); err != nil {
+	if err := s.Commit(ctx, records.Record{Key: "d/a", Value: value[:records.MaxRecordBytes]}); err != nil {
 		return err
 	}
 	r, err := get(ctx, s, "d/a")
-	if err != nil || !bytes.Equal(r.Value, value[:core.MaxRecord]) {
+	if err != nil || !bytes.Equal(r.Value, value[:records.MaxRecordBytes]) {
 		return fmt.Errorf("%d bytes came back, %v; want the same", len(r.Value), err)
 	}
-	if err := refused("one byte more", s.Commit(ctx, core.Record{Key: "d/a", Value: value, Version: r.Version})); err != nil {
+	if err := refused("one byte more", s.Commit(ctx, records.Record{Key: "d/a", Value: value, Version: r.Version})); err != nil {
 		return err
 	}
 	again, err := get(ctx, s, "d/a")
@@ -33,13 +33,13 @@ func largestRecord(ctx context.Context, s core.Store, _ Traits) error {
 	return err
 }
 
-func largestCommit(ctx context.Context, s core.Store, _ Traits) error {
-	value := bytes.Repeat([]byte{'v'}, core.MaxRecord)
-	var rs []core.Record
-	for i := range core.MaxCommit / core.MaxRecord {
-		rs = append(rs, core.Record{Key: fmt.Sprintf("d/%02d", i), Value: value})
+func largestCommit(ctx context.Context, s records.Store, _ Traits) error {
+	value := bytes.Repeat([]byte{'v'}, records.MaxRecordBytes)
+	var rs []records.Record
+	for i := range records.MaxCommitBytes / records.MaxRecordBytes {
+		rs = append(rs, records.Record{Key: fmt.Sprintf("d/%02d", i), Value: value})
 	}
-	more := append(slices.Clone(rs), core.Record{Key: "d/zz", Value: value[:1]})
+	more := append(slices.Clone(rs), records.Record{Key: "d/zz", Value: value[:1]})
 	if err := refused("one byte more", s.Commit(ctx, more...)); err != nil {
 		return err
 	}
@@ -61,10 +61,10 @@ func largestCommit(ctx context.Context, s core.Store, _ Traits) error {
 	return nil
 }
 
-func mostRecords(ctx context.Context, s core.Store, _ Traits) error {
-	var rs []core.Record
-	for i := range core.MaxRecords + 1 {
-		rs = append(rs, core.Record{Key: fmt.Sprintf("d/%02d", i), Value: []byte("v")})
+func mostRecords(ctx context.Context, s records.Store, _ Traits) error {
+	var rs []records.Record
+	for i := range records.MaxCommitRecords + 1 {
+		rs = append(rs, records.Record{Key: fmt.Sprintf("d/%02d", i), Value: []byte("v")})
 	}
 	if err := refused("one record more", s.Commit(ctx, rs...)); err != nil {
 		return err
@@ -72,31 +72,31 @@ func mostRecords(ctx context.Context, s core.Store, _ Traits) error {
 	if ns, err := names(ctx, s, "d", "", 100); err != nil || len(ns) != 0 {
 		return fmt.Errorf("after the refused commit: %q, %v; want nothing", ns, err)
 	}
-	if err := s.Commit(ctx, rs[:core.MaxRecords]...); err != nil {
+	if err := s.Commit(ctx, rs[:records.MaxCommitRecords]...); err != nil {
 		return err
 	}
 	ns, err := names(ctx, s, "d", "", 100)
-	if err == nil && len(ns) != core.MaxRecords {
+	if err == nil && len(ns) != records.MaxCommitRecords {
 		err = fmt.Errorf("%d records came back", len(ns))
 	}
 	return err
 }
 
-func longestKey(ctx context.Context, s core.Store, _ Traits) error {
-	wide := strings.Repeat("\U0001f600", core.MaxKey/4) // four bytes a character
+func longestKey(ctx context.Context, s records.Store, _ Traits) error {
+	wide := strings.Repeat("\U0001f600", records.MaxKeyBytes/4) // four bytes a character
 	for _, key := range []string{
-		"d/" + strings.Repeat("n", core.MaxKey-2),
-		strings.Repeat("d", core.MaxKey-2) + "/n",
-		"d/" + wide[:core.MaxKey-4] + "nn",
-		strings.Repeat("d/", core.MaxKey/2-1) + "nn",
+		"d/" + strings.Repeat("n", records.MaxKeyBytes-2),
+		strings.Repeat("d", records.MaxKeyBytes-2) + "/n",
+		"d/" + wide[:records.MaxKeyBytes-4] + "nn",
+		strings.Repeat("d/", records.MaxKeyBytes/2-1) + "nn",
 	} {
-		if len(key) != core.MaxKey {
+		if len(key) != records.MaxKeyBytes {
 			return fmt.Errorf("the case is wrong: a key of %d bytes", len(key))
 		}
 		if _, err := create(ctx, s, key, "v"); err != nil {
 			return err
 		}
-		dir, name, err := core.SplitKey(key)
+		dir, name, err := records.SplitKey(key)
 		if err != nil {
 			return err
 		}
@@ -110,13 +110,13 @@ func longestKey(ctx context.Context, s core.Store, _ Traits) error {
 	return nil
 }
 
-func rulesOfCommit(ctx context.Context, s core.Store, tr Traits) error {
+func rulesOfCommit(ctx context.Context, s records.Store, tr Traits) error {
 	v, err := create(ctx, s, "d/a", "kept")
 	if err != nil {
 		return err
 	}
-	update := core.Record{Key: "d/a", Value: []byte("new"), Version: v}
-	for what, bad := range map[string]core.Record{
+	update := records.Record{Key: "d/a", Value: []byte("new"), Version: v}
+	for what, bad := range map[string]records.Record{
 		"no key":                         {Value: []byte("x")},
 		"a key without a directory":      {Key: "a", Value: []byte("x")},
 		"a key with an empty directory":  {Key: "/a", Value: []byte("x")},

@@ -7,10 +7,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/records"
 )
 
-func getKeepsOrder(ctx context.Context, s core.Store, _ Traits) error {
+func getKeepsOrder(ctx context.Context, s records.Store, _ Traits) error {
 	for _, k := range []string{"d/a", "d/b", "e/a"} {
 		if _, err := create(ctx, s, k, k); err != nil {
 			return err
@@ -41,8 +41,8 @@ func getKeepsOrder(ctx context.Context, s core.Store, _ Traits) error {
 	return nil
 }
 
-func getManyKeys(ctx context.Context, s core.Store, _ Traits) error {
-	value := bytes.Repeat([]byte{'v'}, core.MaxRecord)
+func getManyKeys(ctx context.Context, s records.Store, _ Traits) error {
+	value := bytes.Repeat([]byte{'v'}, records.MaxRecordBytes)
 	var keys []string
 	for i := range 150 {
 		key := fmt.Sprintf("d/%03d", i)
@@ -52,7 +52,7 @@ func getManyKeys(ctx context.Context, s core.Store, _ Traits) error {
 			v = value // ten large ones, 2.5 MB in all
 		}
 		if i%5 == 0 { // every fifth is there
-			if err := s.Commit(ctx, core.Record{Key: key, Value: v}); err != nil {
+			if err := s.Commit(ctx, records.Record{Key: key, Value: v}); err != nil {
 				return err
 			}
 		}
@@ -82,7 +82,7 @@ var inByteOrder = []string{
 	"e\u0301", "z", "{}", "~", "\u00a0", "\u00df", "\u00e9", "\u0131", "\u202e", "\uff21", "\ufffd", "\U0001f600",
 }
 
-func rangeOrder(ctx context.Context, s core.Store, _ Traits) error {
+func rangeOrder(ctx context.Context, s records.Store, _ Traits) error {
 	for i := range inByteOrder { // written in an order of no meaning
 		name := inByteOrder[i*17%len(inByteOrder)]
 		if _, err := create(ctx, s, "d/"+name, name); err != nil {
@@ -114,7 +114,7 @@ func rangeOrder(ctx context.Context, s core.Store, _ Traits) error {
 	return nil
 }
 
-func rangeOneDirectory(ctx context.Context, s core.Store, _ Traits) error {
+func rangeOneDirectory(ctx context.Context, s records.Store, _ Traits) error {
 	for _, k := range []string{"d/a", "d/x/a", "d/x/b", "d/x/y/a", "dd/a", "D/a", "c/a", "d%/a", "_/a", "%/a", "*/a", "d /a", " d/a"} {
 		if _, err := create(ctx, s, k, k); err != nil {
 			return err
@@ -140,15 +140,15 @@ func rangeOneDirectory(ctx context.Context, s core.Store, _ Traits) error {
 	return nil
 }
 
-func rangePages(ctx context.Context, s core.Store, _ Traits) error {
-	large := bytes.Repeat([]byte{'v'}, core.MaxRecord)
+func rangePages(ctx context.Context, s records.Store, _ Traits) error {
+	large := bytes.Repeat([]byte{'v'}, records.MaxRecordBytes)
 	const n = 60
 	for i := range n {
 		v := large[:10]
 		if i < 12 {
 			v = large // 3 MB: more than a page of any engine
 		}
-		if err := s.Commit(ctx, core.Record{Key: fmt.Sprintf("d/%02d", i), Value: v}); err != nil {
+		if err := s.Commit(ctx, records.Record{Key: fmt.Sprintf("d/%02d", i), Value: v}); err != nil {
 			return err
 		}
 	}
@@ -177,7 +177,7 @@ func rangePages(ctx context.Context, s core.Store, _ Traits) error {
 	return nil
 }
 
-func namesAreExact(ctx context.Context, s core.Store, _ Traits) error {
+func namesAreExact(ctx context.Context, s records.Store, _ Traits) error {
 	for _, name := range inByteOrder {
 		for _, key := range []string{"d/" + name, name + "/d"} {
 			if _, err := create(ctx, s, key, key); err != nil {

@@ -8,36 +8,36 @@ import (
 	"testing"
 	"time"
 
-	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/records"
 )
 
 func TestMemoryStore(t *testing.T) {
-	Store(t, Traits{}, func(t *testing.T) core.Store { return NewStore() })
+	Store(t, Traits{}, func(t *testing.T) records.Store { return NewStore() })
 }
 
 // A broken store is a good one with a fault; the suite must find it.
 type brokenStore struct {
 	*MemoryStore
-	get    func(ctx context.Context, s *MemoryStore, keys []string) ([]core.Record, error)
-	ranges func(ctx context.Context, s *MemoryStore, dir, after string, limit int) ([]core.Record, error)
-	commit func(ctx context.Context, s *MemoryStore, rs []core.Record) error
+	get    func(ctx context.Context, s *MemoryStore, keys []string) ([]records.Record, error)
+	ranges func(ctx context.Context, s *MemoryStore, dir, after string, limit int) ([]records.Record, error)
+	commit func(ctx context.Context, s *MemoryStore, rs []records.Record) error
 }
 
-func (b *brokenStore) Get(ctx context.Context, keys ...string) ([]core.Record, error) {
+func (b *brokenStore) Get(ctx context.Context, keys ...string) ([]records.Record, error) {
 	if b.get != nil {
 		return b.get(ctx, b.MemoryStore, keys)
 	}
 	return b.MemoryStore.Get(ctx, keys...)
 }
 
-func (b *brokenStore) Range(ctx context.Context, dir, after string, limit int) ([]core.Record, error) {
+func (b *brokenStore) Range(ctx context.Context, dir, after string, limit int) ([]records.Record, error) {
 	if b.ranges != nil {
 		return b.ranges(ctx, b.MemoryStore, dir, after, limit)
 	}
 	return b.MemoryStore.Range(ctx, dir, after, limit)
 }
 
-func (b *brokenStore) Commit(ctx context.Context, rs ...core.Record) error {
+func (b *brokenStore) Commit(ctx context.Context, rs ...records.Record) error {
 	if b.commit != nil {
 		return b.commit(ctx, b.MemoryStore, rs)
 	}
@@ -55,7 +55,7 @@ func TestStoreFindsFaults(t *testing.T) {
 		store brokenStore
 	}{
 		"last writer wins": {"SecondCreateLoses OldVersionLoses StaleChangesNothing OneWinner NoLostUpdate", brokenStore{
-			commit: func(ctx context.Context, s *MemoryStore, rs []core.Record) error {
+			commit: func(ctx context.Context, s *MemoryStore, rs []records.Record) error {
 				for {
 					now := slices.Clone(rs)
 					for i := range now {
@@ -65,14 +65,14 @@ func TestStoreFindsFaults(t *testing.T) {
 						}
 						now[i].Version = r[0].Version
 					}
-					if err := s.Commit(ctx, now...); !errors.Is(err, core.ErrStale) {
+					if err := s.Commit(ctx, now...); !errors.Is(err, records.ErrStale) {
 						return err
 					}
 				}
 			}}},
 		"one record after the other": {"StaleChangesNothing CrossedCommits SeenWhole", brokenStore{
-			commit: func(ctx context.Context, s *MemoryStore, rs []core.Record) error {
-				if err := core.CheckCommit(rs); err != nil {
+			commit: func(ctx context.Context, s *MemoryStore, rs []records.Record) error {
+				if err := records.ValidateCommit(rs); err != nil {
 					return err
 				}
 				for _, r := range rs {
@@ -84,7 +84,7 @@ func TestStoreFindsFaults(t *testing.T) {
 				return nil
 			}}},
 		"empty is nothing": {"EmptyIsKept", brokenStore{
-			get: func(ctx context.Context, s *MemoryStore, keys []string) ([]core.Record, error) {
+			get: func(ctx context.Context, s *MemoryStore, keys []string) ([]records.Record, error) {
 				rs, err := s.Get(ctx, keys...)
 				for i := range rs {
 					rs[i].Value = append([]byte(nil), rs[i].Value...)
@@ -92,7 +92,7 @@ func TestStoreFindsFaults(t *testing.T) {
 				return rs, err
 			}}},
 		"versions count from one": {"VersionsNeverRepeat", brokenStore{
-			commit: func(ctx context.Context, s *MemoryStore, rs []core.Record) error {
+			commit: func(ctx context.Context, s *MemoryStore, rs []records.Record) error {
 				s.mu.Lock()
 				s.version = 0
 				for _, r := range rs {
@@ -102,7 +102,7 @@ func TestStoreFindsFaults(t *testing.T) {
 				return s.Commit(ctx, rs...)
 			}}},
 		"expiry is left to the sweeper": {"ExpiredIsAbsent ExpiredIsNotCounted VersionsNeverRepeat OneWinner", brokenStore{
-			commit: func(ctx context.Context, s *MemoryStore, rs []core.Record) error {
+			commit: func(ctx context.Context, s *MemoryStore, rs []records.Record) error {
 				rs = slices.Clone(rs)
 				for i := range rs {
 					rs[i].Expires = rs[i].Expires.AddDate(100, 0, 0)
@@ -110,7 +110,7 @@ func TestStoreFindsFaults(t *testing.T) {
 				return s.Commit(ctx, rs...)
 			}}},
 		"the limit counts the expired": {"ExpiredIsNotCounted", brokenStore{
-			ranges: func(ctx context.Context, s *MemoryStore, dir, after string, limit int) ([]core.Record, error) {
+			ranges: func(ctx context.Context, s *MemoryStore, dir, after string, limit int) ([]records.Record, error) {
 				rs, err := s.Range(ctx, dir, after, limit)
 				if strings.HasPrefix(dir, "d") && len(rs) > 1 && len(s.All()) < len(s.records) {
 					rs = rs[1:]
@@ -118,8 +118,8 @@ func TestStoreFindsFaults(t *testing.T) {
 				return rs, err
 			}}},
 		"range by prefix": {"RangeOneDirectory", brokenStore{
-			ranges: func(ctx context.Context, s *MemoryStore, dir, after string, limit int) ([]core.Record, error) {
-				var rs []core.Record
+			ranges: func(ctx context.Context, s *MemoryStore, dir, after string, limit int) ([]records.Record, error) {
+				var rs []records.Record
 				for _, r := range s.All() {
 					if name, ok := strings.CutPrefix(r.Key, dir+"/"); ok && name > after && len(rs) < limit {
 						rs = append(rs, r)
@@ -128,13 +128,13 @@ func TestStoreFindsFaults(t *testing.T) {
 				return rs, ctx.Err()
 			}}},
 		"keys without case": {"NamesAreExact RangeOrder", brokenStore{
-			commit: func(ctx context.Context, s *MemoryStore, rs []core.Record) error {
+			commit: func(ctx context.Context, s *MemoryStore, rs []records.Record) error {
 				for i := range rs {
 					rs[i].Key = strings.ToLower(rs[i].Key)
 				}
 				return s.Commit(ctx, rs...)
 			},
-			get: func(ctx context.Context, s *MemoryStore, keys []string) ([]core.Record, error) {
+			get: func(ctx context.Context, s *MemoryStore, keys []string) ([]records.Record, error) {
 				lower := make([]string, len(keys))
 				for i, k := range keys {
 					lower[i] = strings.ToLower(k)
@@ -146,7 +146,7 @@ func TestStoreFindsFaults(t *testing.T) {
 				return rs, err
 			}}},
 		"values as text": {"ValuesAreExact LargestRecord", brokenStore{
-			get: func(ctx context.Context, s *MemoryStore, keys []string) ([]core.Record, error) {
+			get: func(ctx context.Context, s *MemoryStore, keys []string) ([]records.Record, error) {
 				rs, err := s.Get(ctx, keys...)
 				for i := range rs {
 					if rs[i].Value != nil {
@@ -156,26 +156,26 @@ func TestStoreFindsFaults(t *testing.T) {
 				return rs, err
 			}}},
 		"deaf to the context": {"CancelledContext", brokenStore{
-			commit: func(ctx context.Context, s *MemoryStore, rs []core.Record) error {
+			commit: func(ctx context.Context, s *MemoryStore, rs []records.Record) error {
 				return s.Commit(context.WithoutCancel(ctx), rs...)
 			}}},
 		"a conflict is stale": {"CancelledContext", brokenStore{
-			commit: func(ctx context.Context, s *MemoryStore, rs []core.Record) error {
+			commit: func(ctx context.Context, s *MemoryStore, rs []records.Record) error {
 				if ctx.Err() != nil {
-					return core.ErrStale
+					return records.ErrStale
 				}
 				return s.Commit(ctx, rs...)
 			}}},
 		"one record per get": {"GetKeepsOrder", brokenStore{
-			get: func(ctx context.Context, s *MemoryStore, keys []string) ([]core.Record, error) {
+			get: func(ctx context.Context, s *MemoryStore, keys []string) ([]records.Record, error) {
 				keys = slices.Clone(keys)
 				slices.Sort(keys)
 				return s.Get(ctx, slices.Compact(keys)...)
 			}}},
 		"no rules": {"RulesOfCommit", brokenStore{
-			commit: func(ctx context.Context, s *MemoryStore, rs []core.Record) error {
-				if err := core.CheckCommit(rs); err != nil {
-					return core.ErrStale
+			commit: func(ctx context.Context, s *MemoryStore, rs []records.Record) error {
+				if err := records.ValidateCommit(rs); err != nil {
+					return records.ErrStale
 				}
 				return s.Commit(ctx, rs...)
 			}}},

@@ -1,3 +1,4 @@
+// Command hello is the smallest backend: one tool, one handler, the plain server.
 package main
 
 import (
@@ -8,6 +9,7 @@ import (
 	"github.com/serverurl/serverurl/server"
 )
 
+// Question has the arguments of the tool.
 type Question struct {
 	Day string `json:"day" jsonschema:"a day of the week"`
 }
@@ -20,7 +22,7 @@ func main() {
 	p := core.New()
 	core.AddTool(p, core.Tool{Name: "opening_hours", Description: "When we are open.", Effect: core.ReadOnly}, hours)
 	p.OnCallEnded(func(ctx context.Context, e core.CallEnded) error {
-		fmt.Println("a call of", e.Call.Messages, "messages is over")
+		fmt.Println("a call of", e.Call.MessageCount, "messages is over")
 		return nil
 	})
 	server.Main(p)

@@ -19,9 +19,13 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/calls"
 	"github.com/serverurl/serverurl/core/coretest"
+	"github.com/serverurl/serverurl/core/event"
+	"github.com/serverurl/serverurl/core/records"
 	"github.com/serverurl/serverurl/gcp"
 	"github.com/serverurl/serverurl/gcp/emulate"
+	"github.com/serverurl/serverurl/internal/callstate"
 	"github.com/serverurl/serverurl/internal/testing/gcptest"
 	"github.com/serverurl/serverurl/simulate"
 )
@@ -221,20 +225,20 @@ func TestAdapter(t *testing.T) {
 		url, _ := run(t, o)
 		coretest.Adapter(t, coretest.Target{URL: url, Secret: secret})
 		// Its event of 6 MiB is more than a message and a document may hold.
-		for end := time.Now().Add(2 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
-			call, err := core.ReadCall(t.Context(), store, "CA-large")
-			if err == nil && call.Messages > 0 {
+		for end := time.Now().Add(5 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
+			call, err := calls.Read(t.Context(), store, "CA-large")
+			if err == nil && call.MessageCount > 0 {
 				size := 0
 				for _, m := range call.Transcript {
 					size += len(m.Text)
 				}
 				if size < 5<<20 {
-					t.Errorf("%d messages with %d bytes of text came", call.Messages, size)
+					t.Errorf("%d messages with %d bytes of text came", call.MessageCount, size)
 				}
 				return
 			}
 			if time.Now().After(end) {
-				t.Fatalf("%+v, %v", call.CallSummary, err)
+				t.Fatalf("%+v, %v", call.Summary, err)
 			}
 		}
 	})
@@ -245,10 +249,10 @@ func TestAdapter(t *testing.T) {
 }
 
 // stateOf reads for the simulator what the store knows of a call.
-func stateOf(s core.Store) func(context.Context, string) (simulate.State, bool, error) {
+func stateOf(s records.Store) func(context.Context, string) (simulate.State, bool, error) {
 	return func(ctx context.Context, id string) (simulate.State, bool, error) {
-		c, err := core.ReadCall(ctx, s, core.CallID(id))
-		if errors.Is(err, core.ErrNoCall) {
+		c, err := calls.Read(ctx, s, event.CallID(id))
+		if errors.Is(err, callstate.ErrNotFound) {
 			return simulate.State{}, false, nil
 		}
 		return simulate.State{Status: string(c.Status), Messages: len(c.Transcript), Ended: c.Ended, Report: c.Report != nil}, true, err
@@ -298,7 +302,7 @@ func TestEmbeddedDelivers(t *testing.T) {
 		if code, said := post(t, url, fmt.Sprintf(report, id)); code != 200 {
 			t.Fatalf("%d %s", code, said)
 		}
-		for end := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+		for end := time.Now().Add(5 * time.Minute); ; time.Sleep(20 * time.Millisecond) {
 			_, err := os.Stat(once)
 			if err == nil && strings.Count(log.String(), `"message":"event"`) == i+1 {
 				break
@@ -346,15 +350,15 @@ func TestDuplicates(t *testing.T) {
 }
 
 // settled waits until a call is as it should be, and nothing is left to do.
-func settled(t *testing.T, s core.Store, id core.CallID, messages int) core.Call {
+func settled(t *testing.T, s records.Store, id event.CallID, messages int) calls.Call {
 	t.Helper()
-	for end := time.Now().Add(2 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
-		c, err := core.ReadCall(t.Context(), s, id)
-		if err == nil && c.Ended && c.Messages == messages && c.Pending == 0 {
+	for end := time.Now().Add(5 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		c, err := calls.Read(t.Context(), s, id)
+		if err == nil && c.Ended && c.MessageCount == messages && c.PendingHandlers == 0 {
 			return c
 		}
-		if err != nil && !errors.Is(err, core.ErrNoCall) || time.Now().After(end) {
-			t.Fatalf("%+v, %v", c.CallSummary, err)
+		if err != nil && !errors.Is(err, callstate.ErrNotFound) || time.Now().After(end) {
+			t.Fatalf("%+v, %v", c.Summary, err)
 		}
 	}
 }
@@ -386,12 +390,12 @@ func TestCrash(t *testing.T) {
 			if err != nil || len(notes) != 1 {
 				t.Errorf("%d notes in the daybook, %v", len(notes), err)
 			}
-			entries, err := store.Range(t.Context(), "calls/"+core.Name("CA1")+"/log", "", 10)
+			entries, err := store.Range(t.Context(), "calls/"+callstate.KeyName("CA1")+"/log", "", 10)
 			if err != nil || len(entries) != 1 {
 				t.Errorf("%d entries in the call's log, %v", len(entries), err)
 			}
-			if after := settled(t, store, "CA1", 1); after.Messages != before.Messages {
-				t.Errorf("%d messages, then %d", before.Messages, after.Messages)
+			if after := settled(t, store, "CA1", 1); after.MessageCount != before.MessageCount {
+				t.Errorf("%d messages, then %d", before.MessageCount, after.MessageCount)
 			}
 		})
 	}
@@ -416,7 +420,7 @@ func TestRawPush(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(json.MarshalWrite(packed, []core.Envelope{{ID: "id", Received: time.Now(), Type: core.EventReport, Call: "CA1", Body: fmt.Appendf(nil, report, "CA1")}}), packed.Close()); err != nil {
+	if err := errors.Join(json.MarshalWrite(packed, []core.Envelope{{ID: "id", Received: time.Now(), Type: event.TypeReport, Call: "CA1", Body: fmt.Appendf(nil, report, "CA1")}}), packed.Close()); err != nil {
 		t.Fatal(err)
 	}
 	push := fmt.Sprintf(`{"message":{"data":%q,"messageId":"1","message_id":"1","publishTime":"2035-07-16T09:00:00Z","publish_time":"2035-07-16T09:00:00Z"},"subscription":"projects/p/subscriptions/serverurl-events-dead"}`,
@@ -456,7 +460,7 @@ func TestNothingAcceptedIsLost(t *testing.T) {
 		}
 	}
 	for i := range 30 {
-		settled(t, store, core.CallID(fmt.Sprintf("CA%d", i)), 1)
+		settled(t, store, event.CallID(fmt.Sprintf("CA%d", i)), 1)
 	}
 	if code, _ := post(t, url, "{}"); code != 400 {
 		t.Errorf("status %d", code)

@@ -119,7 +119,7 @@ func TestFreeze(t *testing.T) {
 	url, _ := startPretend(t, emulate.FunctionOptions{Freeze: true})
 	for range 3 {
 		_, pid := post(t, url+"/pid", "")
-		for end := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+		for end := time.Now().Add(5 * time.Minute); ; time.Sleep(time.Millisecond) {
 			b, err := os.ReadFile(filepath.Join("/proc", pid, "stat"))
 			if err != nil {
 				t.Fatal(err)

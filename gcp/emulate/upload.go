@@ -6,68 +6,27 @@ import (
 	"fmt"
 	"go/parser"
 	"go/token"
-	"io/fs"
 	"os"
 	"os/exec"
-	"path"
 	"path/filepath"
 	"strings"
+
+	"github.com/serverurl/serverurl/internal/ignorefile"
 )
 
 // Upload returns the files of dir that `gcloud functions deploy --source=dir`
-// uploads, with slashes, in order: all but what its .gcloudignore names. It
-// understands the rules that this repository uses, and fails on others: a name
-// or a pattern of one, at any depth, and a path from the root.
+// uploads, with slashes, in lexical order: all that its .gcloudignore does not
+// ignore.
 func Upload(dir string) ([]string, error) {
 	text, err := os.ReadFile(filepath.Join(dir, ".gcloudignore"))
 	if err != nil {
 		return nil, fmt.Errorf("emulate: %w", err)
 	}
-	var names, roots []string
-	for line := range strings.Lines(string(text)) {
-		rule := strings.TrimSuffix(strings.TrimSpace(line), "/")
-		rooted, fromRoot := strings.CutPrefix(rule, "/")
-		switch {
-		case rule == "" || rule[0] == '#' && !strings.HasPrefix(rule, "#!"):
-		case fromRoot && !strings.ContainsAny(rooted, `*?[]\`):
-			roots = append(roots, rooted)
-		case !strings.ContainsAny(rule, `/!#\`):
-			names = append(names, rule)
-		default:
-			return nil, fmt.Errorf("emulate: .gcloudignore has the rule %q, which is not understood here", rule)
-		}
+	rules, err := ignorefile.Parse(string(text))
+	if err != nil {
+		return nil, fmt.Errorf("emulate: .gcloudignore: %w", err)
 	}
-	ignored := func(file string) bool {
-		for _, rule := range names {
-			if ok, _ := path.Match(rule, path.Base(file)); ok {
-				return true
-			}
-		}
-		for _, root := range roots {
-			if file == root {
-				return true
-			}
-		}
-		return false
-	}
-	var files []string
-	err = filepath.WalkDir(dir, func(at string, d fs.DirEntry, err error) error {
-		if err != nil || at == dir {
-			return err
-		}
-		rel, err := filepath.Rel(dir, at)
-		if err != nil {
-			return err
-		}
-		switch file := filepath.ToSlash(rel); {
-		case ignored(file) && d.IsDir():
-			return fs.SkipDir
-		case ignored(file) || d.IsDir():
-		default:
-			files = append(files, file)
-		}
-		return nil
-	})
+	files, err := rules.Files(dir)
 	if err != nil {
 		return nil, fmt.Errorf("emulate: %w", err)
 	}

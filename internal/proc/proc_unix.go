@@ -11,6 +11,7 @@ import (
 // An Action is what is done to a process.
 type Action syscall.Signal
 
+// The actions: kill, suspend, resume.
 const (
 	End    = Action(syscall.SIGKILL)
 	Freeze = Action(syscall.SIGSTOP)

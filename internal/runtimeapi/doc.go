@@ -28,4 +28,5 @@ type FunctionError struct {
 	Message string
 }
 
+// Error returns the type and the message.
 func (e *FunctionError) Error() string { return "emulate: " + e.Type + ": " + e.Message }

@@ -224,7 +224,7 @@ func (e *environment) failure(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusAccepted)
 }
 
-// end gives the result to whoever waits for the invocation of that id.
+// end passes the result to the caller that waits for the invocation.
 func (e *environment) end(id string, r result) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

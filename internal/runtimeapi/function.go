@@ -43,7 +43,7 @@ type FunctionOptions struct {
 	// Log gets what the processes write. Default: nowhere.
 	Log io.Writer
 
-	// Trace is told about each invocation, like the REPORT lines of Lambda's
+	// Trace is called after each invocation, with what is in the REPORT lines of Lambda's
 	// logs. It may be called concurrently.
 	Trace func(Report)
 }

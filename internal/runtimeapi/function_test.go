@@ -140,7 +140,7 @@ func TestFailuresOfAFunction(t *testing.T) {
 // a moment, and would be asked once more.
 func waitGone(t *testing.T, pid string) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(5 * time.Minute); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		if exec.Command("kill", "-0", pid).Run() != nil {
 			return
 		}
@@ -224,7 +224,7 @@ func TestFrozenAfterTheReplyAndBackForTheNext(t *testing.T) {
 	f := oddFunction(t, FunctionOptions{Freeze: true})
 	for range 100 {
 		pid := invoke(t, f, "pid")
-		for end := time.Now().Add(10 * time.Second); state(t, pid) != "T"; time.Sleep(time.Millisecond) {
+		for end := time.Now().Add(5 * time.Minute); state(t, pid) != "T"; time.Sleep(time.Millisecond) {
 			if time.Now().After(end) {
 				t.Fatalf("process is in state %s after its reply", state(t, pid))
 			}

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/auth"
 	"github.com/serverurl/serverurl/server"
 )
 
@@ -19,7 +20,7 @@ import (
 //
 //	func TestCalls(t *testing.T) {
 //		url, secret := servertest.Start(t, mine.New())
-//		simulate.Test(t, simulate.Options{URL: url, Secret: secret}, "booking", "barge-in")
+//		simulatetest.Run(t, simulate.Options{URL: url, Secret: secret}, "booking", "barge-in")
 //	}
 func Start(t testing.TB, p *core.Processor) (url, secret string) {
 	t.Helper()
@@ -30,7 +31,7 @@ func Start(t testing.TB, p *core.Processor) (url, secret string) {
 		ended <- server.Run(ctx, p, server.Config{
 			Addr:     "127.0.0.1:0",
 			Database: filepath.Join(t.TempDir(), "serverurl.db"),
-			Sender:   core.Sender{Secrets: []core.Secret{core.NewSecret(secret)}},
+			Sender:   auth.Verifier{Secrets: []auth.Secret{auth.NewSecret(secret)}},
 			Ready:    func(u string) { ready <- u },
 			Logger:   slog.New(slog.NewTextHandler(t.Output(), nil)),
 		})

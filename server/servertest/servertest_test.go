@@ -6,9 +6,10 @@ import (
 	"github.com/serverurl/serverurl/app"
 	"github.com/serverurl/serverurl/server/servertest"
 	"github.com/serverurl/serverurl/simulate"
+	"github.com/serverurl/serverurl/simulate/simulatetest"
 )
 
 func TestCalls(t *testing.T) {
 	url, secret := servertest.Start(t, app.New())
-	simulate.Test(t, simulate.Options{URL: url, Secret: secret}, "booking", "barge-in")
+	simulatetest.Run(t, simulate.Options{URL: url, Secret: secret}, "booking", "barge-in")
 }

@@ -1,7 +1,6 @@
 package emulate
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	_ "embed"
@@ -12,13 +11,14 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
-	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json"
+
+	"github.com/serverurl/serverurl/internal/ignorefile"
 )
 
 //go:embed cli/package.json
@@ -131,67 +131,38 @@ func buildEnv() []string {
 	return append(env, "GOFLAGS="+strings.TrimSpace(os.Getenv("GOFLAGS")+" -trimpath"), "CI=1", "VERCEL_TELEMETRY_DISABLED=1", "NO_UPDATE_NOTIFIER=1", "CGO_ENABLED=0")
 }
 
-// copySources copies what a deployment uploads: the tree without what
-// .vercelignore names, without dot folders and node_modules.
+// neverUploaded is what Vercel leaves out by itself. A .vercelignore may take
+// back what of it the build needs.
+const neverUploaded = ".*\nnode_modules\n"
+
+// copySources copies what a deployment uploads: all but what .vercelignore
+// ignores.
 func copySources(from, to string) error {
-	if err := os.MkdirAll(to, 0o755); err != nil {
+	text, err := os.ReadFile(filepath.Join(from, ".vercelignore"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	ignore, err := readIgnore(filepath.Join(from, ".vercelignore"))
+	rules, err := ignorefile.Parse(neverUploaded + string(text))
+	if err != nil {
+		return fmt.Errorf(".vercelignore: %w", err)
+	}
+	files, err := rules.Files(from)
 	if err != nil {
 		return err
 	}
-	return filepath.WalkDir(from, func(file string, d fs.DirEntry, err error) error {
+	for _, f := range files {
+		b, err := os.ReadFile(filepath.Join(from, f))
 		if err != nil {
 			return err
 		}
-		rel, err := filepath.Rel(from, file)
-		if err != nil || rel == "." {
+		if err := os.MkdirAll(filepath.Join(to, filepath.Dir(f)), 0o755); err != nil {
 			return err
 		}
-		name := d.Name()
-		skip := strings.HasPrefix(name, ".") && name != ".vercelignore" || name == "node_modules" || ignored(ignore, name)
-		switch {
-		case d.IsDir() && skip:
-			return filepath.SkipDir
-		case d.IsDir():
-			return os.MkdirAll(filepath.Join(to, rel), 0o755)
-		case skip || !d.Type().IsRegular():
-			return nil
-		}
-		b, err := os.ReadFile(file)
-		if err != nil {
+		if err := os.WriteFile(filepath.Join(to, f), b, 0o644); err != nil {
 			return err
 		}
-		return os.WriteFile(filepath.Join(to, rel), b, 0o644)
-	})
-}
-
-// readIgnore reads the patterns of a .vercelignore. Those of ours are names and
-// globs of names, wherever they stand.
-func readIgnore(file string) (patterns []string, err error) {
-	b, err := os.ReadFile(file)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
 	}
-	for line := range bytes.Lines(b) {
-		p := strings.TrimSpace(string(line))
-		if p == "" || p[0] == '#' {
-			continue
-		}
-		if strings.ContainsAny(p, "/!") {
-			return nil, fmt.Errorf("%s: %q: only names and globs of names are understood here", file, p)
-		}
-		patterns = append(patterns, p)
-	}
-	return patterns, err
-}
-
-func ignored(patterns []string, name string) bool {
-	return slices.ContainsFunc(patterns, func(p string) bool {
-		ok, err := path.Match(p, name)
-		return ok && err == nil
-	})
+	return nil
 }
 
 func tail(b []byte) []byte { return b[max(0, len(b)-3000):] }

@@ -19,6 +19,7 @@ import "errors"
 // A Mode is how the Go runtime runs a program.
 type Mode string
 
+// The modes of the Go runtime.
 const (
 	Standalone Mode = "standalone" // a server that listens on PORT
 	Function   Mode = "function"   // a handler in the folder api, one request at a time

@@ -183,7 +183,7 @@ func (o Options) build(ctx context.Context, temp string) (string, error) {
 // openPlain builds ./cmd/vercel with Go alone.
 func (o Options) openPlain(ctx context.Context, temp string) (backend, *output, error) {
 	program := filepath.Join(temp, "api")
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", program, "./cmd/vercel")
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", program, "./cmd/vercel")
 	cmd.Dir, cmd.Env = o.Dir, append(os.Environ(), "CGO_ENABLED=0")
 	if said, err := cmd.CombinedOutput(); err != nil {
 		return nil, nil, fmt.Errorf("emulate: go build ./cmd/vercel: %w\n%s", err, said)

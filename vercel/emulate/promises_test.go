@@ -15,18 +15,22 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/calls"
+	"github.com/serverurl/serverurl/core/event"
+	"github.com/serverurl/serverurl/core/records"
+	"github.com/serverurl/serverurl/internal/callstate"
 	"github.com/serverurl/serverurl/internal/testing/pgtest"
 	"github.com/serverurl/serverurl/simulate"
+	"github.com/serverurl/serverurl/simulate/simulatetest"
 	"github.com/serverurl/serverurl/sqlinbox"
 	"github.com/serverurl/serverurl/vercel/emulate"
 )
 
 // patience is how long anything may take on a machine that has much to do.
-const patience = time.Minute
+const patience = 5 * time.Minute
 
 // storeOn is the store of the instances, from outside.
-func storeOn(t *testing.T, database string) core.Store {
+func storeOn(t *testing.T, database string) records.Store {
 	t.Helper()
 	l, err := sqlinbox.OpenLazy(database, 2)
 	if err != nil {
@@ -39,10 +43,10 @@ func storeOn(t *testing.T, database string) core.Store {
 	return l.Database().Store()
 }
 
-func state(store core.Store) func(context.Context, string) (simulate.State, bool, error) {
+func state(store records.Store) func(context.Context, string) (simulate.State, bool, error) {
 	return func(ctx context.Context, id string) (simulate.State, bool, error) {
-		c, err := core.ReadCall(ctx, store, core.CallID(id))
-		if errors.Is(err, core.ErrNoCall) {
+		c, err := calls.Read(ctx, store, event.CallID(id))
+		if errors.Is(err, callstate.ErrNotFound) {
 			return simulate.State{}, false, nil
 		}
 		return simulate.State{Status: string(c.Status), Messages: len(c.Transcript), Ended: c.Ended, Report: c.Report != nil}, true, err
@@ -55,7 +59,7 @@ func TestCalls(t *testing.T) {
 	eachMode(t, func(t *testing.T, o emulate.Options) {
 		database := pgtest.Open(t)
 		o.Env, o.Cron = env(database), time.Second
-		simulate.Test(t, simulate.Options{
+		simulatetest.Run(t, simulate.Options{
 			URL: start(t, o), Secret: secret, Settle: 2 * time.Minute, State: state(storeOn(t, database)),
 			Faults: []simulate.Fault{simulate.Duplicate, simulate.Reorder, simulate.Late},
 		}, "booking", "barge-in", "no-report")
@@ -67,7 +71,7 @@ func TestCalls(t *testing.T) {
 func TestCallsThroughAPooler(t *testing.T) {
 	database := pgtest.Pooler(t, pgtest.New(t, &pgtest.Options{TCP: true, NoSync: true}).Database(t))
 	url := start(t, emulate.Options{Output: built(t, emulate.Standalone), Freeze: true, Recycle: 5, Cron: time.Second, Env: env(database)})
-	simulate.Test(t, simulate.Options{
+	simulatetest.Run(t, simulate.Options{
 		URL: url, Secret: secret, Settle: 2 * time.Minute, State: state(storeOn(t, database)),
 		Faults: []simulate.Fault{simulate.Duplicate, simulate.Reorder, simulate.Late},
 	}, "booking", "barge-in", "no-report")
@@ -152,7 +156,7 @@ func TestNothingAcceptedIsLost(t *testing.T) {
 		}
 		store := storeOn(t, database)
 		for i := range n {
-			if c, err := core.ReadCall(t.Context(), store, core.CallID(fmt.Sprint("CA-", i))); err != nil || c.Status != "ongoing" {
+			if c, err := calls.Read(t.Context(), store, event.CallID(fmt.Sprint("CA-", i))); err != nil || c.Status != "ongoing" {
 				t.Errorf("call %d: %s, %v", i, c.Status, err)
 			}
 		}
@@ -211,9 +215,9 @@ func TestDiesInAnEvent(t *testing.T) {
 						t.Fatalf("cron: %d", code)
 					}
 				}
-				c, err := core.ReadCall(t.Context(), storeOn(t, database), "CA-dies")
-				if err != nil || !c.Ended || c.Messages != 1 || c.Pending != 0 {
-					t.Errorf("%+v, %v", c.CallSummary, err)
+				c, err := calls.Read(t.Context(), storeOn(t, database), "CA-dies")
+				if err != nil || !c.Ended || c.MessageCount != 1 || c.PendingHandlers != 0 {
+					t.Errorf("%+v, %v", c.Summary, err)
 				}
 				if left := query(t, database, waiting); left != 0 {
 					t.Errorf("%d events wait", left)
@@ -253,7 +257,7 @@ func TestDatabaseRestart(t *testing.T) {
 		})
 	}
 	until := func(n int) {
-		for end := time.Now().Add(2 * patience); count() < n; time.Sleep(10 * time.Millisecond) {
+		for end := time.Now().Add(patience); count() < n; time.Sleep(10 * time.Millisecond) {
 			if time.Now().After(end) {
 				t.Errorf("only %d of %d events were accepted", count(), n)
 				return
@@ -276,10 +280,10 @@ func TestDatabaseRestart(t *testing.T) {
 	// and a quarter.
 	query(t, direct, lostLongAgo)
 	store := storeOn(t, direct)
-	for end := time.Now().Add(3 * patience); ; time.Sleep(200 * time.Millisecond) {
+	for end := time.Now().Add(patience); ; time.Sleep(200 * time.Millisecond) {
 		lost := 0
 		for _, call := range acked {
-			if _, err := core.ReadCall(t.Context(), store, core.CallID(call)); err != nil {
+			if _, err := calls.Read(t.Context(), store, event.CallID(call)); err != nil {
 				lost++
 			}
 		}

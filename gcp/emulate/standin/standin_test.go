@@ -20,6 +20,7 @@ import (
 
 	"github.com/serverurl/serverurl/core"
 	"github.com/serverurl/serverurl/core/coretest"
+	"github.com/serverurl/serverurl/core/records"
 	"github.com/serverurl/serverurl/gcp"
 	"github.com/serverurl/serverurl/internal/testing/gcptest"
 )
@@ -35,7 +36,7 @@ func TestStoreOnStandin(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(l) }()
 	t.Cleanup(func() { server.Stop(); <-ended })
-	coretest.Store(t, coretest.Traits{Rounds: 20}, func(t *testing.T) core.Store {
+	coretest.Store(t, coretest.Traits{Rounds: 20}, func(t *testing.T) records.Store {
 		return gcptest.Store(t, l.Addr().String(), gcptest.Project())
 	})
 }
@@ -83,7 +84,7 @@ func TestPush(t *testing.T) {
 		if !strings.Contains(body, `"attributes":{"type":"hang"}`) || !strings.Contains(body, `"messageId":"`) {
 			t.Error(body)
 		}
-	case <-time.After(time.Minute):
+	case <-time.After(5 * time.Minute):
 		t.Fatal("nothing was pushed")
 	}
 	open.Close()

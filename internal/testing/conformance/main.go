@@ -3,8 +3,8 @@
 //
 //	go run ./internal/testing/conformance [-o docs/conformance.md]
 //
-// It ends with 1 where a case fails or a tool is missing, and writes the table
-// all the same.
+// It exits with 1 if a case fails or a tool is missing, and writes the table
+// anyway.
 package main
 
 import (

@@ -1,11 +1,14 @@
-// Package importcheck helps a room's tests to hold its walls: what the room may not
-// import, and why. The test stands inside the room, because a test elsewhere
-// is answered from the test cache when the room changes.
+// Package importcheck checks in a package's tests what the package may not
+// import, and why. Such a test is in the package that it checks, because the
+// test cache does not know that a test elsewhere depends on it.
 package importcheck
 
 import (
+	"cmp"
+	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -54,6 +57,34 @@ func CheckBuild(t *testing.T, goos, goarch string) {
 	cmd.Env = append(os.Environ(), "GOOS="+goos, "GOARCH="+goarch, "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("does not build for %s/%s: %v\n%s", goos, goarch, err, out)
+	}
+}
+
+// CheckWASM fails the test if the package in the current folder does not
+// compile for one of the two targets of WebAssembly.
+func CheckWASM(t *testing.T) {
+	t.Helper()
+	for _, goos := range []string{"js", "wasip1"} {
+		CheckBuild(t, goos, "wasm")
+	}
+}
+
+// TrackSources makes the test depend on every Go file and module file below
+// dir. A test that asks the go command about packages needs it: the test cache
+// does not know what the go command has read.
+func TrackSources(t *testing.T, dir string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() && (d.Name() == "node_modules" || d.Name() == ".git") {
+			return cmp.Or(err, fs.SkipDir)
+		}
+		if ext := filepath.Ext(path); ext == ".go" || ext == ".mod" {
+			_, err = os.Stat(path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 

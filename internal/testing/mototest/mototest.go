@@ -43,7 +43,7 @@ func URL(t testing.TB) string {
 	return endpoint
 }
 
-// Launch is URL for a program that is no test. Whoever calls it calls Stop.
+// Launch is URL for a program that is not a test. The caller must call Stop.
 func Launch() (endpoint string, err error) {
 	return launch(func() (string, error) { return exec.LookPath("moto_server") })
 }
@@ -105,7 +105,7 @@ func start(path string) (*url.URL, error) {
 		return nil, err
 	}
 	root := &url.URL{Scheme: "http", Host: "127.0.0.1:" + strconv.Itoa(port)}
-	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(5 * time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		resp, err := http.Get(root.JoinPath("moto-api/data.json").String())
 		if err != nil {
 			continue

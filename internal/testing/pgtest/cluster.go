@@ -22,8 +22,8 @@ import (
 
 // Options change a server. The zero value of each field means its default.
 type Options struct {
-	// NoSync tells the server not to wait for the disk: quick, and a stop of
-	// the machine loses data. Stop(Immediate) does not.
+	// NoSync makes the server not wait for the disk: quick, but a stop of the
+	// machine loses data. Stop(Immediate) does not.
 	NoSync bool
 
 	// TCP makes the server listen on a free port of 127.0.0.1, the same after
@@ -37,6 +37,7 @@ type Options struct {
 // A Mode is how hard a server is stopped.
 type Mode syscall.Signal
 
+// The modes, which are those of pg_ctl and a crash.
 const (
 	Fast      = Mode(syscall.SIGINT)  // ends sessions, writes a checkpoint
 	Immediate = Mode(syscall.SIGQUIT) // drops everything; Start recovers
@@ -110,19 +111,25 @@ func (c *Cluster) init() error {
 	return nil
 }
 
+const (
+	// startTime is how long starts that fail are repeated.
+	startTime = time.Minute
+
+	// stopTime bounds one start or stop; it only counts where one hangs.
+	stopTime = 5 * time.Minute
+)
+
 // Start starts a server that was stopped and returns when it takes queries.
 func (c *Cluster) Start() error {
 	if c.running() {
 		return errors.New("server is running")
 	}
-	var err error
-	for range 20 { // after Kill, the old server's children are still ending
-		if err = c.startOnce(); err == nil {
-			return nil
+	for end := time.Now().Add(startTime); ; time.Sleep(100 * time.Millisecond) {
+		// After Kill, the old server's children are still ending.
+		if err := c.startOnce(); err == nil || time.Now().After(end) {
+			return err
 		}
-		time.Sleep(100 * time.Millisecond)
 	}
-	return err
 }
 
 func (c *Cluster) startOnce() error {
@@ -175,7 +182,7 @@ func (c *Cluster) startOnce() error {
 
 // wait returns when the server takes queries.
 func (c *Cluster) wait() error {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
 	defer cancel()
 	for {
 		conn, err := pgx.Connect(ctx, c.DSN("postgres"))
@@ -207,10 +214,10 @@ func (c *Cluster) Stop(m Mode) error {
 	select {
 	case <-done:
 		return nil
-	case <-time.After(30 * time.Second):
+	case <-time.After(stopTime):
 		cmd.Process.Kill()
 		<-done
-		return errors.New("server did not stop in 30s and was killed")
+		return errors.New("server did not stop in time and was killed")
 	}
 }
 

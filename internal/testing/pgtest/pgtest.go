@@ -26,7 +26,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -75,7 +74,7 @@ func New(t testing.TB, o *Options) *Cluster {
 	return c
 }
 
-// Launch starts a server for a program that is no test. Whoever calls it calls
+// Launch starts a server for a program that is not a test. The caller must call
 // Remove. nil is all defaults.
 func Launch(o *Options) (*Cluster, error) { return start(o) }
 
@@ -105,7 +104,7 @@ func (c *Cluster) Database(t testing.TB) (dsn string) {
 
 // exec runs a statement in the server's own database.
 func (c *Cluster) exec(query string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
 	defer cancel()
 	conn, err := pgx.Connect(ctx, c.DSN("postgres"))
 	if err != nil {

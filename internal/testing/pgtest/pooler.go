@@ -67,7 +67,7 @@ ignore_startup_parameters = extra_float_digits
 		}
 	})
 	socket := filepath.Join(dir, ".s.PGSQL.6432")
-	for end := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(stopTime); ; time.Sleep(10 * time.Millisecond) {
 		if _, err := os.Stat(socket); err == nil {
 			break
 		}

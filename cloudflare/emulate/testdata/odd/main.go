@@ -10,6 +10,7 @@ import (
 
 	"github.com/serverurl/serverurl/cloudflare"
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/records"
 )
 
 type none struct{}
@@ -20,7 +21,7 @@ type number struct {
 
 func init() {
 	p := core.New()
-	runs := p.Records("runs")
+	runs := p.AppStore("runs")
 	core.AddTool(p, core.Tool{Name: "panic", Effect: core.ReadOnly}, func(context.Context, none) (string, error) { panic("a mistake") })
 	core.AddTool(p, core.Tool{Name: "exit", Effect: core.ReadOnly}, func(context.Context, none) (string, error) { os.Exit(3); return "", nil })
 	core.AddTool(p, core.Tool{Name: "grow", Effect: core.ReadOnly}, func(context.Context, none) (string, error) {
@@ -36,7 +37,7 @@ func init() {
 	})
 	core.AddTool(p, core.Tool{Name: "count", Budget: 20 * time.Second}, func(ctx context.Context, n number) (string, error) {
 		name := rand.Text()
-		if err := runs.Commit(ctx, core.Record{Key: fmt.Sprintf("%d/%s", n.N, name), Value: []byte{1}}); err != nil {
+		if err := runs.Commit(ctx, records.Record{Key: fmt.Sprintf("%d/%s", n.N, name), Value: []byte{1}}); err != nil {
 			return "", err
 		}
 		return "ran as " + name, nil

@@ -1,0 +1,15 @@
+package auth_test
+
+import (
+	"testing"
+
+	"github.com/serverurl/serverurl/internal/testing/importcheck"
+)
+
+// The import rules of this package.
+func TestImports(t *testing.T) {
+	importcheck.CheckOnly(t, "auth decides about a header and a body, nothing else",
+		"github.com/go-json-experiment/json/...", importcheck.Module+"/internal/redact", importcheck.Module+"/internal/jsonscan", importcheck.Module+"/internal/fault")
+	importcheck.Check(t, map[string]string{"net": "nothing below core opens a socket", "testing": "test code must not reach a deployed program"})
+	importcheck.CheckWASM(t)
+}

@@ -1,0 +1,18 @@
+// Package calls reads and manages what is stored of calls, for operators and
+// for the page: it lists, reads, exports and deletes calls, places legal holds,
+// and keeps the audit log. It never changes what a call says; only a Processor
+// does, from events.
+//
+//	for after := ""; ; {
+//		list, next, err := calls.List(ctx, store, after, 100)
+//		if err != nil {
+//			return err
+//		}
+//		for _, c := range list {
+//			fmt.Println(c.ID, c.Status, c.MessageCount)
+//		}
+//		if after = next; after == "" {
+//			return nil
+//		}
+//	}
+package calls

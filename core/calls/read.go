@@ -1,0 +1,221 @@
+package calls
+
+import (
+	"cmp"
+	"context"
+	"iter"
+	"slices"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/serverurl/serverurl/core/event"
+	"github.com/serverurl/serverurl/core/records"
+	"github.com/serverurl/serverurl/internal/callstate"
+	"github.com/serverurl/serverurl/internal/loosejson"
+)
+
+// A Call is all that is known of one call, put together from its events.
+type Call struct {
+	Summary
+
+	// The objects of its events laid over each other: a later event's fields
+	// win over an earlier one's, and something over nothing.
+	Info      event.CallInfo
+	Assistant event.Assistant
+	Phone     event.Phone
+	Customer  event.Customer
+	Analysis  event.Analysis
+
+	Transcript []event.Message // as it stands
+	Superseded []event.Message // said or cut once, and not part of it
+
+	Report jsontext.Value // the report's body, masked; nil without one
+	Tools  []ToolRun      // of those that the call is known of
+	Events []StoredEvent  // in order of arrival, without bodies: see [Events]
+}
+
+// A ToolRun is the record of a tool that changes something.
+type ToolRun struct {
+	Tool         string         `json:"tool"`
+	State        string         `json:"state"` // running, done, failed, released, unknown
+	FencingToken int64          `json:"fence"` // how many times it was begun
+	Args         jsontext.Value `json:"args,omitempty"`
+	Result       string         `json:"result"`
+	Started      time.Time      `json:"started"`
+	Finished     time.Time      `json:"finished,omitzero"`
+}
+
+// A StoredEvent is an event as it was accepted.
+type StoredEvent struct {
+	ID           string     `json:"id"`
+	Type         event.Type `json:"type"`
+	Received     time.Time  `json:"received"`
+	Stale        bool       `json:"late,omitempty"`     // an older snapshot than what was known
+	Backfilled   bool       `json:"repaired,omitempty"` // never sent: the API was asked
+	RedriveCount int        `json:"replayed,omitempty"` // how often it came back from the dead letters
+
+	// The conversation became its first PrefixLen messages and New more.
+	PrefixLen int            `json:"-"`
+	Added     int            `json:"-"`
+	Body      jsontext.Value `json:"body,omitempty"` // masked, with the whole conversation
+}
+
+// Read returns all that is known of a call, or [ErrNotFound].
+func Read(ctx context.Context, s records.Store, id event.CallID) (Call, error) {
+	recs, err := s.Get(ctx, callstate.CallKey(id))
+	if err != nil {
+		return Call{}, err
+	}
+	if recs[0].Version == 0 {
+		return Call{}, callstate.ErrNotFound
+	}
+	state, err := callstate.DecodeState(recs[0])
+	if err != nil {
+		return Call{}, err
+	}
+	if state.Deleted {
+		return Call{}, callstate.ErrNotFound
+	}
+	entries, err := callstate.ReadLog(ctx, s, id)
+	if err != nil {
+		return Call{}, err
+	}
+	c := Call{Summary: summarize(&state)}
+	v := new(callstate.Transcript)
+	for i, e := range entries {
+		v.Apply(e)
+		if e.EndedBySweep == "" {
+			c.Events = append(c.Events, storedEvent(&e))
+		}
+		if r := state.Report; r != nil && r.Entry == i+1 {
+			c.Report = callstate.Rebuild(entries, i, v)
+		}
+	}
+	c.Transcript, c.Superseded = event.DecodeMessages(callstate.RawMessages(v.Current)), event.DecodeMessages(callstate.RawMessages(v.Superseded))
+	overlay(&c, entries)
+	c.Tools, err = readTools(ctx, s, id)
+	return c, err
+}
+
+func storedEvent(e *callstate.Entry) StoredEvent {
+	r := StoredEvent{ID: e.ID, Type: e.Type, Received: e.Received, Stale: e.Stale, Backfilled: e.Backfilled, RedriveCount: e.RedriveCount, PrefixLen: e.PrefixLen, Added: len(e.Added)}
+	if e.Stale { // it changed nothing of the conversation as it stands
+		r.Added = 0
+	}
+	return r
+}
+
+// Events yields the events of a call in order of arrival, each as it was
+// accepted.
+func Events(ctx context.Context, s records.Store, id event.CallID) iter.Seq2[StoredEvent, error] {
+	return func(yield func(StoredEvent, error) bool) {
+		entries, err := callstate.ReadLog(ctx, s, id)
+		if err != nil {
+			yield(StoredEvent{}, err)
+			return
+		}
+		v := new(callstate.Transcript)
+		for i, e := range entries {
+			v.Apply(e)
+			if e.EndedBySweep != "" {
+				continue
+			}
+			r := storedEvent(&e)
+			r.Body = callstate.Rebuild(entries, i, v)
+			if !yield(r, nil) {
+				return
+			}
+		}
+	}
+}
+
+// overlay lays the objects of the events over each other: reports last, then
+// by how far the call had come, then by their own time. Arrival has no say, so
+// that every instance comes to the same.
+func overlay(c *Call, entries []callstate.Entry) {
+	type layer struct {
+		e      event.Event
+		bodies map[string]jsontext.Value
+	}
+	var layers []layer
+	for _, r := range entries {
+		if len(r.Body) == 0 { // says what an earlier one says
+			continue
+		}
+		if e, err := event.Decode(r.Body, r.Received); err == nil {
+			layers = append(layers, layer{e, loosejson.Object(loosejson.Object(r.Body)["message"])})
+		}
+	}
+	slices.SortStableFunc(layers, func(a, b layer) int {
+		last := func(e event.Event) int {
+			if e.Type == event.TypeReport {
+				return 1
+			}
+			return 0
+		}
+		return cmp.Or(cmp.Compare(last(a.e), last(b.e)), cmp.Compare(a.e.Status.Rank(), b.e.Status.Rank()), a.e.Time.Compare(b.e.Time))
+	})
+	whole := map[string]jsontext.Value{}
+	for _, l := range layers {
+		for _, name := range []string{"call", "assistant", "phone", "customer", "analysis"} {
+			whole[name] = overlayJSON(whole[name], l.bodies[name])
+		}
+	}
+	whole["type"] = jsontext.Value(`"` + event.TypeReport + `"`)
+	message, err := json.Marshal(map[string]any{"message": whole})
+	if err != nil {
+		return
+	}
+	if e, err := event.Decode(message, c.LastSeen); err == nil {
+		c.Info, c.Assistant, c.Phone, c.Customer, c.Analysis = e.Call, e.Assistant, e.Phone, e.Customer, e.Analysis
+	}
+}
+
+// overlayJSON lays the members of the object top overlayJSON those of under. What is empty
+// covers nothing.
+func overlayJSON(under, top jsontext.Value) jsontext.Value {
+	members := loosejson.Object(under)
+	for name, v := range loosejson.Object(top) {
+		if name == "messages" {
+			continue
+		}
+		if members == nil {
+			members = map[string]jsontext.Value{}
+		}
+		if _, there := members[name]; !there || !loosejson.IsEmpty(v) {
+			members[name] = v
+		}
+	}
+	if members == nil {
+		return under
+	}
+	b, err := json.Marshal(members, json.Deterministic(true))
+	if err != nil {
+		return under
+	}
+	return b
+}
+
+func readTools(ctx context.Context, s records.Store, id event.CallID) ([]ToolRun, error) {
+	var runs []ToolRun
+	for after := ""; ; {
+		recs, err := s.Range(ctx, callstate.CallDir(id)+"/tools", after, 100)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range recs {
+			_, after, _ = records.SplitKey(r.Key)
+			var t callstate.ToolRecord
+			if json.Unmarshal(r.Value, &t) != nil || t.V != callstate.ToolRecordVersion {
+				continue // a note of an id, or of another version
+			}
+			runs = append(runs, ToolRun{Tool: t.Tool, State: string(t.State), FencingToken: t.Fence, Args: t.Args,
+				Result: t.Result, Started: t.Started, Finished: t.Finished})
+		}
+		if len(recs) < 100 {
+			slices.SortStableFunc(runs, func(a, b ToolRun) int { return a.Started.Compare(b.Started) })
+			return runs, nil
+		}
+	}
+}

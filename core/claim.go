@@ -1,0 +1,225 @@
+package core
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/serverurl/serverurl/core/records"
+	"github.com/serverurl/serverurl/internal/callstate"
+	"github.com/serverurl/serverurl/internal/fault"
+)
+
+// claim is a request and the place of its record.
+type claim struct {
+	t          *tool
+	q          toolRequest
+	args       []byte // canonical
+	key        string // of the record
+	idKey      string // of the note which request the tool-call id stands for, or ""
+	idRecorded bool   // the note is there
+	window     time.Duration
+}
+
+// newClaim derives the key of a request: the call where it is known, the tool,
+// and the arguments that tell requests apart. The parts are written with their
+// lengths, so that no two lists of parts make the same key.
+func newClaim(t *tool, q toolRequest, canon []byte) (*claim, error) {
+	keyed, err := t.keyArguments(canon)
+	if err != nil {
+		return nil, err
+	}
+	c := &claim{t: t, q: q, args: canon}
+	dir := "tools/" + t.Name
+	if q.call != "" {
+		dir = callstate.CallDir(q.call) + "/tools"
+	} else {
+		c.window = anonymousDedupWindow
+	}
+	c.key = dir + "/" + callstate.Digest("run", string(q.call), t.Name, string(keyed))
+	if q.id != "" {
+		c.idKey = dir + "/id-" + callstate.Digest("id", string(q.call), q.id)
+	}
+	return c, nil
+}
+
+// lookUp reads the record of a request. refusal is why it may not run: its
+// tool-call id stood for another request, or its call is over.
+func (p *Processor) lookUp(ctx context.Context, c *claim) (rec callstate.ToolRecord, raw records.Record, refusal string, err error) {
+	keys := []string{c.key}
+	if c.idKey != "" {
+		keys = append(keys, c.idKey)
+	}
+	if c.q.call != "" {
+		keys = append(keys, callstate.CallKey(c.q.call))
+	}
+	recs, err := p.on.Store.Get(ctx, keys...)
+	if err != nil {
+		return rec, raw, "", err
+	}
+	raw = recs[0]
+	if raw.Version != 0 && json.Unmarshal(raw.Value, &rec) != nil {
+		rec = callstate.ToolRecord{} // of another version of the program: V is 0
+	}
+	for _, r := range recs[1:] {
+		switch {
+		case r.Version == 0:
+		case r.Key == c.idKey:
+			c.idRecorded = true
+			if string(r.Value) != c.key {
+				return rec, raw, sayConflict, nil
+			}
+		case raw.Version == 0 && p.timeSinceEnd(r.Value) > postCallGrace:
+			return rec, raw, sayEnded, nil
+		}
+	}
+	return rec, raw, "", nil
+}
+
+// claim makes this instance the owner of the run.
+func (p *Processor) claim(ctx context.Context, c *claim, old callstate.ToolRecord, version int64) (callstate.ToolRecord, error) {
+	rec := callstate.ToolRecord{
+		V: callstate.ToolRecordVersion, Tool: c.t.Name, Call: c.q.call, State: callstate.ToolRunning,
+		Fence: old.Fence + 1, Owner: rand.Text(), Args: c.args, Started: p.on.Now().UTC(),
+	}
+	if len(rec.Args) > records.MaxRecordBytes/4 {
+		rec.Args = nil // they are for the eye only
+	}
+	err := p.write(ctx, c, rec, version)
+	if err == nil || errors.Is(err, records.ErrStale) {
+		return rec, err
+	}
+	// It may have been written though the answer was lost.
+	if now, _, _, again := p.lookUp(ctx, c); again == nil && now.Owner == rec.Owner {
+		return rec, nil
+	}
+	return rec, err
+}
+
+// runClaimed runs the tool as the owner of its record and stores what came of
+// it before it is said.
+func (p *Processor) runClaimed(ctx context.Context, c *claim, mine callstate.ToolRecord) toolAnswer {
+	fault.Point("after claim")
+	r := p.start(ctx, c.t, c.args, c.invocation(mine), p.on.BackgroundGrace)
+	stored := make(chan toolAnswer, 1)
+	p.work.Go(func() {
+		<-r.done
+		fault.Point("after effect")
+		a := p.settle(ctx, c, mine, r)
+		fault.Point("after store")
+		stored <- a
+	})
+	select {
+	case a := <-stored:
+		return a
+	case <-ctx.Done():
+	}
+	select {
+	case <-r.done: // it has run and the store is slow: say what came of it
+		if p.on.Now().Sub(mine.Started) >= p.lease(c.t) {
+			return <-stored // this process stood still: another may have answered since
+		}
+		return r.answer(c.t)
+	default:
+		return toolAnswer{result: sayWorking, state: callstate.ToolTimedOut}
+	}
+}
+
+// settle writes down how a run ended, for its duplicates, also when its own
+// reply was due before. It returns what is to be said: when the run was
+// overtaken, what the one that overtook it says.
+func (p *Processor) settle(ctx context.Context, c *claim, mine callstate.ToolRecord, r *run) toolAnswer {
+	a := r.answer(c.t)
+	mine.Result, mine.State, mine.Finished = a.result, callstate.ToolState(a.state), p.on.Now().UTC()
+	_, unchanged := errors.AsType[*notApplied](r.err)
+	switch {
+	case unchanged:
+		mine.State = callstate.ToolNotApplied
+	case mine.State == callstate.ToolFailed && c.t.reconcile != nil && !isSaid(r.err):
+		mine.State = callstate.ToolIndeterminate // the tool can find out when it is asked again
+	}
+	a.state = string(mine.State)
+
+	due, _ := ctx.Deadline()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), max(0, time.Until(due))+p.on.BackgroundGrace+leaseSlack/2)
+	defer cancel()
+	for pause := pollFirst; ; pause = min(2*pause, pollLast) {
+		rec, raw, _, err := p.lookUp(ctx, c)
+		if err == nil {
+			switch {
+			case raw.Version == 0: // it has expired: nobody can ask for it
+				return a
+			case rec.Owner != mine.Owner && !fault.Mutated("no fence"):
+				p.log.Warn("tool call overtaken", "tool", c.t.Name, "state", callstate.ToolSuperseded)
+				if next(c.t, rec, true, 0, time.Hour) == stepReplay {
+					return toolAnswer{result: rec.Result, state: string(rec.State), replayed: true}
+				}
+				return toolAnswer{result: sayWorking, state: callstate.ToolSuperseded}
+			case rec.State != callstate.ToolRunning && rec.State != callstate.ToolIndeterminate && !fault.Mutated("no fence"): // written, the answer was lost
+				return a
+			}
+			err = p.write(ctx, c, mine, raw.Version)
+		}
+		if err == nil {
+			return a
+		}
+		select {
+		case <-ctx.Done():
+			return a
+		case <-time.After(pause):
+		}
+	}
+}
+
+// reconcile asks the tool what became of a run whose owner is gone. ok is
+// false when the record has changed and must be looked at again.
+func (p *Processor) reconcile(ctx context.Context, c *claim, rec callstate.ToolRecord, version int64) (a toolAnswer, ok bool) {
+	unsure := toolAnswer{result: sayUncertain, state: string(callstate.ToolIndeterminate)}
+	applied := false
+	asked := *c.t
+	asked.run = func(ctx context.Context, args []byte) (v any, err error) {
+		v, applied, err = c.t.reconcile(ctx, args)
+		return v, err
+	}
+	r := p.start(ctx, &asked, c.args, c.invocation(rec), 0)
+	select {
+	case <-r.done:
+	case <-ctx.Done():
+		return toolAnswer{result: sayWorking, state: callstate.ToolTimedOut}, true
+	}
+	if r.err != nil {
+		return unsure, true
+	}
+	rec.State, rec.Finished = callstate.ToolNotApplied, p.on.Now().UTC()
+	if applied {
+		rec.State, rec.Result = callstate.ToolDone, r.text
+	}
+	if err := p.write(ctx, c, rec, version); err != nil && !errors.Is(err, records.ErrStale) {
+		return unsure, true
+	}
+	return toolAnswer{}, false
+}
+
+// write commits one step of a record, and with the first one the note which
+// request its tool-call id stands for.
+func (p *Processor) write(ctx context.Context, c *claim, rec callstate.ToolRecord, version int64) error {
+	value, err := json.Marshal(rec)
+	if err != nil {
+		return errors.New("core: tool record cannot be encoded")
+	}
+	r := records.Record{Key: c.key, Value: value, Version: version}
+	if c.window > 0 {
+		r.Expires = p.on.Now().Add(c.window)
+	}
+	if rec.State != callstate.ToolRunning || c.idKey == "" || c.idRecorded {
+		return p.on.Store.Commit(ctx, r)
+	}
+	return p.on.Store.Commit(ctx, r, records.Record{Key: c.idKey, Value: []byte(c.key), Expires: r.Expires})
+}
+
+func (c *claim) invocation(rec callstate.ToolRecord) Invocation {
+	_, name, _ := records.SplitKey(c.key)
+	return Invocation{Tool: c.t.Name, Call: c.q.call, IdempotencyKey: name, FencingToken: rec.Fence}
+}

@@ -1,0 +1,474 @@
+package core_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/serverurl/serverurl/core"
+)
+
+type booking struct {
+	Date string `json:"date"`
+	Time string `json:"time"`
+	Note string `json:"note,omitempty"`
+}
+
+const bookNine = `{"date":"2035-07-16","time":"09:00"}`
+
+// counted adds a tool "book" that counts its runs and then does work.
+func counted(t core.Tool, runs *atomic.Int64, work func(ctx context.Context) (string, error)) func(*core.Processor) {
+	return func(p *core.Processor) {
+		t.Name = "book"
+		core.AddTool(p, t, func(ctx context.Context, in booking) (string, error) {
+			n := runs.Add(1)
+			if work != nil {
+				return work(ctx)
+			}
+			return fmt.Sprintf("Booked number %d.", n), nil
+		})
+	}
+}
+
+// T1, T2, T4, T5 and their kin: which requests are the same.
+func TestSameRequestRunsOnce(t *testing.T) {
+	vapi := func(call, id, args string) string {
+		return fmt.Sprintf(`{"message":{"type":"tool-calls","call":{"id":%q},"toolCallList":[{"id":%q,"type":"function","function":{"name":"book","arguments":%s}}]}}`, call, id, args)
+	}
+	for _, c := range []struct {
+		name          string
+		first, second core.Request
+		runs          int64
+		second_       string // part of the second reply
+	}{
+		{"the same bytes", request("POST", "/tools/book", bookNine), request("POST", "/tools/book", bookNine), 1, "Booked number 1."},
+		{"other order and white space", request("POST", "/tools/book", bookNine), request("PUT", "/tools/book", "{ \"time\" : \"09:00\",\n\"date\":\"2035-07-16\" }"), 1, "Booked number 1."},
+		{"arguments as a JSON string", request("POST", "/tools/book", bookNine), request("POST", "/tools/book", `"{\"date\":\"2035-07-16\",\"time\":\"09:00\"}"`), 1, "Booked number 1."},
+		{"arguments in the query", request("POST", "/tools/book", bookNine), request("GET", "/tools/book?date=2035-07-16&time=09:00", ""), 1, "Booked number 1."},
+		{"other arguments", request("POST", "/tools/book", bookNine), request("POST", "/tools/book", `{"date":"2035-07-16","time":"09:45"}`), 2, "Booked number 2."},
+		{"another call in the URL", request("POST", "/tools/book?call=CA1", bookNine), request("POST", "/tools/book?call=CA2", bookNine), 2, "Booked number 2."},
+		{"the same call in the URL", request("POST", "/tools/book?call=CA1", bookNine), request("POST", "/tools/book?call=CA1", bookNine), 1, "Booked number 1."},
+		{"asked again under a new tool-call id", request("POST", "/events", vapi("CA1", "id1", bookNine)), request("POST", "/events", vapi("CA1", "id2", bookNine)), 1, "Booked number 1."},
+		{"the same tool-call id, other arguments", request("POST", "/events", vapi("CA1", "id1", bookNine)), request("POST", "/events", vapi("CA1", "id1", `{"date":"2035-07-17","time":"09:00"}`)), 1, "does not match"},
+		{"the same tool-call id in another call", request("POST", "/events", vapi("CA1", "id1", bookNine)), request("POST", "/events", vapi("CA2", "id1", bookNine)), 2, "Booked number 2."},
+		{"a call id that would run into the arguments", request("POST", "/tools/book?call=a%2Fb", bookNine), request("POST", "/tools/book?call=a", bookNine), 2, "Booked number 2."},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var runs atomic.Int64
+			b := newBackend(t, counted(core.Tool{}, &runs, nil))
+			if got := said(t, b.Handle(t.Context(), c.first)); got != "Booked number 1." {
+				t.Fatalf("first reply %q", got)
+			}
+			if got := said(t, b.Handle(t.Context(), c.second)); !strings.Contains(got, c.second_) {
+				t.Errorf("second reply %q, want %q", got, c.second_)
+			}
+			if runs.Load() != c.runs {
+				t.Errorf("ran %d times, want %d", runs.Load(), c.runs)
+			}
+		})
+	}
+}
+
+// T21: a dialect that has ids and leaves them out may look, not change.
+func TestMissingIDs(t *testing.T) {
+	for _, ids := range []string{`"call":{"id":""}`, `"call":{}`, `"call":{"id":"   "}`, `"call":{"id":null}`, `"call":{"id":"` + strings.Repeat("x", 10_000) + `"}`} {
+		var runs atomic.Int64
+		b := newBackend(t, counted(core.Tool{}, &runs, nil))
+		body := `{"message":{"type":"tool-calls",` + ids + `,"toolCallList":[{"id":"id1","function":{"name":"book","arguments":` + bookNine + `}}]}}`
+		if got := said(t, b.Handle(t.Context(), request("POST", "/events", body))); !strings.Contains(got, "no id") || runs.Load() != 0 {
+			t.Errorf("%.40s: said %q after %d runs", ids, got, runs.Load())
+		}
+		looks := newBackend(t, counted(core.Tool{Effect: core.ReadOnly}, &runs, nil))
+		if said(t, looks.Handle(t.Context(), request("POST", "/events", body))); runs.Load() != 1 {
+			t.Errorf("%.40s: a tool that only looks ran %d times", ids, runs.Load())
+		}
+	}
+}
+
+// T1: a storm of duplicates.
+func TestDuplicatesAtOnceShareOneRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var runs atomic.Int64
+		b := newBackend(t, counted(core.Tool{}, &runs, func(ctx context.Context) (string, error) {
+			time.Sleep(time.Second)
+			return "Booked.", nil
+		}))
+		// A second instance on the same store.
+		other := &backend{Processor: core.New(), t: t, store: b.store, inbox: b.inbox, logs: b.logs}
+		counted(core.Tool{}, &runs, nil)(other.Processor)
+		other.bind()
+		replies := make([]string, 1000)
+		var wg sync.WaitGroup
+		for i := range replies {
+			wg.Go(func() {
+				instance := b
+				if i%2 == 1 {
+					instance = other
+				}
+				replies[i] = string(instance.Handle(t.Context(), request("POST", "/tools/book", bookNine)).Body)
+			})
+		}
+		wg.Wait()
+		if runs.Load() != 1 {
+			t.Errorf("ran %d times", runs.Load())
+		}
+		for _, r := range replies {
+			if r != replies[0] {
+				t.Fatalf("replies differ: %s and %s", replies[0], r)
+			}
+		}
+	})
+}
+
+// T3, T8: the reply is on time, and what came of it is there for the next ask.
+func TestSlowToolIsAnsweredInItsBudget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var runs atomic.Int64
+		b := newBackend(t, counted(core.Tool{}, &runs, func(ctx context.Context) (string, error) {
+			time.Sleep(6 * time.Second)
+			return "Booked.", ctx.Err()
+		}))
+		start := time.Now()
+		if got := b.call("/tools/book", bookNine); !strings.Contains(got, "still being worked on") || time.Since(start) != 4*time.Second {
+			t.Errorf("after %v: %q; want to be told to wait after exactly 4s", time.Since(start), got)
+		}
+		if got := b.call("/tools/book", bookNine); got != "Booked." || time.Since(start) > 6500*time.Millisecond {
+			t.Errorf("after %v: %q; want the result of the first run soon after 6s", time.Since(start), got)
+		}
+		if runs.Load() != 1 {
+			t.Errorf("ran %d times", runs.Load())
+		}
+	})
+}
+
+// The budget is the least of the tool's, the platform's and the request's.
+func TestBudget(t *testing.T) {
+	for _, c := range []struct {
+		name              string
+		tool, reply, left time.Duration
+		want              time.Duration
+	}{
+		{"default", 0, 0, 0, 4 * time.Second},
+		{"the tool's own", time.Second, 0, 0, time.Second},
+		{"below the platform's", 10 * time.Second, 3 * time.Second, 0, 2750 * time.Millisecond},
+		{"below what the request leaves", 10 * time.Second, 9 * time.Second, 2 * time.Second, 1750 * time.Millisecond},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var runs atomic.Int64
+				b := newBackend(t, counted(core.Tool{Budget: c.tool}, &runs, func(ctx context.Context) (string, error) {
+					<-ctx.Done()
+					return "", ctx.Err()
+				}), func(on *core.Platform) { on.ReplyTimeout, on.BackgroundGrace = c.reply, 0 })
+				ctx, start := t.Context(), time.Now()
+				if c.left > 0 {
+					var cancel context.CancelFunc
+					ctx, cancel = context.WithTimeout(ctx, c.left)
+					defer cancel()
+				}
+				b.Handle(ctx, request("POST", "/tools/book", bookNine))
+				if got := time.Since(start); got != c.want {
+					t.Errorf("answered after %v, want %v", got, c.want)
+				}
+				if err := b.Drain(t.Context()); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+// T7, T9, T10 and the states after an error: what the same request gets next.
+func TestAfterTrouble(t *testing.T) {
+	boom := errors.New("calendar: secret text")
+	for _, c := range []struct {
+		name   string
+		effect core.Effect
+		first  func(ctx context.Context) (string, error)
+		recon  func(ctx context.Context, in booking) (string, bool, error)
+		said   string // the first time
+		again  string // the second time
+		runs   int64
+	}{
+		{"an error is final", core.SideEffect, func(context.Context) (string, error) { return "", boom }, nil, "did not work", "did not work", 1},
+		{"a chosen sentence is final", core.SideEffect, func(context.Context) (string, error) { return "", core.Say("That day is full.") }, nil, "That day is full.", "That day is full.", 1},
+		{"nothing applied may run again", core.SideEffect, func(context.Context) (string, error) { return "", core.NotApplied(core.Say("Taken.")) }, nil, "Taken.", "Booked.", 2},
+		{"a panic is not repeated", core.SideEffect, func(context.Context) (string, error) { panic("secret text") }, nil, "not certain", "not certain", 1},
+		{"a panic of a retry-safe tool is", core.Idempotent, func(context.Context) (string, error) { panic("secret text") }, nil, "not certain", "Booked.", 2},
+		{"a panic is reconciled: it was done", core.SideEffect, func(context.Context) (string, error) { panic("secret text") },
+			func(context.Context, booking) (string, bool, error) { return "Found it.", true, nil }, "not certain", "Found it.", 1},
+		{"a panic is reconciled: it was not done", core.SideEffect, func(context.Context) (string, error) { panic("secret text") },
+			func(context.Context, booking) (string, bool, error) { return "", false, nil }, "not certain", "Booked.", 2},
+		{"a panic cannot be reconciled now", core.SideEffect, func(context.Context) (string, error) { panic("secret text") },
+			func(context.Context, booking) (string, bool, error) { return "", false, boom }, "not certain", "not certain", 1},
+		{"an error is reconciled", core.SideEffect, func(context.Context) (string, error) { return "", boom },
+			func(context.Context, booking) (string, bool, error) { return "Found it.", true, nil }, "did not work", "Found it.", 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var runs atomic.Int64
+			b := newBackend(t, func(p *core.Processor) {
+				tool := core.AddTool(p, core.Tool{Name: "book", Effect: c.effect}, func(ctx context.Context, in booking) (string, error) {
+					if runs.Add(1) == 1 {
+						return c.first(ctx)
+					}
+					return "Booked.", nil
+				})
+				if c.recon != nil {
+					tool.Reconcile(c.recon)
+				}
+			})
+			if got := b.call("/tools/book", bookNine); !strings.Contains(got, c.said) {
+				t.Errorf("first said %q, want %q", got, c.said)
+			}
+			if got := b.call("/tools/book", bookNine); !strings.Contains(got, c.again) {
+				t.Errorf("then said %q, want %q", got, c.again)
+			}
+			if runs.Load() != c.runs {
+				t.Errorf("ran %d times, want %d", runs.Load(), c.runs)
+			}
+			if strings.Contains(b.logs.String(), "secret text") {
+				t.Errorf("the log holds what a panic or an error said:\n%s", b.logs)
+			}
+		})
+	}
+}
+
+// T9, T12, T13: the owner of a run is gone, or comes back after it counted as
+// gone. Only the store's own clock says how long.
+func TestOwnerIsGone(t *testing.T) {
+	for _, effect := range []core.Effect{core.SideEffect, core.Idempotent} {
+		t.Run(fmt.Sprint(effect), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var runs atomic.Int64
+				wake := make(chan struct{})
+				b := newBackend(t, counted(core.Tool{Effect: effect}, &runs, func(context.Context) (string, error) {
+					if runs.Load() == 1 {
+						<-wake // stopped, and deaf to its context
+						return "Zombie.", nil
+					}
+					return "Second.", nil
+				}))
+				b.call("/tools/book", bookNine)
+				time.Sleep(40 * time.Second) // 44s: its lease of 54s is not over
+				if got := b.call("/tools/book", bookNine); !strings.Contains(got, "still being worked on") {
+					t.Errorf("within the lease: said %q", got)
+				}
+				time.Sleep(15 * time.Second)
+				want, wantRuns := "not certain", int64(1)
+				if effect == core.Idempotent {
+					want, wantRuns = "Second.", 2
+				}
+				if got := b.call("/tools/book", bookNine); !strings.Contains(got, want) || runs.Load() != wantRuns {
+					t.Errorf("after the lease: said %q after %d runs", got, runs.Load())
+				}
+				close(wake)
+				if err := b.Drain(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				want = "Zombie." // nobody ran it again, so what it says is the truth
+				if effect == core.Idempotent {
+					want = "Second."
+				}
+				if got := b.call("/tools/book", bookNine); got != want || runs.Load() != wantRuns {
+					t.Errorf("after the zombie woke: said %q after %d runs, want %q", got, runs.Load(), want)
+				}
+			})
+		})
+	}
+}
+
+// T14 to T17: the store fails at each step.
+func TestStoreFails(t *testing.T) {
+	down := errors.New("store: secret text")
+	t.Run("down at the claim", func(t *testing.T) {
+		var runs atomic.Int64
+		b := newBackend(t, counted(core.Tool{}, &runs, nil))
+		b.store.Fail = func(string, []string) error { return down }
+		if got := b.call("/tools/book", bookNine); !strings.Contains(got, "nothing was changed") || runs.Load() != 0 {
+			t.Errorf("said %q after %d runs", got, runs.Load())
+		}
+	})
+	t.Run("down, and the tool only looks", func(t *testing.T) {
+		var runs atomic.Int64
+		b := newBackend(t, counted(core.Tool{Effect: core.ReadOnly}, &runs, nil))
+		b.store.Fail = func(string, []string) error { return down }
+		if got := b.call("/tools/book", bookNine); got != "Booked number 1." {
+			t.Errorf("said %q", got)
+		}
+	})
+	t.Run("slow at the claim", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			var runs atomic.Int64
+			b := newBackend(t, counted(core.Tool{}, &runs, nil))
+			b.store.Fail = func(string, []string) error { time.Sleep(8 * time.Second); return down }
+			start := time.Now()
+			b.Handle(t.Context(), request("POST", "/tools/book", bookNine))
+			if runs.Load() != 0 {
+				t.Errorf("ran %d times", runs.Load())
+			}
+			_ = start
+		})
+	})
+	t.Run("the claim's answer is lost", func(t *testing.T) {
+		var runs atomic.Int64
+		var lost atomic.Bool
+		b := newBackend(t, counted(core.Tool{}, &runs, nil))
+		b.store.FailAfter = func(op string, _ []string) error {
+			if op == "Commit" && lost.CompareAndSwap(false, true) {
+				return down
+			}
+			return nil
+		}
+		if got := b.call("/tools/book", bookNine); got != "Booked number 1." || runs.Load() != 1 {
+			t.Errorf("said %q after %d runs", got, runs.Load())
+		}
+	})
+	t.Run("down when the result is stored", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			var runs atomic.Int64
+			var broken atomic.Bool
+			b := newBackend(t, counted(core.Tool{}, &runs, func(context.Context) (string, error) {
+				broken.Store(true)
+				return "Booked.", nil
+			}))
+			b.store.Fail = func(string, []string) error {
+				if broken.Load() {
+					return down
+				}
+				return nil
+			}
+			start := time.Now()
+			if got := b.call("/tools/book", bookNine); got != "Booked." || time.Since(start) > 4*time.Second {
+				t.Errorf("said %q after %v; want the truth, in time", got, time.Since(start))
+			}
+			broken.Store(false)
+			if err := b.Drain(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if got := b.call("/tools/book", bookNine); got != "Booked." || runs.Load() != 1 {
+				t.Errorf("then said %q after %d runs", got, runs.Load())
+			}
+		})
+	})
+}
+
+// T23: the caller's side hangs up in the middle.
+func TestHangUpDoesNotStopTheWork(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var runs atomic.Int64
+		b := newBackend(t, counted(core.Tool{}, &runs, func(ctx context.Context) (string, error) {
+			time.Sleep(2 * time.Second)
+			return "Booked.", ctx.Err()
+		}))
+		ctx, hangUp := context.WithCancel(t.Context())
+		go func() { time.Sleep(time.Second); hangUp() }()
+		b.Handle(ctx, request("POST", "/tools/book", bookNine))
+		if got := b.call("/tools/book", bookNine); got != "Booked." || runs.Load() != 1 {
+			t.Errorf("said %q after %d runs", got, runs.Load())
+		}
+	})
+}
+
+// T26: how long the same request is the same.
+func TestHowLongARequestIsTheSame(t *testing.T) {
+	for _, c := range []struct {
+		target string
+		after  time.Duration
+		runs   int64
+	}{
+		{"/tools/book", 14 * time.Minute, 1},
+		{"/tools/book", 16 * time.Minute, 2}, // of an unknown call: another caller's by now
+		{"/tools/book?call=CA1", 8 * 24 * time.Hour, 1},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var runs atomic.Int64
+			b := newBackend(t, counted(core.Tool{}, &runs, nil))
+			b.call(c.target, bookNine)
+			time.Sleep(c.after)
+			if b.call(c.target, bookNine); runs.Load() != c.runs {
+				t.Errorf("%s after %v: ran %d times, want %d", c.target, c.after, runs.Load(), c.runs)
+			}
+		})
+	}
+}
+
+// T27: a record of a later version of the program is in use, whatever it says.
+func TestRecordOfAnotherVersion(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var runs atomic.Int64
+		b := newBackend(t, counted(core.Tool{}, &runs, nil))
+		b.call("/tools/book?call=CA1", bookNine)
+		recs, err := b.store.Range(t.Context(), "calls/CA1/tools", "", 10)
+		if err != nil || len(recs) != 1 {
+			t.Fatalf("%d records, %v", len(recs), err)
+		}
+		recs[0].Value = []byte(`{"v":2,"state":"half","owner":["new"]}`)
+		if err := b.store.Commit(t.Context(), recs...); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(24 * time.Hour)
+		if got := b.call("/tools/book?call=CA1", bookNine); !strings.Contains(got, "still being worked on") || runs.Load() != 1 {
+			t.Errorf("said %q after %d runs", got, runs.Load())
+		}
+	})
+}
+
+// T28: after the end of the call nothing is changed any more.
+func TestCallIsOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var runs atomic.Int64
+		b := newBackend(t, counted(core.Tool{}, &runs, nil))
+		b.event(report(0))
+		b.deliver()
+		time.Sleep(30 * time.Second) // still inside the grace
+		if b.call("/tools/book?call="+callID, bookNine); runs.Load() != 1 {
+			t.Errorf("inside the grace: ran %d times", runs.Load())
+		}
+		time.Sleep(time.Minute)
+		if got := b.call("/tools/book?call="+callID, `{"date":"2035-07-17","time":"09:00"}`); !strings.Contains(got, "over") || runs.Load() != 1 {
+			t.Errorf("said %q after %d runs", got, runs.Load())
+		}
+		if got := b.call("/tools/book?call="+callID, bookNine); got != "Booked number 1." {
+			t.Errorf("what was said before is still said: got %q", got)
+		}
+	})
+}
+
+// Tool.IdempotencyArgs names the arguments that count.
+func TestKeyOfATool(t *testing.T) {
+	var runs atomic.Int64
+	b := newBackend(t, counted(core.Tool{IdempotencyArgs: []string{"date", "time"}}, &runs, nil))
+	b.call("/tools/book", bookNine)
+	b.call("/tools/book", `{"date":"2035-07-16","time":"09:00","note":"as I said"}`)
+	if runs.Load() != 1 {
+		t.Errorf("ran %d times, want 1: the note is not part of the key", runs.Load())
+	}
+}
+
+// The key and the fence that a tool passes on.
+func TestInvocation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var got []core.Invocation
+		b := newBackend(t, func(p *core.Processor) {
+			core.AddTool(p, core.Tool{Name: "book", Effect: core.Idempotent}, func(ctx context.Context, in booking) (string, error) {
+				inv, ok := core.InvocationFromContext(ctx)
+				if !ok {
+					t.Error("no invocation")
+				}
+				got = append(got, inv)
+				return "", core.NotApplied(errors.New("not yet"))
+			})
+		})
+		b.call("/tools/book?call=CA1", bookNine)
+		b.call("/tools/book?call=CA1", bookNine)
+		if len(got) != 2 || got[0].IdempotencyKey == "" || got[0].IdempotencyKey != got[1].IdempotencyKey || got[1].FencingToken <= got[0].FencingToken || got[0].Call != "CA1" || got[0].Tool != "book" {
+			t.Errorf("invocations %+v", got)
+		}
+	})
+}

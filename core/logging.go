@@ -1,0 +1,209 @@
+package core
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"reflect"
+	"regexp"
+	"slices"
+	"syscall"
+
+	"github.com/serverurl/serverurl/core/auth"
+	"github.com/serverurl/serverurl/core/event"
+	"github.com/serverurl/serverurl/core/records"
+	"github.com/serverurl/serverurl/internal/callstate"
+)
+
+// callTag returns what stands for a call in logs: the same call has the same
+// tag, and nobody without the key can tell the id, or that an id has it.
+func callTag(key []byte, id event.CallID) string {
+	mac := hmac.New(sha256.New, key)
+	mac.Write([]byte(id))
+	return hex.EncodeToString(mac.Sum(nil)[:6])
+}
+
+// Patterns of strings that may be logged. None of them lets a number of a
+// phone, a sentence with a name, or an address through.
+var (
+	tagPattern   = regexp.MustCompile(`^[0-9a-f]{12}$`)
+	wordsPattern = regexp.MustCompile(`^[a-z][a-z_-]*( [a-z_-]+){0,3}$`) // our own codes
+	namePattern  = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]{0,63}$`)   // what the program was built with
+	matchPattern = regexp.MustCompile(`^(anyone|[a-z]+( secret)? \d{1,3} of \d{1,3})$`)
+)
+
+// loggedFields is the whole of what may be logged: a key, and what strings
+// it may hold. Numbers, durations, times and booleans may stand under any of
+// them. Everything else is dropped, so that a new field is a decision here and not
+// a leak somewhere else.
+var loggedFields = map[string]func(string) string{
+	"type":     oneOf(event.TypeStatusUpdate, event.TypeConversationUpdate, event.TypeHang, event.TypeError, event.TypeReport, event.TypeToolCalls, event.TypeFunctionCall),
+	"status":   oneOf("initiated", "queued", "ringing", "ongoing", "in-progress", "forwarded", "finished", "failed", "busy", "no-answer"),
+	"call":     matching(tagPattern),
+	"tool":     matching(namePattern),
+	"handler":  matching(namePattern),
+	"platform": matching(namePattern),
+	"matched":  matching(matchPattern),
+	"reason":   matching(wordsPattern),
+	"state":    matching(wordsPattern),
+	"effect":   matching(wordsPattern),
+	"error":    matching(wordsPattern),
+
+	"bytes": nil, "took_ms": nil, "age": nil, "attempt": nil, "count": nil, "messages": nil, "entries": nil, "pending": nil,
+	"late": nil, "replayed": nil, "fence": nil, "revision": nil, "calls": nil, "limit": nil,
+	"asked": nil, "failed": nil, "unknown": nil,
+}
+
+// oneOf lets known words through and turns others, which a sender may have
+// chosen, into "other".
+func oneOf[S ~string](words ...S) func(string) string {
+	return func(s string) string {
+		if s == "" || slices.Contains(words, S(s)) {
+			return s
+		}
+		return "other"
+	}
+}
+
+func matching(p *regexp.Regexp) func(string) string {
+	return func(s string) string {
+		if s == "" || len(s) <= 64 && p.MatchString(s) {
+			return s
+		}
+		return "other"
+	}
+}
+
+// allowlist returns a handler that hands h only what is in loggedFields.
+// Messages are constants of this package (a test holds that).
+func allowlist(h slog.Handler) slog.Handler { return allowHandler{h} }
+
+type allowHandler struct{ next slog.Handler }
+
+func (a allowHandler) Enabled(ctx context.Context, l slog.Level) bool { return a.next.Enabled(ctx, l) }
+
+func (a allowHandler) Handle(ctx context.Context, r slog.Record) error {
+	clean := slog.NewRecord(r.Time, r.Level, r.Message, r.PC)
+	r.Attrs(func(at slog.Attr) bool {
+		clean.AddAttrs(allowed(nil, at)...)
+		return true
+	})
+	return a.next.Handle(ctx, clean)
+}
+
+func (a allowHandler) WithAttrs(as []slog.Attr) slog.Handler {
+	var clean []slog.Attr
+	for _, at := range as {
+		clean = allowed(clean, at)
+	}
+	if len(clean) == 0 {
+		return a
+	}
+	return allowHandler{a.next.WithAttrs(clean)}
+}
+
+// WithGroup drops the name: names of groups are nobody's decision here, and
+// the fields are few enough to stand beside each other.
+func (a allowHandler) WithGroup(string) slog.Handler { return a }
+
+// allowed appends what may be logged of an attribute. Groups are flattened.
+func allowed(to []slog.Attr, at slog.Attr) []slog.Attr {
+	v := at.Value.Resolve()
+	if v.Kind() == slog.KindGroup {
+		for _, in := range v.Group() {
+			to = allowed(to, in)
+		}
+		return to
+	}
+	clean, known := loggedFields[at.Key]
+	if !known {
+		return to
+	}
+	switch v.Kind() {
+	case slog.KindInt64, slog.KindUint64, slog.KindFloat64, slog.KindBool, slog.KindDuration, slog.KindTime:
+		return append(to, slog.Attr{Key: at.Key, Value: v})
+	case slog.KindAny:
+		if err, ok := v.Any().(error); ok && err != nil {
+			return append(to, slog.String(at.Key, errorCode(err)))
+		}
+	}
+	if s, ok := stringOf(v); ok && clean != nil {
+		return append(to, slog.String(at.Key, clean(s)))
+	}
+	return to
+}
+
+// stringOf returns a string, or a value of a string type such as event.Type.
+func stringOf(v slog.Value) (string, bool) {
+	if v.Kind() == slog.KindString {
+		return v.String(), true
+	}
+	if r := reflect.ValueOf(v.Any()); v.Kind() == slog.KindAny && r.Kind() == reflect.String {
+		return r.String(), true
+	}
+	return "", false
+}
+
+// knownErrors are the errors whose text is constant.
+var knownErrors = []error{
+	records.ErrStale, ErrHandlerFailed, errBadAnswer, errNotAll, callstate.ErrNotFound, ErrNotBound, callstate.ErrBadRecord, auth.ErrNoSecret, auth.ErrWeakSecret, auth.ErrUnauthenticated, auth.ErrStaleTimestamp, auth.ErrHeaderTooLarge,
+	context.Canceled, context.DeadlineExceeded,
+}
+
+var codePattern = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,64}$`)
+
+// errorCode returns what of an error may be logged: the constant text of a
+// known one, the code that a database or a cloud gives, or the name of its
+// innermost type. The text of an error may quote a payload.
+func errorCode(err error) string {
+	for _, known := range knownErrors {
+		if errors.Is(err, known) {
+			return known.Error()
+		}
+	}
+	if b, ok := errors.AsType[badBody](err); ok {
+		return string(b)
+	}
+	if no, ok := errors.AsType[syscall.Errno](err); ok {
+		return no.Error()
+	}
+	code := ""
+	if e, ok := errors.AsType[interface {
+		error
+		SQLState() string
+	}](err); ok {
+		code = "SQLSTATE-" + e.SQLState()
+	} else if e, ok := errors.AsType[interface {
+		error
+		ErrorCode() string
+	}](err); ok {
+		code = e.ErrorCode()
+	}
+	if codePattern.MatchString(code) {
+		return code
+	}
+	return fmt.Sprintf("%T", innermost(err))
+}
+
+// innermost returns the error at the end of the chain; of several, of the first.
+func innermost(err error) error {
+	for {
+		var next error
+		switch e := err.(type) {
+		case interface{ Unwrap() error }:
+			next = e.Unwrap()
+		case interface{ Unwrap() []error }:
+			if all := e.Unwrap(); len(all) > 0 {
+				next = all[0]
+			}
+		}
+		if next == nil {
+			return err
+		}
+		err = next
+	}
+}

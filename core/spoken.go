@@ -1,0 +1,68 @@
+package core
+
+import (
+	"errors"
+	"fmt"
+)
+
+// What the assistant is given to say when a tool has no result. The model
+// reads these, so they say what happened and what to do next, in plain words
+// that can be spoken as they are.
+const (
+	sayFailed    = "Sorry, that did not work just now. Offer to take a message for the office."
+	sayWorking   = "That is still being worked on. Ask the caller for a moment, then ask again."
+	sayUncertain = "It is not certain whether that went through. Do not try it again; the office will check and call back."
+	sayNotNow    = "Sorry, the system cannot be reached just now, and nothing was changed. Offer to take a message for the office."
+	sayNoTool    = "There is no such tool here."
+	sayEnded     = "The call is over, so nothing was changed."
+	sayConflict  = "That request does not match an earlier one with the same id, so nothing was changed."
+	sayNoID      = "That request has no id to tell it from others, so nothing was changed."
+	sayArguments = "The arguments could not be read. Call the tool again with a JSON object of its arguments."
+)
+
+// A SayError is an error with two audiences: the assistant says Sentence to
+// the caller; Err is for the operator and its text goes nowhere.
+type SayError struct {
+	Sentence string
+	Err      error
+}
+
+// Say returns an error whose sentence the assistant says: for a refusal that
+// is part of the work ("That time is taken."). Like any error of a tool that
+// changes something it is final: the same request gets the same sentence
+// again. Wrap it in [NotApplied] when asking again may succeed.
+func Say(sentence string) error { return &SayError{Sentence: sentence} }
+
+// Sayf is [Say] with a format.
+func Sayf(format string, args ...any) error { return Say(fmt.Sprintf(format, args...)) }
+
+// Error returns the text of the error behind the sentence. It never returns
+// the sentence, which may hold what a caller said.
+func (e *SayError) Error() string {
+	if e.Err == nil {
+		return "said to the caller"
+	}
+	return e.Err.Error()
+}
+
+// Unwrap returns the error behind the sentence, or nil.
+func (e *SayError) Unwrap() error { return e.Err }
+
+// NotApplied tells that nothing was changed, so that the same request may run
+// again. Without it an error leaves the outcome as it is, because the effect
+// may have come before the error.
+func NotApplied(err error) error { return &notApplied{err} }
+
+type notApplied struct{ err error }
+
+func (e *notApplied) Error() string { return "not applied: " + e.err.Error() }
+
+func (e *notApplied) Unwrap() error { return e.err }
+
+// sentence is the only way from an error to a caller's ear.
+func sentence(err error) string {
+	if say, ok := errors.AsType[*SayError](err); ok {
+		return oneLine(say.Sentence)
+	}
+	return sayFailed
+}

@@ -1,0 +1,47 @@
+package core
+
+import (
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/serverurl/serverurl/core/event"
+	"github.com/serverurl/serverurl/internal/loosejson"
+)
+
+// envelopeRequests reads the calls of an envelope. one reports the older
+// function-call, which has one call and no ids. Every place where a sender was
+// seen to put them is read (docs/tools.md#dialects); what is of an unexpected
+// kind is left out.
+func envelopeRequests(body []byte) (reqs []toolRequest, one bool) {
+	message := loosejson.Object(loosejson.Object(body)["message"])
+	call := event.CallID(loosejson.Text(loosejson.Object(message["call"])["id"]))
+
+	read := func(v jsontext.Value) toolRequest {
+		c := loosejson.Object(v)
+		f := loosejson.Object(c["function"])
+		return toolRequest{
+			id: loosejson.Text(c["id"]), call: call, needsIDs: true,
+			name: loosejson.Text(loosejson.First(f["name"], c["name"])),
+			args: loosejson.First(f["arguments"], f["parameters"], c["arguments"], c["parameters"]),
+		}
+	}
+	if event.Type(loosejson.Text(message["type"])) == event.TypeFunctionCall {
+		q := read(message["functionCall"])
+		q.id, q.needsIDs = "", false
+		return []toolRequest{q}, true
+	}
+	for _, v := range loosejson.List(loosejson.First(message["toolCallList"], message["toolCalls"])) {
+		reqs = append(reqs, read(v))
+	}
+	if len(reqs) == 0 {
+		for _, v := range loosejson.List(message["toolWithToolCallList"]) {
+			reqs = append(reqs, read(loosejson.Object(v)["toolCall"]))
+		}
+	}
+	return reqs, false
+}
+
+// isEnvelope tells a tool envelope from bare arguments that happen to hold a
+// field "message".
+func isEnvelope(body []byte) bool {
+	t := event.Type(loosejson.Text(loosejson.Object(loosejson.Object(body)["message"])["type"]))
+	return t == event.TypeToolCalls || t == event.TypeFunctionCall
+}

@@ -1,0 +1,41 @@
+package simulatetest_test
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/serverurl/serverurl/simulate"
+	"github.com/serverurl/serverurl/simulate/simulatetest"
+)
+
+// Run must fail the test that calls it, which can only be seen from another
+// process: this test runs itself against a backend that gives the same answer
+// to everything.
+func TestRunFailsTheTest(t *testing.T) {
+	if os.Getenv("SIMULATETEST_CHILD") != "" {
+		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, `{"result":"We are open."}`)
+		}))
+		defer srv.Close()
+		simulatetest.Run(t, simulate.Options{URL: srv.URL, Secret: "a secret of this test only"}, "hang", "booking")
+		return
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^TestRunFailsTheTest$", "-test.v")
+	cmd.Env = append(os.Environ(), "SIMULATETEST_CHILD=1")
+	out, err := cmd.CombinedOutput()
+	if err == nil {
+		t.Error("a backend that books nothing passes")
+	}
+	for _, want := range []string{"--- PASS: TestRunFailsTheTest/hang", "--- FAIL: TestRunFailsTheTest/booking", "set Options.Seed to ", "NOT CHECKED:"} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("the output has no %q:\n%s", want, out)
+		}
+	}
+}
