@@ -6,17 +6,16 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"log/slog"
 	"reflect"
 	"regexp"
 	"slices"
-	"syscall"
 
 	"github.com/serverurl/serverurl/core/auth"
 	"github.com/serverurl/serverurl/core/event"
 	"github.com/serverurl/serverurl/core/records"
 	"github.com/serverurl/serverurl/internal/callstate"
+	"github.com/serverurl/serverurl/internal/errcode"
 )
 
 // callTag returns what stands for a call in logs: the same call has the same
@@ -151,59 +150,13 @@ func stringOf(v slog.Value) (string, bool) {
 // knownErrors are the errors whose text is constant.
 var knownErrors = []error{
 	records.ErrStale, ErrHandlerFailed, errBadAnswer, errNotAll, callstate.ErrNotFound, ErrNotBound, callstate.ErrBadRecord, auth.ErrNoSecret, auth.ErrWeakSecret, auth.ErrUnauthenticated, auth.ErrStaleTimestamp, auth.ErrHeaderTooLarge,
-	context.Canceled, context.DeadlineExceeded,
 }
 
-var codePattern = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,64}$`)
-
-// errorCode returns what of an error may be logged: the constant text of a
-// known one, the code that a database or a cloud gives, or the name of its
-// innermost type. The text of an error may quote a payload.
+// errorCode returns what of an error may be logged. The text of an error may
+// quote a payload.
 func errorCode(err error) string {
-	for _, known := range knownErrors {
-		if errors.Is(err, known) {
-			return known.Error()
-		}
-	}
 	if b, ok := errors.AsType[badBody](err); ok {
 		return string(b)
 	}
-	if no, ok := errors.AsType[syscall.Errno](err); ok {
-		return no.Error()
-	}
-	code := ""
-	if e, ok := errors.AsType[interface {
-		error
-		SQLState() string
-	}](err); ok {
-		code = "SQLSTATE-" + e.SQLState()
-	} else if e, ok := errors.AsType[interface {
-		error
-		ErrorCode() string
-	}](err); ok {
-		code = e.ErrorCode()
-	}
-	if codePattern.MatchString(code) {
-		return code
-	}
-	return fmt.Sprintf("%T", innermost(err))
-}
-
-// innermost returns the error at the end of the chain; of several, of the first.
-func innermost(err error) error {
-	for {
-		var next error
-		switch e := err.(type) {
-		case interface{ Unwrap() error }:
-			next = e.Unwrap()
-		case interface{ Unwrap() []error }:
-			if all := e.Unwrap(); len(all) > 0 {
-				next = all[0]
-			}
-		}
-		if next == nil {
-			return err
-		}
-		err = next
-	}
+	return errcode.Of(err, knownErrors...)
 }
