@@ -12,148 +12,64 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/internal/deadscan"
 )
 
-// Open returns the store and the inbox of a stack, for a program that is no
-// function: the credentials and the region come from where AWS' own tools take
+// Open returns the store and the inbox of a stack, for a program that is not a
+// function: the credentials and the region are found as AWS' own tools find
 // them. It makes no request to either.
 func Open(ctx context.Context, table, queueURL string) (*Store, *Inbox, error) {
 	cfg, err := config.LoadDefaultConfig(ctx)
 	if err != nil {
 		return nil, nil, fmt.Errorf("aws: configuration: %w", err)
 	}
-	store, inbox := services(cfg, table, queueURL)
+	store, inbox := newClients(cfg, table, queueURL)
 	return store, inbox, nil
 }
 
-// DeadLetters returns the messages of a dead-letter queue, as core knows them.
-// A queue cannot be read without taking: what is looked at is put back at once, and
-// is out of sight for others meanwhile. SQS tells neither the reason of a
-// failure nor the time; it is in the worker's log.
-func (in *Inbox) DeadLetters(queueURL string) core.DeadLetters { return letters{in, queueURL} }
+// DeadLetters returns the messages of the dead-letter queue with the URL. SQS
+// can only be read by receiving: what is read is released at once, and is
+// invisible to others until then. SQS has neither the reason of a failure nor
+// the time; the reason is in the worker's log.
+func (in *Inbox) DeadLetters(queueURL string) core.DeadLetters {
+	// One empty receive may come from a server of SQS that has none of the messages.
+	return deadscan.Letters[types.Message]{Queue: deadQueue{in, queueURL}, EmptyReceives: 2}
+}
 
-type letters struct {
+// A deadQueue implements deadscan.Queue.
+type deadQueue struct {
 	in  *Inbox
 	url string
 }
 
-const (
-	// deadSight is how long a look may take, lookAtMost how many messages it
-	// sees, and emptyTwice how many empty answers end it: one alone may come
-	// from a server that has none.
-	deadSight  = 2 * time.Minute
-	lookAtMost = 5000
-	emptyTwice = 2
-)
+func (q deadQueue) Receive(ctx context.Context) ([]types.Message, error) {
+	out, err := q.in.client.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{
+		QueueUrl: &q.url, MaxNumberOfMessages: 10, VisibilityTimeout: int32(deadscan.Visibility / time.Second),
+		MessageSystemAttributeNames: []types.MessageSystemAttributeName{types.MessageSystemAttributeNameApproximateReceiveCount},
+	})
+	if err != nil {
+		return nil, wrap("receive", err)
+	}
+	return out.Messages, nil
+}
 
-// look takes message after message until see says that it is enough, then puts
-// them back. see returns keep where the message is not to be put back.
-func (l letters) look(ctx context.Context, see func(m types.Message) (enough, keep bool, err error)) (failed error) {
-	taken := map[string]string{} // id to receipt
-	defer func() {
-		back, cancel := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
-		defer cancel()
-		for _, receipt := range taken {
-			// One that cannot be put back comes back by itself.
-			_, _ = l.in.client.ChangeMessageVisibility(back, &sqs.ChangeMessageVisibilityInput{QueueUrl: &l.url, ReceiptHandle: &receipt, VisibilityTimeout: 0})
-		}
-	}()
-	ctx, cancel := context.WithTimeout(ctx, deadSight/2)
-	defer cancel()
-	for empty := 0; empty < emptyTwice && len(taken) < lookAtMost; {
-		out, err := l.in.client.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{
-			QueueUrl: &l.url, MaxNumberOfMessages: 10, VisibilityTimeout: int32(deadSight / time.Second),
-			MessageSystemAttributeNames: []types.MessageSystemAttributeName{types.MessageSystemAttributeNameApproximateReceiveCount},
-		})
-		if err != nil {
-			return wrap("dead", err)
-		}
-		if len(out.Messages) == 0 {
-			empty++
-			continue
-		}
-		fresh := false
-		for _, m := range out.Messages {
-			id := awssdk.ToString(m.MessageId)
-			if _, again := taken[id]; !again {
-				fresh = true
-			}
-			taken[id] = awssdk.ToString(m.ReceiptHandle)
-		}
-		if !fresh {
-			empty++
-		}
-		for _, m := range out.Messages {
-			enough, keep, err := see(m)
-			if keep {
-				delete(taken, awssdk.ToString(m.MessageId))
-			}
-			if err != nil || enough {
-				return err
-			}
-		}
+func (q deadQueue) Release(ctx context.Context, messages []types.Message) {
+	for _, m := range messages {
+		_, _ = q.in.client.ChangeMessageVisibility(ctx, &sqs.ChangeMessageVisibilityInput{QueueUrl: &q.url, ReceiptHandle: m.ReceiptHandle, VisibilityTimeout: 0})
+	}
+}
+
+func (q deadQueue) Delete(ctx context.Context, m types.Message) error {
+	if _, err := q.in.client.DeleteMessage(ctx, &sqs.DeleteMessageInput{QueueUrl: &q.url, ReceiptHandle: m.ReceiptHandle}); err != nil {
+		return wrap("delete", err)
 	}
 	return nil
 }
 
-func (l letters) read(ctx context.Context, m types.Message) core.DeadLetter {
-	d := core.DeadLetter{ID: awssdk.ToString(m.MessageId)}
+func (q deadQueue) ID(m types.Message) string { return awssdk.ToString(m.MessageId) }
+
+func (q deadQueue) Decode(ctx context.Context, m types.Message) (d core.DeadLetter, err error) {
 	d.Attempts, _ = strconv.Atoi(m.Attributes["ApproximateReceiveCount"])
-	var err error
-	if d.Envelopes, err = l.in.Receive(ctx, awssdk.ToString(m.Body)); err != nil {
-		d.Envelopes, d.Reason = nil, "unreadable"
-	}
-	return d
-}
-
-// List implements core.DeadLetters, in no order.
-func (l letters) List(ctx context.Context, limit int) (all []core.DeadLetter, err error) {
-	if limit <= 0 {
-		return nil, nil
-	}
-	seen := map[string]bool{}
-	err = l.look(ctx, func(m types.Message) (bool, bool, error) {
-		d := l.read(ctx, m)
-		if !seen[d.ID] {
-			seen[d.ID] = true
-			all = append(all, d)
-		}
-		return len(all) == limit, false, nil
-	})
-	return all, err
-}
-
-// Get implements core.DeadLetters.
-func (l letters) Get(ctx context.Context, id string) (d core.DeadLetter, err error) {
-	err = l.look(ctx, func(m types.Message) (bool, bool, error) {
-		if awssdk.ToString(m.MessageId) != id {
-			return false, false, nil
-		}
-		d = l.read(ctx, m)
-		return true, false, nil
-	})
-	if err == nil && d.ID == "" {
-		err = core.ErrDeadLetterNotFound
-	}
+	d.Envelopes, err = q.in.Decode(ctx, awssdk.ToString(m.Body))
 	return d, err
-}
-
-// Delete implements core.DeadLetters.
-func (l letters) Delete(ctx context.Context, id string) error {
-	dropped := false
-	err := l.look(ctx, func(m types.Message) (bool, bool, error) {
-		if awssdk.ToString(m.MessageId) != id {
-			return false, false, nil
-		}
-		_, err := l.in.client.DeleteMessage(ctx, &sqs.DeleteMessageInput{QueueUrl: &l.url, ReceiptHandle: m.ReceiptHandle})
-		if err != nil {
-			return true, false, wrap("drop", err)
-		}
-		dropped = true
-		return true, true, nil
-	})
-	if err == nil && !dropped {
-		err = core.ErrDeadLetterNotFound
-	}
-	return err
 }
