@@ -1,6 +1,7 @@
 package vercel
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,22 +14,14 @@ import (
 	"time"
 
 	"github.com/serverurl/serverurl/core"
-	"github.com/serverurl/serverurl/core/auth"
-	"github.com/serverurl/serverurl/core/calls"
-	"github.com/serverurl/serverurl/interactly"
+	"github.com/serverurl/serverurl/internal/envconfig"
+	"github.com/serverurl/serverurl/internal/envconfig/backfillenv"
 	"github.com/serverurl/serverurl/sqlinbox"
 )
 
-// Main runs p as a server in Vercel's Go runtime. It listens on PORT, which
-// the runtime sets, and is configured by the project's environment variables:
-//
-//	SERVERURL_SECRET        what the sender proves itself with; several with commas between them
-//	CRON_SECRET             what Vercel's cron proves itself with, 16 characters or more
-//	SERVERURL_DATABASE_URL  Postgres, the pooled connection string; or
-//	DATABASE_URL            the same, as Neon's integration sets it; or
-//	POSTGRES_URL            the same, as others do
-//	SERVERURL_SIGNING_SECRET, SERVERURL_STANDARD_WEBHOOKS_SECRET
-//	                        also accept signatures made with these
+// Main runs p as a server in Vercel's Go runtime. It listens on PORT, which the
+// runtime sets, and is configured by the project's environment variables;
+// docs/vercel.md lists them.
 //
 // A mistake in it ends the process at its start, with a line that says what is
 // wrong. It connects to the database with the first request.
@@ -54,9 +47,9 @@ func Handler(p *core.Processor) http.HandlerFunc {
 
 // run serves until ctx ends.
 func run(ctx context.Context, p *core.Processor, getenv func(string) string, log *slog.Logger) (err error) {
-	port := getenv("PORT")
+	port := envconfig.New(envconfig.Vercel, getenv).Get("PORT")
 	if port == "" {
-		return errors.New("vercel: PORT is not set; Vercel sets it. Try it here: serverurl emulate vercel")
+		return errors.New("vercel: PORT is not set; Vercel sets it. Run it locally: serverurl emulate vercel")
 	}
 	b, err := open(p, getenv, log)
 	if err != nil {
@@ -70,8 +63,8 @@ func run(ctx context.Context, p *core.Processor, getenv func(string) string, log
 	srv := &http.Server{
 		Handler:           b,
 		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       Duration,
-		WriteTimeout:      Duration + margin,
+		ReadTimeout:       MaxDuration,
+		WriteTimeout:      MaxDuration + margin,
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
@@ -82,9 +75,9 @@ func run(ctx context.Context, p *core.Processor, getenv func(string) string, log
 		return fmt.Errorf("vercel: %w", err)
 	case <-ctx.Done():
 	}
-	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer cancel()
-	if err := srv.Shutdown(ending); err != nil {
+	if err := srv.Shutdown(stopping); err != nil {
 		_ = srv.Close()
 	}
 	<-served
@@ -99,66 +92,47 @@ type backend struct {
 
 // open binds p to what the environment names. It opens no connection.
 func open(p *core.Processor, getenv func(string) string, log *slog.Logger) (*backend, error) {
-	database := ""
-	for _, name := range []string{"SERVERURL_DATABASE_URL", "DATABASE_URL", "POSTGRES_URL"} {
-		if database = getenv(name); database != "" {
-			break
-		}
-	}
+	env := envconfig.New(envconfig.Vercel, getenv)
+	database := cmp.Or(env.Get("SERVERURL_DATABASE_URL"), env.Get("DATABASE_URL"), env.Get("POSTGRES_URL"))
 	if database == "" {
 		return nil, errors.New("vercel: no database: set SERVERURL_DATABASE_URL (or DATABASE_URL, POSTGRES_URL) to the pooled connection string of a Postgres")
 	}
-	cron := getenv("CRON_SECRET")
-	if len(cron) < minCronSecret {
-		return nil, fmt.Errorf("vercel: CRON_SECRET is not set, or shorter than %d characters: without it nobody drains the inbox; try: openssl rand -hex 32 | vercel env add CRON_SECRET production", minCronSecret)
+	if len(env.Get("CRON_SECRET")) < minCronSecretBytes {
+		return nil, fmt.Errorf("vercel: CRON_SECRET is not set, or shorter than %d characters: without it nobody drains the inbox; try: openssl rand -hex 32 | vercel env add CRON_SECRET production", minCronSecretBytes)
 	}
-	db, err := sqlinbox.OpenLazy(database, connections)
+	db, err := sqlinbox.OpenLazy(database, maxConnections)
 	if err != nil {
 		return nil, err
 	}
-	b, err := bind(p, db, getenv, cron, log)
+	b, err := bind(p, db, env, log)
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	return b, nil
 }
 
-// minCronSecret is what Vercel recommends.
-const minCronSecret = 16
+// minCronSecretBytes is what Vercel recommends.
+const minCronSecretBytes = 16
 
-// repairTime is how long a sweep may ask Interactly's API: the cron drains the
-// inbox in the same request.
-const repairTime = 10 * time.Second
+// backfillTimeout bounds the requests of a sweep to Interactly's API: the cron
+// drains the inbox in the same request.
+const backfillTimeout = 10 * time.Second
 
-func bind(p *core.Processor, db *sqlinbox.Lazy, getenv func(string) string, cron string, log *slog.Logger) (*backend, error) {
-	jobs, err := sqlinbox.New(db.Database(), p.Deliver, sqlinbox.Options{Inline: true, Logger: log})
-	if err != nil {
+func bind(p *core.Processor, db *sqlinbox.Lazy, env envconfig.Env, log *slog.Logger) (*backend, error) {
+	jobs, err1 := sqlinbox.New(db.Database(), p.Deliver, sqlinbox.Options{Inline: true, Logger: log})
+	backfill, err2 := backfillenv.Read(env)
+	retention, err3 := env.Retention()
+	if err := errors.Join(err1, err2, err3); err != nil {
 		return nil, err
 	}
-	found, assistants, err := interactly.FromEnv(getenv)
-	if err != nil {
-		return nil, err
-	}
-	keep, err := calls.ParseRetention(getenv("SERVERURL_RETENTION"))
-	if err != nil {
-		return nil, err
-	}
-	repair := core.Backfill{Assistants: assistants, Timeout: repairTime}
-	if found != nil {
-		repair.API = found
-	}
+	backfill.Timeout = backfillTimeout
 	in := &inbox{Inbox: jobs, prepare: db.Prepare, sweep: db.Sweep}
-	err = p.Bind(core.Platform{
-		Name: "vercel", Store: db.Database().Store(), Inbox: in, Logger: log,
-		Limits: core.Limits{MaxBodyBytes: MaxBody}, ReplyTimeout: Duration - margin, Backfill: repair, Retention: keep,
-		Verifier: auth.Verifier{
-			Secrets:                 auth.ParseSecrets(getenv("SERVERURL_SECRET")),
-			SigningSecrets:          auth.ParseSecrets(getenv("SERVERURL_SIGNING_SECRET")),
-			StandardWebhooksSecrets: auth.ParseSecrets(getenv("SERVERURL_STANDARD_WEBHOOKS_SECRET")),
-		},
+	err := p.Bind(core.Platform{
+		Name: "vercel", Store: db.Database().Store(), Inbox: in, Logger: log, Verifier: env.Verifier(),
+		Limits: core.Limits{MaxBodyBytes: MaxBodyBytes}, ReplyTimeout: MaxDuration - margin, Backfill: backfill, Retention: retention,
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &backend{newAdapter(p, in, cron, log), db}, nil
+	return &backend{newAdapter(p, in, env.Get("CRON_SECRET"), log), db}, nil
 }
