@@ -2,5 +2,6 @@
 
 package cloudflare
 
-// anyone lets everybody send where no secret is set. What is deployed never does.
-const anyone = false
+// insecure lets unauthenticated clients in if no secret is set. It is never true
+// in what is deployed.
+const insecure = false

@@ -2,6 +2,6 @@
 
 package cloudflare
 
-// anyone is true in what `serverurl emulate cloudflare` builds: it listens on
+// insecure is true in what `serverurl emulate cloudflare` builds: it listens on
 // loopback only.
-const anyone = true
+const insecure = true

@@ -6,50 +6,48 @@ import (
 	"os"
 
 	"github.com/serverurl/serverurl/core"
-	"github.com/serverurl/serverurl/core/auth"
-	"github.com/serverurl/serverurl/core/calls"
 	"github.com/serverurl/serverurl/core/records"
+	"github.com/serverurl/serverurl/internal/envconfig"
 )
 
-// Serve runs p in a Worker, whatever it is called for: requests, messages of
-// the queue, the schedule. Call it from init: a Worker's WASM has no main.
+// Main runs p in a Worker, whatever it is called for: requests, messages of the
+// queue, the schedule. Call it from init: a Worker's WASM has no main.
 //
-//	func init() { cloudflare.Serve(app.New()) }
+//	func init() { cloudflare.Main(app.New()) }
 //	func main() {}
 //
-// It is configured by wrangler.jsonc, by these bindings:
+// It is configured by wrangler.jsonc, with these bindings:
 //
-//	DB                the D1 database of calls and tool records
-//	EVENTS            the queue of accepted events
-//	BODIES            the R2 bucket of bodies that are too large for a message
-//	SERVERURL_SECRET  what the sender proves itself with, set by `wrangler secret`;
-//	                  several with commas between them (docs/cloudflare.md#rotation)
-//	SERVERURL_RETENTION    how long things are kept (docs/operating.md#retention)
+//	DB      the D1 database of calls and tool records
+//	EVENTS  the queue of accepted events
+//	BODIES  the R2 bucket of messages that are too large for the queue
 //
-// All variables and secrets of the Worker are in os.Getenv. A mistake in them
-// is logged in a line that says what is wrong, and each request is answered 503.
-func Serve(p *core.Processor) {
-	serve(func(h Host) worker {
-		host = h
+// and by the Worker's variables and secrets, which docs/cloudflare.md lists. A
+// mistake in them is logged in a line that says what is wrong, and each request
+// is answered 503.
+func Main(p *core.Processor) {
+	serve(func(b Bindings) worker {
+		bindings = b
 		log := slog.New(slog.NewJSONHandler(os.Stderr, nil))
-		store := NewStore(h)
-		inbox := NewInbox(h, store)
-		if err := bind(p, store, inbox, log, os.Getenv); h != nil && err != nil {
+		store := NewStore(b)
+		inbox := NewInbox(b, store)
+		env := envconfig.New(envconfig.Cloudflare, os.Getenv)
+		if err := bind(p, store, inbox, log, env); b != nil && err != nil {
 			fmt.Fprintln(os.Stderr, err) // requests find p not bound
 		}
 		return worker{p: p, inbox: inbox, store: store, log: log}
 	})
 }
 
-func bind(p *core.Processor, store records.Store, inbox core.Inbox, log *slog.Logger, getenv func(string) string) error {
-	keep, err := calls.ParseRetention(getenv("SERVERURL_RETENTION"))
+func bind(p *core.Processor, store records.Store, inbox core.Inbox, log *slog.Logger, env envconfig.Env) error {
+	retention, err := env.Retention()
 	if err != nil {
 		return err
 	}
-	secrets := auth.ParseSecrets(getenv("SERVERURL_SECRET"))
+	verifier := env.Verifier()
+	verifier.AllowUnauthenticated = insecure && !env.HasSecret()
 	err = p.Bind(core.Platform{
-		Name: "cloudflare", Store: store, Inbox: inbox, BackgroundGrace: linger, Logger: log, Retention: keep,
-		Verifier: auth.Verifier{Secrets: secrets, AllowUnauthenticated: anyone && len(secrets) == 0},
+		Name: "cloudflare", Store: store, Inbox: inbox, BackgroundGrace: backgroundGrace, Logger: log, Retention: retention, Verifier: verifier,
 	})
 	if err != nil {
 		return fmt.Errorf("cloudflare: SERVERURL_SECRET: %w; try: npx wrangler secret put SERVERURL_SECRET", err)

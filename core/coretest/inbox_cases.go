@@ -106,6 +106,9 @@ func same(got, want core.Envelope) error {
 	if g, w := got.Received, want.Received; g.UnixMilli() != w.UnixMilli() || g.Location() != time.UTC {
 		errs = append(errs, fmt.Errorf("received %v; want %v in UTC", g, w))
 	}
+	if got.Backfilled != want.Backfilled || got.RedriveCount != want.RedriveCount {
+		errs = append(errs, fmt.Errorf("backfilled %t, redriven %d times; want %t, %d", got.Backfilled, got.RedriveCount, want.Backfilled, want.RedriveCount))
+	}
 	if !bytes.Equal(got.Body, want.Body) {
 		errs = append(errs, fmt.Errorf("body of %d bytes, %.40q…; want %d bytes, %.40q…", len(got.Body), got.Body, len(want.Body), want.Body))
 	}
@@ -140,7 +143,7 @@ func arrives(ctx context.Context, open func(Deliver) core.Inbox, tr InboxTraits)
 		event.TypeStatusUpdate, event.TypeConversationUpdate, event.TypeHang, event.TypeError, event.TypeReport, "of-next-year", "",
 	} {
 		e := letter(fmt.Sprint("arrives", i), `{"message":{"type":"x"}}`)
-		e.Type = typ
+		e.Type, e.Backfilled, e.RedriveCount = typ, i%2 == 0, i
 		e.Received = time.Date(2026, 2, 28+i, 23, 59, 59, 999e6, time.FixedZone("", -8*3600))
 		if i == 6 {
 			e.Call = ""
