@@ -18,7 +18,6 @@ import (
 	"github.com/serverurl/serverurl/core"
 	"github.com/serverurl/serverurl/core/event"
 	"github.com/serverurl/serverurl/core/records"
-	"github.com/serverurl/serverurl/internal/callstate"
 )
 
 // New returns the front desk: five tools, and a daybook of calls.
@@ -250,7 +249,7 @@ func (d *desk) closeCall(ctx context.Context, e core.CallEnded) error {
 }
 
 func (d *desk) note(ctx context.Context, page string, call event.CallID, text string) error {
-	recs, err := d.daybook.Get(ctx, page+"/"+callstate.KeyName(string(call)))
+	recs, err := d.daybook.Get(ctx, page+"/"+records.KeyName(string(call)))
 	if err != nil {
 		return err
 	}

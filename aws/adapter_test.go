@@ -236,7 +236,7 @@ func (in *testInbox) Decode(_ context.Context, body string) ([]core.Envelope, er
 func bound(t *testing.T, p *core.Processor) (*core.Processor, *testInbox) {
 	t.Helper()
 	in := new(testInbox)
-	err := p.Bind(core.Platform{Name: "aws", Store: coretest.NewStore(), Inbox: in,
+	err := p.Bind(core.Platform{Name: "aws", Store: coretest.NewMemoryStore(), Inbox: in,
 		Verifier: auth.Verifier{Secrets: auth.ParseSecrets(testSecret)}, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)

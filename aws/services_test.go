@@ -56,7 +56,7 @@ func newStore(t testing.TB) *aws.Store {
 
 // The store, on moto's DynamoDB.
 func TestStoreOnMoto(t *testing.T) {
-	coretest.Store(t, coretest.Traits{Rounds: 20}, func(t *testing.T) records.Store { return newStore(t) })
+	coretest.Store(t, coretest.Capabilities{RaceIterations: 20}, func(t *testing.T) records.Store { return newStore(t) })
 }
 
 // An item may be as large as the core makes them, and a commit as full.
@@ -169,7 +169,7 @@ func newQueue(t testing.TB, tries, visible int) *queue {
 }
 
 // work delivers messages until ctx ends.
-func (q *queue) work(ctx context.Context, deliver coretest.Deliver) {
+func (q *queue) work(ctx context.Context, deliver coretest.DeliverFunc) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	for ctx.Err() == nil {
@@ -194,7 +194,7 @@ func (q *queue) work(ctx context.Context, deliver coretest.Deliver) {
 	}
 }
 
-func (q *queue) deliver(ctx context.Context, m types.Message, deliver coretest.Deliver) (err error) {
+func (q *queue) deliver(ctx context.Context, m types.Message, deliver coretest.DeliverFunc) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(q.visible)*time.Second)
 	defer cancel()
 	defer func() {
@@ -217,7 +217,7 @@ func (q *queue) deliver(ctx context.Context, m types.Message, deliver coretest.D
 // The inbox, on moto's SQS.
 func TestInboxOnMoto(t *testing.T) {
 	queues := map[core.Inbox]*queue{}
-	traits := coretest.InboxTraits{Events: 100, Dead: func(ctx context.Context, in core.Inbox) ([]string, error) {
+	traits := coretest.InboxCapabilities{ConcurrentEvents: 100, DeadLetterIDs: func(ctx context.Context, in core.Inbox) ([]string, error) {
 		dead, err := queues[in].inbox.DeadLetters(queues[in].dead).List(ctx, 100)
 		var ids []string
 		for _, d := range dead {
@@ -227,7 +227,7 @@ func TestInboxOnMoto(t *testing.T) {
 		}
 		return ids, err
 	}}
-	coretest.Inbox(t, traits, func(t *testing.T, deliver coretest.Deliver) core.Inbox {
+	coretest.Inbox(t, traits, func(t *testing.T, deliver coretest.DeliverFunc) core.Inbox {
 		q := newQueue(t, 6, 30)
 		queues[q.inbox] = q
 		ctx, stop := context.WithCancel(context.Background())
@@ -495,7 +495,7 @@ func BenchmarkStoreOnMoto(b *testing.B) {
 }
 
 func TestDeadLettersOnMoto(t *testing.T) {
-	coretest.DeadLetters(t, func(t *testing.T, deliver coretest.Deliver) (core.Inbox, core.DeadLetters, records.Store) {
+	coretest.DeadLetters(t, func(t *testing.T, deliver coretest.DeliverFunc) (core.Inbox, core.DeadLetters, records.Store) {
 		q := newQueue(t, 2, 1)
 		ctx, stop := context.WithCancel(context.Background())
 		ended := make(chan struct{})

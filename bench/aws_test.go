@@ -27,7 +27,7 @@ func (nowhere) Put(context.Context, ...core.Envelope) error { return nil }
 // way to it and back and not itself.
 func processor(b *testing.B) *core.Processor {
 	p := core.New()
-	err := p.Bind(core.Platform{Name: "aws", Store: coretest.NewStore(), Inbox: nowhere{}, Logger: slog.New(slog.DiscardHandler),
+	err := p.Bind(core.Platform{Name: "aws", Store: coretest.NewMemoryStore(), Inbox: nowhere{}, Logger: slog.New(slog.DiscardHandler),
 		Verifier: auth.Verifier{Secrets: auth.ParseSecrets("5a0b6b1e94c7f2d83e17aa49c05d62fb")}})
 	if err != nil {
 		b.Fatal(err)

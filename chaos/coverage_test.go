@@ -49,8 +49,8 @@ func TestCoverage(t *testing.T) {
 }
 
 // isThere finds what a row names: `core.TestNext` is a test or fuzz target of a
-// room, `adapter:paths` a case of every adapter, `store:OneWinner` and
-// `inbox:Arrives` one of every store and inbox, `chaos:kills` an experiment.
+// room, `adapter:paths` a case of every adapter, `store:SingleWinner` and
+// `inbox:RoundTrip` one of every store and inbox, `chaos:kills` an experiment.
 func isThere(name string) error {
 	kind, what, isCase := strings.Cut(name, ":")
 	switch {

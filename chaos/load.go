@@ -63,7 +63,7 @@ func course(size int) ([]kind, error) {
 		if size > 0 {
 			set["message.call.metadata"] = `{"padding":"` + strings.Repeat("tooth ", size/6) + `"}`
 		}
-		body, err := simulate.Event(s.kind, set)
+		body, err := simulate.SampleEvent(s.kind, set)
 		if err != nil {
 			return nil, err
 		}

@@ -257,7 +257,7 @@ func TestWASM(t *testing.T) {
 	if len(host.queue) != 3 {
 		t.Fatalf("%d messages, want 3", len(host.queue))
 	}
-	err := NewInbox(host, coretest.NewStore()).Deliver(t.Context(), host.queue[0], func(_ context.Context, e core.Envelope) error {
+	err := NewInbox(host, coretest.NewMemoryStore()).Deliver(t.Context(), host.queue[0], func(_ context.Context, e core.Envelope) error {
 		if string(e.Body) != event || e.Call != "CA1" {
 			return fmt.Errorf("%q of %q", e.Body, e.Call)
 		}

@@ -39,13 +39,39 @@ type workerd struct {
 
 	mu      sync.Mutex
 	backend *core.Processor // of requests
-	deliver coretest.Deliver
+	deliver coretest.DeliverFunc
 	inbox   *Inbox
 	dead    []string
 }
 
-// startWorkerd starts one that ends with the test.
+// running is the workerd that all tests share: it takes seconds to start.
+var running struct {
+	*workerd
+	stop func()
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if running.stop != nil {
+		running.stop()
+	}
+	os.Exit(code)
+}
+
+// startWorkerd returns the workerd of all tests, with no backend and no inbox.
 func startWorkerd(t *testing.T) *workerd {
+	t.Helper()
+	if running.workerd == nil {
+		running.workerd, running.stop = launchWorkerd(t)
+	}
+	w := running.workerd
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.backend, w.deliver, w.inbox, w.dead = nil, nil, nil, nil
+	return w
+}
+
+func launchWorkerd(t *testing.T) (w *workerd, stop func()) {
 	t.Helper()
 	node := testenv.Program(t, "node")
 	testenv.Program(t, "npm")
@@ -56,7 +82,9 @@ func startWorkerd(t *testing.T) *workerd {
 	if err := emulate.Install(t.Context(), root, io.Discard); err != nil {
 		t.Fatal(err)
 	}
-	w := &workerd{client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
+	// Without connections that are kept: workerd may close one at the moment at
+	// which it is used again.
+	w = &workerd{client: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}}
 	callback := httptest.NewServer(w)
 	cmd := exec.Command(node, filepath.Join("testdata", "host.mjs"), filepath.Join(root, "wrangler.jsonc"), callback.URL)
 	cmd.Env = append(os.Environ(), "WRANGLER_SEND_METRICS=false", "CLOUDFLARE_CF_FETCH_ENABLED=false")
@@ -73,19 +101,19 @@ func startWorkerd(t *testing.T) *workerd {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
+	stop = func() {
 		_ = stdin.Close()
 		_ = cmd.Wait()
-		w.client.CloseIdleConnections()
 		callback.Close()
-	})
+	}
 	line := make([]byte, 100)
 	n, err := stdout.Read(line)
 	if err != nil {
+		stop()
 		t.Fatalf("workerd did not start: %v\n%s", err, &said)
 	}
 	w.url = strings.TrimSpace(string(line[:n]))
-	return w
+	return w, stop
 }
 
 // Do implements Bindings. As in a Worker, an operation that is given up goes on.
@@ -182,8 +210,8 @@ func (d database) Do(ctx context.Context, frame []byte) ([]byte, error) {
 func (w *workerd) newStore(t *testing.T) *Store {
 	t.Helper()
 	n := w.databases.Add(1)
-	if n >= 40 {
-		t.Fatal("testdata/host.mjs makes 40 databases")
+	if n >= 80 {
+		t.Fatal("testdata/host.mjs makes 80 databases")
 	}
 	return NewStore(database{w, int(n)})
 }
@@ -191,7 +219,7 @@ func (w *workerd) newStore(t *testing.T) *Store {
 // The store on D1, through the JavaScript that is deployed.
 func TestStoreOnD1(t *testing.T) {
 	w := startWorkerd(t)
-	coretest.Store(t, coretest.Traits{Rounds: 10}, func(t *testing.T) records.Store { return w.newStore(t) })
+	coretest.Store(t, coretest.Capabilities{RaceIterations: 10}, func(t *testing.T) records.Store { return w.newStore(t) })
 }
 
 // A commit may be as large as the core makes it.
@@ -216,16 +244,16 @@ func TestLargestCommitOnD1(t *testing.T) {
 // The inbox on a queue and a bucket, through the consumer that is deployed.
 func TestInboxOnQueues(t *testing.T) {
 	w := startWorkerd(t)
-	open := func(t *testing.T, deliver coretest.Deliver) core.Inbox {
+	open := func(t *testing.T, deliver coretest.DeliverFunc) core.Inbox {
 		in := NewInbox(w, w.newStore(t))
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.deliver, w.inbox, w.dead = deliver, in, nil
 		return in
 	}
-	coretest.Inbox(t, coretest.InboxTraits{
-		Events: 200,
-		Dead: func(context.Context, core.Inbox) ([]string, error) {
+	coretest.Inbox(t, coretest.InboxCapabilities{
+		ConcurrentEvents: 200,
+		DeadLetterIDs: func(context.Context, core.Inbox) ([]string, error) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			return append([]string{}, w.dead...), nil
@@ -239,9 +267,14 @@ func TestOffloadedMessages(t *testing.T) {
 	w := startWorkerd(t)
 	store := w.newStore(t)
 	in := NewInbox(w, store)
-	delivered := make(chan core.Envelope, 1)
+	delivered := make(chan core.Envelope, 10)
 	w.mu.Lock()
-	w.inbox, w.deliver = in, func(_ context.Context, e core.Envelope) error { delivered <- e; return nil }
+	w.inbox, w.deliver = in, func(_ context.Context, e core.Envelope) error {
+		if e.ID == "large" { // and not one of another test
+			delivered <- e
+		}
+		return nil
+	}
 	w.mu.Unlock()
 	offloaded := func() int {
 		rs, err := store.Range(t.Context(), offloadDir, "", 100)

@@ -17,6 +17,7 @@ import (
 	"github.com/serverurl/serverurl/core/calls"
 	"github.com/serverurl/serverurl/core/coretest"
 	"github.com/serverurl/serverurl/core/event"
+	"github.com/serverurl/serverurl/internal/callstate"
 )
 
 const testSecret = "test-secret-0123456789-abcdef"
@@ -62,11 +63,18 @@ func (i *memoryInbox) take() []core.Envelope {
 // platform before.
 func newBackend(t *testing.T, setup func(p *core.Processor), change ...func(*core.Platform)) *backend {
 	t.Helper()
-	b := &backend{Processor: core.New(), t: t, store: coretest.NewStore(), inbox: &memoryInbox{}, logs: &lockedBuffer{}}
+	b := &backend{Processor: core.New(), t: t, store: coretest.NewMemoryStore(), inbox: &memoryInbox{}, logs: &lockedBuffer{}}
 	if setup != nil {
 		setup(b.Processor)
 	}
 	b.bind(change...)
+	t.Cleanup(func() {
+		for _, key := range b.store.Written() {
+			if _, ok := callstate.ClassOf(key); !ok {
+				t.Errorf("the record %q is in no directory of callstate.Directories", key)
+			}
+		}
+	})
 	return b
 }
 

@@ -366,9 +366,6 @@ func (r *backfillRun) backfillListed(ctx context.Context, id event.CallID, had b
 // next goes on with it.
 var errNotAll = errors.New("core: calls are left for the next sweep")
 
-// listKey is the record of when the list was last compared.
-const listKey = "repair/list"
-
 type listState struct {
 	Next time.Time `json:"next"` // nobody lists before
 	To   time.Time `json:"to"`   // compared up to here
@@ -379,7 +376,7 @@ func (r *backfillRun) listDue(ctx context.Context) error {
 	if r.Backfill.API == nil || r.spent() {
 		return nil
 	}
-	recs, err := r.p.on.Store.Get(ctx, listKey)
+	recs, err := r.p.on.Store.Get(ctx, callstate.BackfillKey)
 	if err != nil {
 		return err
 	}
@@ -402,7 +399,7 @@ func (r *backfillRun) listDue(ctx context.Context) error {
 		if err != nil {
 			return errors.New("core: a time cannot be encoded")
 		}
-		return r.p.on.Store.Commit(ctx, records.Record{Key: listKey, Value: value, Version: version})
+		return r.p.on.Store.Commit(ctx, records.Record{Key: callstate.BackfillKey, Value: value, Version: version})
 	}
 	if err := mark(recs[0].Version, listState{Next: now.Add(listLease), To: s.To}); err != nil {
 		if errors.Is(err, records.ErrStale) {
@@ -416,7 +413,7 @@ func (r *backfillRun) listDue(ctx context.Context) error {
 		}
 		return err
 	}
-	recs, err = r.p.on.Store.Get(ctx, listKey)
+	recs, err = r.p.on.Store.Get(ctx, callstate.BackfillKey)
 	if err != nil {
 		return err
 	}

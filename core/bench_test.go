@@ -42,7 +42,7 @@ var benchSizes = []struct {
 func BenchmarkHandleEvent(b *testing.B) {
 	for _, s := range benchSizes {
 		b.Run(s.name, func(b *testing.B) {
-			p := benchProcessor(b, nowhere{}, coretest.NewStore())
+			p := benchProcessor(b, nowhere{}, coretest.NewMemoryStore())
 			r := request("POST", "/events", conversation(0, messages(0, s.messages)...))
 			b.SetBytes(int64(len(r.Body)))
 			b.ReportAllocs()
@@ -60,7 +60,7 @@ func BenchmarkHandleEvent(b *testing.B) {
 func BenchmarkDeliverUpdate(b *testing.B) {
 	for _, s := range benchSizes {
 		b.Run(s.name, func(b *testing.B) {
-			p := benchProcessor(b, nowhere{}, coretest.NewStore())
+			p := benchProcessor(b, nowhere{}, coretest.NewMemoryStore())
 			first := []byte(conversation(0, messages(0, s.messages)...))
 			next := []byte(conversation(100, messages(0, s.messages+2)...))
 			b.SetBytes(int64(len(next)))
@@ -99,7 +99,7 @@ func BenchmarkTool(b *testing.B) {
 		{"duplicate", func(int) core.Request { return request("POST", "/tools/book?call=CA1", bookNine) }},
 	} {
 		b.Run(c.name, func(b *testing.B) {
-			p := benchProcessor(b, nowhere{}, coretest.NewStore())
+			p := benchProcessor(b, nowhere{}, coretest.NewMemoryStore())
 			b.ReportAllocs()
 			for n := 0; b.Loop(); n++ {
 				if resp := p.Handle(b.Context(), c.next(n)); resp.Status != 200 {

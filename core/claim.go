@@ -32,11 +32,9 @@ func newClaim(t *tool, q toolRequest, canon []byte) (*claim, error) {
 		return nil, err
 	}
 	c := &claim{t: t, q: q, args: canon}
-	dir := "tools/" + t.Name
-	if q.call != "" {
-		dir = callstate.CallDir(q.call) + "/tools"
-	} else {
-		c.window = anonymousDedupWindow
+	dir := callstate.ToolsDir(q.call)
+	if q.call == "" {
+		dir, c.window = callstate.AnonymousToolsDir(t.Name), anonymousDedupWindow
 	}
 	c.key = dir + "/" + callstate.Digest("run", string(q.call), t.Name, string(keyed))
 	if q.id != "" {

@@ -33,20 +33,25 @@ func (p *Processor) Deliver(ctx context.Context, env Envelope) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, handlersTimeout)
 	defer cancel()
-	event, err := event.Decode(env.Body, env.Received)
-	if err != nil || event.Call.ID == "" {
-		// Handle lets none of these through. One that comes all the same, from
-		// an older version, is kept where it can be looked at.
+	ev, err := event.Decode(env.Body, env.Received)
+	if err != nil || ev.Call.ID == "" {
+		// Handle accepts none of these. One that an older version accepted is
+		// kept where an operator can look at it.
 		return p.quarantine(ctx, env.Body, env.Received, "undecodable")
 	}
-	event.Backfilled, event.RedriveCount = env.Backfilled, env.RedriveCount
-	work, err := p.merge(ctx, env, event)
+	ev.Backfilled, ev.RedriveCount = env.Backfilled, env.RedriveCount
+	ctx, end := p.begin(ctx, Operation{Event: ev.Type, Call: ev.Call.ID})
+	outcome := "failed"
+	defer func() { end(outcome) }()
+	work, err := p.merge(ctx, env, ev)
 	fault.Point("after merge")
-	if err != nil || work == nil {
-		return err
+	if err == nil && work != nil {
+		err = p.runHandlers(ctx, ev.Call.ID, work)
+		fault.Point("after handlers")
 	}
-	err = p.runHandlers(ctx, event.Call.ID, work)
-	fault.Point("after handlers")
+	if err == nil {
+		outcome = "done"
+	}
 	return err
 }
 
@@ -126,7 +131,7 @@ func (p *Processor) commit(ctx context.Context, c *callstate.Change, todo callst
 	}
 	// Merge comes from the same state and the same event to the same entry.
 	name := callstate.Digest(todo.Envelope, strconv.FormatInt(recs[0].Version, 10))[:24]
-	line, err := callstate.PutValue(ctx, p.on.Store, callstate.CallDir(s.ID)+"/blobs", name, c.Entry)
+	line, err := callstate.PutValue(ctx, p.on.Store, callstate.BlobsDir(s.ID), name, c.Entry)
 	if err != nil {
 		return err
 	}

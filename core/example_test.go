@@ -26,7 +26,7 @@ func (i inline) Put(ctx context.Context, es ...core.Envelope) error {
 // bindForExample gives p a platform in memory, which anyone may send to.
 func bindForExample(p *core.Processor) {
 	err := p.Bind(core.Platform{
-		Name: "example", Store: coretest.NewStore(), Inbox: inline{p},
+		Name: "example", Store: coretest.NewMemoryStore(), Inbox: inline{p},
 		Verifier: auth.Verifier{AllowUnauthenticated: true}, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
@@ -149,6 +149,6 @@ func ExampleProcessor_AppStore() {
 	fmt.Println(taken[0].Key, string(taken[0].Value))
 	// Output:
 	// <nil>
-	// core: record has changed
+	// records: record has changed
 	// 2035-07-16/09:00 Sam Rivera
 }

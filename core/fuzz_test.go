@@ -27,7 +27,7 @@ func fuzzed(f testing.TB) (*core.Processor, *memoryInbox) {
 	core.AddTool(p, core.Tool{Name: "say", Effect: core.ReadOnly}, func(_ context.Context, e echo) (string, error) { return e.Text, core.Say(e.Text) })
 	core.AddTool(p, core.Tool{Name: "book"}, func(_ context.Context, e echo) (string, error) { return e.Text, nil })
 	inbox := &memoryInbox{}
-	err := p.Bind(core.Platform{Name: "fuzz", Store: coretest.NewStore(), Inbox: inbox, Logger: slog.New(slog.DiscardHandler),
+	err := p.Bind(core.Platform{Name: "fuzz", Store: coretest.NewMemoryStore(), Inbox: inbox, Logger: slog.New(slog.DiscardHandler),
 		Verifier: auth.Verifier{Secrets: []auth.Secret{auth.NewSecret(testSecret)}}})
 	if err != nil {
 		f.Fatal(err)

@@ -8,12 +8,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"log/slog"
-	"net/url"
-	"strings"
 	"time"
 
-	"github.com/serverurl/serverurl/core/auth"
 	"github.com/serverurl/serverurl/core/calls"
 	"github.com/serverurl/serverurl/core/event"
 	"github.com/serverurl/serverurl/core/records"
@@ -21,7 +17,8 @@ import (
 	"github.com/serverurl/serverurl/internal/fault"
 )
 
-// What a stranger is told. Constant, so that it tells nothing.
+// The replies to requests that are refused. They are constant, so that an
+// unauthenticated client learns nothing from them.
 var (
 	badRequest       = refusal(400, "bad request")
 	unauthorized     = refusal(401, "unauthorized")
@@ -43,107 +40,19 @@ func notAllowed(methods string) Response {
 
 func jsonHeader() []HeaderField { return []HeaderField{{"Content-Type", "application/json"}} }
 
-const toolMethods = "GET, POST, PUT, PATCH, DELETE"
-
-// Handle answers one request. It never fails: what went wrong is in the
-// Response, for strangers in constant words, and in the log.
+// Handle answers one request whose body is read already: [Processor.Admit] and
+// [Admission.Handle] in one.
 //
 // An event is durable in the inbox when it is answered 200; the sender sends
 // it once, so everything that can wait comes after, in [Processor.Deliver]. A
-// tool call is answered inside its budget, which is below the deadline of ctx.
-func (p *Processor) Handle(ctx context.Context, r Request) (resp Response) {
-	if !p.bound {
-		slog.Default().Error("request refused", "reason", "the Processor is bound to no platform", "status", 503)
-		return unavailable
-	}
-	received := p.on.Now()
-	ctx, watched := p.withRecorder(ctx)
-	tool, isTool := "", false
-	defer func() { p.notifyObserver(watched, &r, tool, isTool, resp, received) }()
-	defer func() {
-		if recover() != nil { // a mistake of ours; what it says may quote the payload
-			p.log.Error("request", "state", "panic")
-			resp = unavailable
-		}
-	}()
-
-	tool, isTool, resp = route(r)
-	if resp.Status != 0 {
-		return resp
-	}
-	if err := p.on.Verifier.VerifyHead(r.Header); err != nil {
-		p.log.Warn("request refused", "reason", err, "status", 401)
-		return unauthorized
-	}
-	if len(r.Body) > p.on.Limits.MaxBodyBytes {
-		p.log.Warn("request refused", "reason", "too large", "status", 413)
-		return tooLarge
-	}
-	matched, err := p.on.Verifier.Verify(r.Header, r.Body, received)
-	switch {
-	case errors.Is(err, auth.ErrStaleTimestamp): // the sender is right, so our clock may be wrong
-		p.log.Error("request refused", "reason", err, "status", 401)
-		return unauthorized
-	case err != nil:
-		p.log.Warn("request refused", "reason", err, "status", 401)
-		return unauthorized
-	case p.on.Verifier.Count() > 1: // while secrets change: which are still in use
-		p.log.Info("request", "matched", matched)
-	}
-	switch {
-	case isTool && len(r.Body) == 0:
-		return p.answerURL(ctx, tool, &r)
-	case len(r.Body) == 0:
-		return badRequest
-	case !isJSON(r.Header):
-		return p.refuse(ctx, isTool, r.Body, received, "media type", unsupportedMedia)
-	}
-	if err := p.on.Limits.validate(r.Body); err != nil {
-		return p.refuse(ctx, isTool, r.Body, received, reasonOf(err), badRequest)
-	}
-	switch {
-	case isTool && isEnvelope(r.Body):
-		return p.answerEnvelope(ctx, r.Body)
-	case isTool:
-		return p.answerURL(ctx, tool, &r)
-	}
-	return p.accept(ctx, r.Body, received)
-}
-
-// WantsBody reports whether the body of a request is worth reading: not when
-// its path, its method or its sender will be refused whatever the body is. An
-// adapter that reads bodies itself asks it first, and hands those requests to
-// Handle without one.
-func (p *Processor) WantsBody(r Request) bool {
-	_, _, resp := route(r)
-	return p.bound && resp.Status == 0 && p.on.Verifier.VerifyHead(r.Header) == nil
-}
-
-// route tells where a request goes: to a tool, or to the events. A Response
-// with a status refuses it.
-func route(r Request) (tool string, isTool bool, resp Response) {
-	path := "/" + strings.Trim(r.Path, "/")
-	if rest, ok := strings.CutPrefix(path, "/tools/"); ok && !strings.Contains(rest, "/") {
-		name, err := url.PathUnescape(rest)
-		switch {
-		case err != nil:
-			return "", false, notFound
-		case !strings.Contains(", "+toolMethods+",", ", "+r.Method+","):
-			return name, true, notAllowed(toolMethods)
-		}
-		return name, true, Response{}
-	}
-	switch {
-	case path != "/" && path != "/events":
-		return "", false, notFound
-	case r.Method != "POST":
-		return "", false, notAllowed("POST")
-	}
-	return "", false, Response{}
+// tool call is answered inside its budget, which ends before the deadline of
+// ctx.
+func (p *Processor) Handle(ctx context.Context, r Request) Response {
+	return p.Admit(r).Handle(ctx, r.Body)
 }
 
 // refuse answers an authenticated request that cannot be understood. An event
-// comes only once, so its body is kept for somebody to look at.
+// is sent only once, so its body goes to quarantine for an operator.
 func (p *Processor) refuse(ctx context.Context, isTool bool, body []byte, received time.Time, reason string, resp Response) Response {
 	p.log.Warn("request refused", "reason", reason, "bytes", len(body), "status", resp.Status)
 	if isTool {
@@ -155,15 +64,9 @@ func (p *Processor) refuse(ctx context.Context, isTool bool, body []byte, receiv
 	return resp
 }
 
-// accept makes an event durable, or answers the tool calls in it.
-func (p *Processor) accept(ctx context.Context, body []byte, received time.Time) Response {
-	typ, call, err := event.Peek(body)
-	switch {
-	case err != nil:
-		return p.refuse(ctx, false, body, received, "no event", badRequest)
-	case typ == event.TypeToolCalls, typ == event.TypeFunctionCall:
-		return p.answerEnvelope(ctx, body)
-	case !validID(string(call)):
+// accept makes an event durable before it is acknowledged.
+func (p *Processor) accept(ctx context.Context, body []byte, received time.Time, typ event.Type, call event.CallID) Response {
+	if !validID(string(call)) {
 		// Nothing can be done with it, and sending it again would not help.
 		return p.refuse(ctx, false, body, received, "no call", accepted)
 	}
@@ -181,7 +84,7 @@ func (p *Processor) accept(ctx context.Context, body []byte, received time.Time)
 		return accepted
 	}
 	if err := p.on.Inbox.Put(ctx, env); err != nil {
-		p.log.Error("event not accepted", "type", string(typ), "reason", err, "bytes", len(body))
+		p.log.Error("event rejected", "type", string(typ), "reason", err, "bytes", len(body))
 		return unavailable
 	}
 	fault.Point("after put")
@@ -197,7 +100,7 @@ func envelopeID(body []byte, received time.Time) string {
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
-// quarantine keeps a body under its own hash: the same one again changes
+// quarantine stores a body under its own hash, so that a repeated one changes
 // nothing.
 func (p *Processor) quarantine(ctx context.Context, body []byte, received time.Time, reason string) error {
 	sum := sha256.Sum256(body)
@@ -208,7 +111,7 @@ func (p *Processor) quarantine(ctx context.Context, body []byte, received time.T
 		err = p.on.Store.Commit(ctx, records.Record{Key: callstate.QuarantineDir + "/" + q.ID, Value: b})
 	}
 	if err != nil && !errors.Is(err, records.ErrStale) {
-		p.log.Error("body not kept", "reason", err, "bytes", len(body))
+		p.log.Error("quarantine write failed", "reason", err, "bytes", len(body))
 		return fmt.Errorf("core: quarantine: %w", err)
 	}
 	return nil

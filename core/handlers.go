@@ -67,9 +67,7 @@ type handlerInput struct {
 }
 
 func (p *Processor) addHandler(e callstate.Effect, run func(ctx context.Context, o *handlerInput) error) {
-	if p.bound {
-		panic("core: the processor is bound already")
-	}
+	p.mustNotBeBound()
 	n := 0
 	for _, h := range p.handlers {
 		if h.effect == e {
@@ -77,6 +75,19 @@ func (p *Processor) addHandler(e callstate.Effect, run func(ctx context.Context,
 		}
 	}
 	p.handlers = append(p.handlers, handler{name: fmt.Sprintf("%s/%d", e, n), effect: e, run: run})
+}
+
+func (p *Processor) mustNotBeBound() {
+	if p.bound {
+		panic("core: the processor is bound already")
+	}
+}
+
+// OnEvent adds a handler for every event, of types that have a handler of their
+// own and of types that core does not know. A duplicate is not an event: it
+// was delivered before.
+func (p *Processor) OnEvent(f func(ctx context.Context, e event.Event) error) {
+	p.addHandler(callstate.EffectEvent, func(ctx context.Context, o *handlerInput) error { return f(ctx, o.event) })
 }
 
 // OnStatus adds a handler for a status that has moved forward.

@@ -2,6 +2,9 @@ package core_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -15,12 +18,15 @@ import (
 func observed(t *testing.T, setup func(p *core.Processor)) (*backend, func() []core.Observation) {
 	var mu sync.Mutex
 	var all []core.Observation
-	b := newBackend(t, setup, func(on *core.Platform) {
-		on.Observe = func(o core.Observation) {
+	b := newBackend(t, func(p *core.Processor) {
+		if setup != nil {
+			setup(p)
+		}
+		p.Observe(func(o core.Observation) {
 			mu.Lock()
 			defer mu.Unlock()
 			all = append(all, o)
-		}
+		})
 	})
 	return b, func() []core.Observation {
 		mu.Lock()
@@ -74,14 +80,82 @@ func TestObservedToolRequests(t *testing.T) {
 	}
 }
 
-func TestObservedStrangerLeavesNothing(t *testing.T) {
+// What an unauthenticated client sends is not observed, so that it fills no
+// store and stands on no page, whatever it is refused for.
+func TestUnauthenticatedRequestsAreNotObserved(t *testing.T) {
 	b, take := observed(t, addTools)
-	r := request("POST", "/tools/look?call=CA1", `{"date":"x"}`)
-	r.Header["x-interactly-secret"] = []string{"wrong"}
-	b.Handle(t.Context(), r)
-	all := take()
-	if len(all) != 1 || all[0].Tool.HTTPStatus != 401 || all[0].Tool.Args != nil || all[0].Tool.Call != "" {
-		t.Errorf("%+v: a stranger's request is to be seen, and nothing of it", all[0].Tool)
+	for _, method := range []string{"POST", "GET", "OPTIONS", "HEAD"} {
+		for _, path := range []string{"/tools/look?call=CA1", "/tools/none?call=CA1", "/events"} {
+			for _, secret := range []string{"wrong", ""} {
+				r := request(method, path, `{"date":"x"}`)
+				r.Header["x-interactly-secret"] = []string{secret}
+				b.Handle(t.Context(), r)
+			}
+		}
+	}
+	if all := take(); len(all) != 0 {
+		t.Errorf("%d requests were observed, the first: %+v", len(all), all[0].Tool)
+	}
+}
+
+// Start hooks give the tool and the handlers their context, and learn how the
+// operation ended.
+func TestStartHooks(t *testing.T) {
+	type key struct{}
+	var log []string
+	var mu sync.Mutex
+	note := func(s string) { mu.Lock(); defer mu.Unlock(); log = append(log, s) }
+	fail := errors.New("not now")
+	b := newBackend(t, func(p *core.Processor) {
+		for _, name := range []string{"outer", "inner"} {
+			p.OnStart(func(ctx context.Context, op core.Operation) (context.Context, func(string)) {
+				seen, _ := ctx.Value(key{}).(string)
+				note(fmt.Sprintf("%s begins %s%s %s", name, op.Tool, op.Event, op.Call))
+				return context.WithValue(ctx, key{}, seen+name+" "), func(outcome string) { note(name + " ends " + outcome) }
+			})
+		}
+		core.AddTool(p, core.Tool{Name: "look", Effect: core.ReadOnly}, func(ctx context.Context, _ slot) (string, error) {
+			note("look in " + ctx.Value(key{}).(string))
+			return "Two.", nil
+		})
+		p.OnHang(func(ctx context.Context, _ core.Hang) error {
+			note("hang in " + ctx.Value(key{}).(string))
+			return fail
+		})
+	})
+	b.call("/tools/look?call=CA1", `{"date":"x"}`)
+	b.Handle(t.Context(), request("POST", "/events", `{"message":{"type":"hang","call":{"id":"CA1"}}}`))
+	for _, e := range b.inbox.take() {
+		if err := b.Deliver(t.Context(), e); !errors.Is(err, fail) {
+			t.Errorf("Deliver: %v", err)
+		}
+	}
+	want := []string{
+		"outer begins look CA1", "inner begins look CA1", "look in outer inner ", "inner ends done", "outer ends done",
+		"outer begins hang CA1", "inner begins hang CA1", "hang in outer inner ", "inner ends failed", "outer ends failed",
+	}
+	if !slices.Equal(log, want) {
+		t.Errorf("got %q\nwant %q", log, want)
+	}
+}
+
+// OnEvent is called for every event, known or not, and not for a duplicate.
+func TestOnEvent(t *testing.T) {
+	var got []event.Type
+	b := newBackend(t, func(p *core.Processor) {
+		p.OnEvent(func(_ context.Context, e event.Event) error { got = append(got, e.Type); return nil })
+	})
+	for _, typ := range []string{"status-update", "speech-update", "user-interrupted", "assistant-request", "hang", "end-of-call-report", "speech-update"} {
+		b.Handle(t.Context(), request("POST", "/events", `{"message":{"type":"`+typ+`","call":{"id":"CA1"}}}`))
+	}
+	for _, e := range b.inbox.take() {
+		if err := b.Deliver(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := []event.Type{"status-update", "speech-update", "user-interrupted", "assistant-request", "hang", "end-of-call-report"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 

@@ -65,6 +65,8 @@ type Processor struct {
 	tools    map[string]*tool
 	order    []string // names of tools as added
 	handlers []handler
+	onStart  []func(context.Context, Operation) (context.Context, func(outcome string))
+	observe  []func(Observation)
 
 	on    Platform
 	bound bool
@@ -107,12 +109,6 @@ type Platform struct {
 
 	// Logger gets allowlisted fields only. Default: slog.Default().
 	Logger *slog.Logger
-
-	// Observe, where set, hears of each tool request that was answered and of
-	// each event that was merged. It is called while the sender waits, from
-	// several goroutines at a time, so it must return at once. What it is given
-	// holds patients' data.
-	Observe func(Observation)
 }
 
 // Bind gives p the platform that it runs on. It is called once, before the

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -14,68 +13,73 @@ import (
 )
 
 const (
-	// retainEvery is the pause after all was looked at, retainAtOnce how many
-	// calls one sweep looks at, retainTime how long it may take for that.
-	retainEvery  = time.Hour
-	retainAtOnce = 500
-	retainTime   = 20 * time.Second
+	// retainInterval is the pause between two passes over all calls. A pass is
+	// spread over several sweeps: each takes up to maxRetainCalls calls and
+	// maxRetainTime, so that it does not delay the sweep's other work.
+	retainInterval = time.Hour
+	maxRetainCalls = 500
+	maxRetainTime  = 20 * time.Second
 
-	// repurgeAfter is when a deleted call is deleted once more: what was on its way
-	// is there by then.
+	// repurgeAfter is when a deleted call is purged once more: what was being
+	// written at the time of the deletion is there by then.
 	repurgeAfter = 10 * time.Minute
 )
 
-type retainState struct {
-	Next  time.Time `json:"next"`  // nobody goes on before
-	After string    `json:"after"` // the call to go on from
+// A retentionCursor is how far a pass has come. It is one record, which also
+// keeps other instances out: a lease.
+type retentionCursor struct {
+	Next  time.Time `json:"next"`  // no instance continues before
+	After string    `json:"after"` // position in the list of calls
 }
 
-// retain deletes what has been kept for long enough, some of it in each sweep.
+// retain deletes what has been stored for long enough, a part of it in each
+// sweep.
 func (p *Processor) retain(ctx context.Context) error {
-	recs, err := p.on.Store.Get(ctx, callstate.RetainKey)
+	recs, err := p.on.Store.Get(ctx, callstate.RetentionKey)
 	if err != nil {
 		return err
 	}
-	var s retainState
+	var s retentionCursor
 	if recs[0].Version != 0 && json.Unmarshal(recs[0].Value, &s) != nil {
-		s = retainState{}
+		s = retentionCursor{}
 	}
 	now := p.on.Now().UTC()
 	if now.Before(s.Next) {
 		return nil
 	}
-	mark := func(rec records.Record, s retainState) error {
-		value, err := json.Marshal(s)
-		if err != nil {
-			return errors.New("core: a time cannot be encoded")
-		}
-		return p.on.Store.Commit(ctx, records.Record{Key: callstate.RetainKey, Value: value, Version: rec.Version})
-	}
-	// Nobody else meanwhile.
-	if err := mark(recs[0], retainState{Next: now.Add(2 * retainTime), After: s.After}); err != nil {
+	if err := p.saveCursor(ctx, recs[0], retentionCursor{Next: now.Add(2 * maxRetainTime), After: s.After}); err != nil {
 		if errors.Is(err, records.ErrStale) {
-			return nil
+			return nil // another instance does it
 		}
 		return err
 	}
 	after, failed := p.retainSome(ctx, s.After, now)
-	if recs, err = p.on.Store.Get(ctx, callstate.RetainKey); err != nil {
+	if recs, err = p.on.Store.Get(ctx, callstate.RetentionKey); err != nil {
 		return errors.Join(failed, err)
 	}
 	next := now
 	if after == "" {
-		next = now.Add(retainEvery)
+		next = now.Add(retainInterval)
 	}
-	if err := mark(recs[0], retainState{Next: next, After: after}); err != nil && !errors.Is(err, records.ErrStale) {
+	if err := p.saveCursor(ctx, recs[0], retentionCursor{Next: next, After: after}); err != nil && !errors.Is(err, records.ErrStale) {
 		failed = errors.Join(failed, err)
 	}
 	return failed
 }
 
-// retainSome looks at some calls and, at the start of a round, at the rest. It
-// returns where to go on, "" after the last.
+func (p *Processor) saveCursor(ctx context.Context, rec records.Record, s retentionCursor) error {
+	value, err := json.Marshal(s)
+	if err != nil {
+		return errors.New("core: retention cursor encoding failed")
+	}
+	return p.on.Store.Commit(ctx, records.Record{Key: rec.Key, Value: value, Version: rec.Version})
+}
+
+// retainSome continues a pass over the calls after a position, and returns the
+// position to continue from, "" after the last. At the start of a pass it
+// deletes what belongs to no call.
 func (p *Processor) retainSome(ctx context.Context, after string, now time.Time) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, retainTime)
+	ctx, cancel := context.WithTimeout(ctx, maxRetainTime)
 	defer cancel()
 	keep := p.on.Retention
 	if after == "" {
@@ -88,11 +92,11 @@ func (p *Processor) retainSome(ctx context.Context, after string, now time.Time)
 		return "", nil
 	}
 	if after == "" {
-		// The list is newest first: what began later than this is too young.
-		after = fmt.Sprintf("%013d", max(0, 9_999_999_999_999-now.Add(-least).UnixMilli()))
+		// The list is newest first: calls that began later are too young.
+		after = callstate.NewestFirst(now.Add(-least))
 	}
 	var errs []error
-	for range retainAtOnce / 100 {
+	for range maxRetainCalls / 100 {
 		recs, err := p.on.Store.Range(ctx, callstate.RecentDir, after, 100)
 		if err != nil {
 			return after, errors.Join(append(errs, err)...)
@@ -113,6 +117,7 @@ func (p *Processor) retainSome(ctx context.Context, after string, now time.Time)
 	return after, errors.Join(errs...)
 }
 
+// retainCall deletes a call, or its content, if it is old enough.
 func (p *Processor) retainCall(ctx context.Context, id event.CallID, now time.Time) error {
 	old := func(s callstate.State, keep time.Duration) bool {
 		return keep > 0 && s.Ended != nil && len(s.Pending) == 0 && now.Sub(s.LastSeen) >= keep
@@ -135,8 +140,7 @@ func (p *Processor) retainCall(ctx context.Context, id event.CallID, now time.Ti
 		if err != nil {
 			return err
 		}
-		// First nothing may look for it; what is cut off here is done again
-		// when the call itself is deleted.
+		// The mark comes last, so that a purge that is cut off is repeated.
 		if err := callstate.Purge(ctx, p.on.Store, id); err != nil {
 			return err
 		}
@@ -149,22 +153,39 @@ func (p *Processor) retainCall(ctx context.Context, id event.CallID, now time.Ti
 	return nil
 }
 
-// purgeUnowned deletes what belongs to no call, and once more what was deleted.
+// purgeUnowned deletes what belongs to no call: the directories whose class has
+// a retention of its own, and dead letters. It also purges deleted calls once
+// more.
 func (p *Processor) purgeUnowned(ctx context.Context, now time.Time) error {
 	keep := p.on.Retention
 	var errs []error
-	older := func(dir string, keep time.Duration) {
-		if keep > 0 {
-			_, err := callstate.DeleteDir(ctx, p.on.Store, dir, func(r records.Record) bool { return r.Age >= keep })
-			errs = append(errs, err)
+	byClass := map[callstate.Class]time.Duration{callstate.ClassQuarantine: keep.Quarantine, callstate.ClassAudit: keep.Audit}
+	for _, d := range callstate.Directories {
+		if age := byClass[d.Class]; age > 0 {
+			errs = append(errs, callstate.DeleteDir(ctx, p.on.Store, d.Path, "", func(r records.Record) bool { return r.Age >= age }))
 		}
 	}
-	older(callstate.QuarantineDir, keep.Quarantine)
-	older(callstate.QuarantineDir+"/blobs", keep.Quarantine)
-	older(callstate.AuditDir, keep.Audit)
-	if d, ok := p.on.Inbox.(interface{ DeadLetters() DeadLetters }); ok && keep.DeadLetters > 0 && d.DeadLetters() != nil {
-		errs = append(errs, dropOld(ctx, d.DeadLetters(), now.Add(-keep.DeadLetters)))
+	if keep.Content > 0 {
+		errs = append(errs, callstate.DeleteDir(ctx, p.on.Store, callstate.RequestsDir, callstate.RequestsBefore(now.Add(-keep.Content)), isAnonymousRequest))
 	}
+	if d, ok := p.on.Inbox.(interface{ DeadLetters() DeadLetters }); ok && keep.DeadLetters > 0 && d.DeadLetters() != nil {
+		errs = append(errs, deleteOldDeadLetters(ctx, d.DeadLetters(), now.Add(-keep.DeadLetters)))
+	}
+	return errors.Join(append(errs, p.repurge(ctx))...)
+}
+
+// isAnonymousRequest reports whether a recorded tool request names no call.
+// Those that do are content of their call.
+func isAnonymousRequest(r records.Record) bool {
+	var request struct {
+		Call event.CallID `json:"call"`
+	}
+	return json.Unmarshal(r.Value, &request) == nil && request.Call == ""
+}
+
+// repurge purges the calls once more that were deleted a while ago.
+func (p *Processor) repurge(ctx context.Context) error {
+	var errs []error
 	for after := ""; ; {
 		recs, err := p.on.Store.Range(ctx, callstate.DeletedDir, after, 100)
 		if err != nil {
@@ -189,9 +210,13 @@ func (p *Processor) purgeUnowned(ctx context.Context, now time.Time) error {
 	}
 }
 
-// dropOld drops the dead letters that died before a time.
-func dropOld(ctx context.Context, dead DeadLetters, before time.Time) error {
-	letters, err := dead.List(ctx, 10_000)
+// maxDeadLetters is how many dead letters one pass looks at. There is no need to
+// continue: each of them is an incident that an operator has to clear.
+const maxDeadLetters = 10_000
+
+// deleteOldDeadLetters deletes dead letters that died before a time.
+func deleteOldDeadLetters(ctx context.Context, dead DeadLetters, before time.Time) error {
+	letters, err := dead.List(ctx, maxDeadLetters)
 	if err != nil {
 		return err
 	}

@@ -98,7 +98,7 @@ type scene struct {
 }
 
 func newScene(d drawing, setup func(*core.Processor, *station)) *scene {
-	s := &scene{d: d, store: coretest.NewStore(), setup: setup, inbox: &durable{calm: d.withoutFaults, done: map[string]bool{}, busy: map[string]bool{}}, chance: rand.New(rand.NewPCG(d.seed, 0))}
+	s := &scene{d: d, store: coretest.NewMemoryStore(), setup: setup, inbox: &durable{calm: d.withoutFaults, done: map[string]bool{}, busy: map[string]bool{}}, chance: rand.New(rand.NewPCG(d.seed, 0))}
 	s.slots = make([]*station, d.instances)
 	for i := range s.slots {
 		s.slots[i] = s.start()

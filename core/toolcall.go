@@ -60,19 +60,20 @@ func (a toolAnswer) shared() bool {
 
 // answerURL answers a request to a tool's own URL: the bare arguments and
 // nothing else (docs/tools.md#request).
-func (p *Processor) answerURL(ctx context.Context, name string, r *Request) Response {
-	query, err := url.ParseQuery(r.Query)
+func (p *Processor) answerURL(ctx context.Context, a *Admission, body []byte) Response {
+	name := a.tool
+	query, err := url.ParseQuery(a.head.Query)
 	if err != nil {
 		query = nil
 	}
-	q := toolRequest{name: name, args: r.Body, query: query, call: event.CallID(r.Header.Get(callHeader))}
+	q := toolRequest{name: name, args: body, query: query, call: event.CallID(a.head.Header.Get(callHeader))}
 	if t := p.tools[name]; t == nil || t.properties[callQuery].types == nil {
 		if id := query.Get(callQuery); id != "" {
 			q.call = event.CallID(id)
 		}
 	}
-	a := p.answer(ctx, q)
-	return reply(toolReply{Result: a.result}, a.replayed)
+	answer := p.answer(ctx, q)
+	return reply(toolReply{Result: answer.result}, answer.replayed)
 }
 
 // answerEnvelope answers the calls of an envelope in their order
@@ -136,10 +137,12 @@ func reply(t toolReply, replayed bool) Response {
 // process.
 func (p *Processor) answer(ctx context.Context, q toolRequest) (a toolAnswer) {
 	start := p.on.Now()
+	ctx, end := p.begin(ctx, Operation{Tool: nameOf(q.name), Call: callOf(q.call)})
+	defer func() { end(a.state) }()
 	defer func() { p.recordToolCall(ctx, q, a, start) }()
 	defer func() {
 		if recover() != nil {
-			p.log.Error("tool call", "tool", q.name, "state", "panic")
+			p.log.Error("tool call panicked", "tool", q.name, "state", "panic")
 			a = toolAnswer{result: sayUncertain, state: string(callstate.ToolIndeterminate)}
 		}
 	}()

@@ -55,7 +55,7 @@ func (b *box) Decode(_ context.Context, data []byte) ([]core.Envelope, error) {
 // functions are those of a backend in memory, and what they log.
 func functions(t testing.TB, change func(*core.Processor), o gcp.Options) (*gcp.Functions, *coretest.MemoryStore, *bytes.Buffer) {
 	t.Helper()
-	log, p, store := new(bytes.Buffer), core.New(), coretest.NewStore()
+	log, p, store := new(bytes.Buffer), core.New(), coretest.NewMemoryStore()
 	o.Logger = slog.New(slog.NewTextHandler(log, nil))
 	if change != nil {
 		change(p)
@@ -214,7 +214,7 @@ func TestMainOutsideOfAFunction(t *testing.T) {
 	}
 }
 
-// 40 racers on one key, on two instances that share the database, 100 rounds:
+// 40 racers on one key, on two instances that share the database, 50 rounds:
 // one execution each round, equal replies.
 func TestRacersOnEmulator(t *testing.T) {
 	host, project := gcptest.Firestore(t), gcptest.Project()
@@ -233,7 +233,7 @@ func TestRacersOnEmulator(t *testing.T) {
 		}
 		instances = append(instances, http.HandlerFunc(gcp.NewFunctions(p, new(box).Decode, &gcp.Options{Logger: logger}).Receive))
 	}
-	for round := range 100 {
+	for round := range 50 {
 		replies := make([]string, 40)
 		var wg sync.WaitGroup
 		for i := range replies {

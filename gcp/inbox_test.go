@@ -96,7 +96,7 @@ func (q *topic) pull(ctx context.Context, sub string) ([]*pubsubpb.ReceivedMessa
 }
 
 // work delivers messages until ctx ends.
-func (q *topic) work(ctx context.Context, deliver coretest.Deliver) {
+func (q *topic) work(ctx context.Context, deliver coretest.DeliverFunc) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	for ctx.Err() == nil {
@@ -114,7 +114,7 @@ func (q *topic) work(ctx context.Context, deliver coretest.Deliver) {
 	}
 }
 
-func (q *topic) deliver(ctx context.Context, m *pubsubpb.ReceivedMessage, deliver coretest.Deliver) {
+func (q *topic) deliver(ctx context.Context, m *pubsubpb.ReceivedMessage, deliver coretest.DeliverFunc) {
 	err := func() (err error) {
 		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 		defer cancel()
@@ -139,9 +139,9 @@ func (q *topic) deliver(ctx context.Context, m *pubsubpb.ReceivedMessage, delive
 }
 
 // openInbox opens inboxes with a worker, and remembers their topics.
-func openInbox(host string, topics map[core.Inbox]*topic) func(*testing.T, coretest.Deliver) core.Inbox {
-	return func(t *testing.T, deliver coretest.Deliver) core.Inbox {
-		q := newTopic(t, host, coretest.NewStore(), 6)
+func openInbox(host string, topics map[core.Inbox]*topic) func(*testing.T, coretest.DeliverFunc) core.Inbox {
+	return func(t *testing.T, deliver coretest.DeliverFunc) core.Inbox {
+		q := newTopic(t, host, coretest.NewMemoryStore(), 6)
 		topics[q.inbox] = q
 		ctx, stop := context.WithCancel(context.Background())
 		ended := make(chan struct{})
@@ -154,7 +154,7 @@ func openInbox(host string, topics map[core.Inbox]*topic) func(*testing.T, coret
 // The inbox, on Google's emulator, which never moves a message to a
 // dead-letter topic.
 func TestInboxOnEmulator(t *testing.T) {
-	coretest.Inbox(t, coretest.InboxTraits{Events: 200}, openInbox(gcptest.PubSub(t), map[core.Inbox]*topic{}))
+	coretest.Inbox(t, coretest.InboxCapabilities{ConcurrentEvents: 200}, openInbox(gcptest.PubSub(t), map[core.Inbox]*topic{}))
 }
 
 // newPstest starts the fake of the client's own module.
@@ -168,7 +168,7 @@ func newPstest(t testing.TB) string {
 // The inbox, on the fake of the client's own module, dead letters too.
 func TestInboxOnPstest(t *testing.T) {
 	topics := map[core.Inbox]*topic{}
-	traits := coretest.InboxTraits{Events: 200, MaxBody: 1 << 20, Dead: func(ctx context.Context, in core.Inbox) (ids []string, err error) {
+	traits := coretest.InboxCapabilities{ConcurrentEvents: 200, MaxBodyBytes: 1 << 20, DeadLetterIDs: func(ctx context.Context, in core.Inbox) (ids []string, err error) {
 		dead, err := topics[in].dead().List(ctx, 100)
 		for _, d := range dead {
 			for _, e := range d.Envelopes {
@@ -183,8 +183,8 @@ func TestInboxOnPstest(t *testing.T) {
 // Dead letters are listed, replayed and dropped. The test itself moves what
 // fails: the fake leaves what it has moved where it was, and moves it again.
 func TestDeadLettersOnPstest(t *testing.T) {
-	coretest.DeadLetters(t, func(t *testing.T, deliver coretest.Deliver) (core.Inbox, core.DeadLetters, records.Store) {
-		store := coretest.NewStore()
+	coretest.DeadLetters(t, func(t *testing.T, deliver coretest.DeliverFunc) (core.Inbox, core.DeadLetters, records.Store) {
+		store := coretest.NewMemoryStore()
 		q := newTopic(t, newPstest(t), store, 100)
 		ctx, stop := context.WithCancel(context.Background())
 		ended := make(chan struct{})
@@ -214,7 +214,7 @@ func TestDeadLettersOnPstest(t *testing.T) {
 // A subscription with a filter gets events of one type: the emulator would
 // give it all.
 func TestFilterOnPstest(t *testing.T) {
-	q := newTopic(t, newPstest(t), coretest.NewStore(), 5)
+	q := newTopic(t, newPstest(t), coretest.NewMemoryStore(), 5)
 	reports := q.subscribe(t, q.project+"/topics/events", func(s *pubsubpb.Subscription) {
 		s.Filter = `attributes.type = "end-of-call-report"`
 	})
@@ -247,7 +247,7 @@ func TestFilterOnPstest(t *testing.T) {
 // A message of any size and any bytes comes out as it went in, and none is
 // more than a function can be handed.
 func TestMessages(t *testing.T) {
-	q := newTopic(t, newPstest(t), coretest.NewStore(), 100)
+	q := newTopic(t, newPstest(t), coretest.NewMemoryStore(), 100)
 	roundTrip := func(body string) error {
 		e := core.Envelope{ID: "id", Received: time.UnixMilli(1784044931823).UTC(), Type: "hang", Call: "CA1", Body: []byte(body)}
 		if err := q.inbox.Put(t.Context(), e); err != nil {

@@ -29,7 +29,7 @@ func newStore(t testing.TB, host string, o ...grpc.DialOption) *gcp.Store {
 // The store, on Google's emulator.
 func TestStoreOnEmulator(t *testing.T) {
 	host := gcptest.Firestore(t)
-	coretest.Store(t, coretest.Traits{Rounds: 20}, func(t *testing.T) records.Store { return newStore(t, host) })
+	coretest.Store(t, coretest.Capabilities{RaceIterations: 20}, func(t *testing.T) records.Store { return newStore(t, host) })
 }
 
 // A document may be as large as the core makes records, and a commit as full.

@@ -22,7 +22,7 @@ import (
 	"github.com/serverurl/serverurl/core/records"
 	"github.com/serverurl/serverurl/inspect"
 	"github.com/serverurl/serverurl/server"
-	"github.com/serverurl/serverurl/sqlinbox"
+	"github.com/serverurl/serverurl/sqldb"
 )
 
 // So many calls are in the store of a benchmark.
@@ -38,9 +38,11 @@ func startServer(b testing.TB, database string) started {
 	urls := make(chan string, 2)
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
+	p := app.New()
+	p.Observe(r.Observe)
 	go func() {
-		done <- server.Run(ctx, app.New(), server.Config{
-			Addr: "127.0.0.1:0", Database: database, Sender: auth.Verifier{AllowUnauthenticated: true}, Logger: quiet, Ready: func(url string) { urls <- url }, Observe: r.Observe,
+		done <- server.Run(ctx, p, server.Config{
+			Addr: "127.0.0.1:0", Database: database, Sender: auth.Verifier{AllowUnauthenticated: true}, Logger: quiet, Ready: func(url string) { urls <- url },
 			Beside: func(ctx context.Context, with server.Parts) error {
 				page, err := inspect.New(inspect.Options{Store: with.Store, Recorder: r, Processor: with.Processor, Target: with.URL, MadeUp: true, Logger: quiet})
 				if err != nil {
@@ -78,12 +80,12 @@ func post(b testing.TB, url, body string) {
 // fill puts calls into a SQLite file, without the way through an inbox.
 func fill(b testing.TB, database string, calls int) {
 	b.Helper()
-	db, err := sqlinbox.Open(b.Context(), database)
+	db, err := sqldb.Open(b.Context(), database)
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer db.Close()
-	memory := coretest.NewStore()
+	memory := coretest.NewMemoryStore()
 	in := new(deskInbox)
 	now := time.Now().Add(-24 * time.Hour)
 	flush := func() {
@@ -104,7 +106,7 @@ func fill(b testing.TB, database string, calls int) {
 		}
 	}
 	for i := 0; i < calls; {
-		memory = coretest.NewStore()
+		memory = coretest.NewMemoryStore()
 		p := core.New()
 		in.deliver = p.Deliver
 		err := p.Bind(core.Platform{Store: memory, Inbox: in, Verifier: auth.Verifier{AllowUnauthenticated: true}, Logger: slog.New(slog.DiscardHandler), Now: func() time.Time { return now }})

@@ -42,6 +42,8 @@ type tab struct {
 	ctx  context.Context
 	root string
 	last error // of what was waited for
+
+	troubled func() bool // whether what open watches for has come
 }
 
 // open opens a browser of its own, so that nothing of another test is in it.
@@ -57,9 +59,9 @@ func open(t testing.TB, root, path string, opts ...action) *tab {
 	ctx, end := chromedp.NewContext(alloc)
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	t.Cleanup(func() { cancel(); end() })
-	b := &tab{t: t, ctx: ctx, root: root}
 	var mu sync.Mutex
 	var trouble []string
+	b := &tab{t: t, ctx: ctx, root: root, troubled: func() bool { mu.Lock(); defer mu.Unlock(); return len(trouble) > 0 }}
 	note := func(s string) { mu.Lock(); trouble = append(trouble, s); mu.Unlock() }
 	err := chromedp.Listen(ctx, func(ev any) {
 		switch e := ev.(type) {
@@ -117,7 +119,7 @@ func (b *tab) soon(condition string) bool {
 		if ok, b.last = chromedp.Run(b.ctx, chromedp.Evaluate[bool]("!!("+condition+")")); b.last == nil && ok {
 			return true
 		}
-		if b.ctx.Err() != nil {
+		if b.ctx.Err() != nil || b.troubled() { // the test fails anyway, and need not wait
 			return false
 		}
 	}
@@ -430,7 +432,7 @@ func TestScenarioIsPlayed(t *testing.T) {
 func TestListAndHealthAreAccessible(t *testing.T) {
 	d := openDesk(t, madeUp)
 	for _, s := range []string{"booking", "barge-in", "hang", "model-error", "failed-call", "cancel", "web-call", "transfer"} {
-		d.play(s, simulate.Duplicate)
+		d.play(s, simulate.FaultDuplicate)
 	}
 	d.post("/tools/find_open_slots", `{"date":`)
 	d.inbox.mu.Lock()
@@ -458,7 +460,7 @@ func TestListAndHealthAreAccessible(t *testing.T) {
 // A call of 300 turns stays usable: it opens, and what is new comes in.
 func TestLongCallIsFollowed(t *testing.T) {
 	d := openDesk(t, madeUp)
-	call := d.play("long-call", simulate.Late)
+	call := d.play("long-call", simulate.FaultLate)
 	b := open(t, d.page, "/calls/"+call)
 	b.until("document.querySelectorAll('.b').length > 300")
 	d.post("/tools/find_open_slots?call="+call, `{"date":"2035-07-16"}`)

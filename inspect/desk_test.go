@@ -70,7 +70,7 @@ func (in *deskInbox) Redrive(_ context.Context, id string) error {
 // openDesk starts a backend and its page; change may change the page's options.
 func openDesk(t testing.TB, change ...func(*inspect.Options)) *desk {
 	t.Helper()
-	d := &desk{t: t, p: app.New(), store: coretest.NewStore(), seed: 59}
+	d := &desk{t: t, p: app.New(), store: coretest.NewMemoryStore(), seed: 59}
 	d.store.Fail = func(string, []string) error {
 		if d.down.Load() {
 			return errors.New("down")
@@ -87,9 +87,10 @@ func openDesk(t testing.TB, change ...func(*inspect.Options)) *desk {
 			return "Covered.", nil
 		})
 	r := inspect.NewRecorder()
+	d.p.Observe(r.Observe)
 	d.inbox = &deskInbox{deliver: d.p.Deliver}
 	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
-	err := d.p.Bind(core.Platform{Name: "test", Store: d.store, Inbox: d.inbox, Verifier: auth.Verifier{AllowUnauthenticated: true}, Logger: quiet, Observe: r.Observe})
+	err := d.p.Bind(core.Platform{Name: "test", Store: d.store, Inbox: d.inbox, Verifier: auth.Verifier{AllowUnauthenticated: true}, Logger: quiet})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +104,7 @@ func openDesk(t testing.TB, change ...func(*inspect.Options)) *desk {
 	o.Play = func(ctx context.Context, name string) error {
 		s, err := simulate.Load(name)
 		if err == nil {
-			_, err = simulate.Run(ctx, simulate.Options{URL: backend.URL, Fast: true, CallInURL: true}, s)
+			_, err = simulate.Run(ctx, simulate.Options{URL: backend.URL, NoDelay: true, CallIDInURL: true}, s)
 		}
 		return err
 	}
@@ -152,7 +153,7 @@ func (d *desk) play(name string, faults ...simulate.Fault) string {
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	r, err := simulate.Run(d.t.Context(), simulate.Options{URL: d.backend, Fast: !*screenshots || len(faults) > 0, Speed: 6, CallInURL: true, Faults: faults, Seed: d.seed}, s)
+	r, err := simulate.Run(d.t.Context(), simulate.Options{URL: d.backend, NoDelay: !*screenshots || len(faults) > 0, Speed: 6, CallIDInURL: true, Faults: faults, Seed: d.seed}, s)
 	if err != nil {
 		d.t.Fatal(err)
 	}

@@ -5,28 +5,29 @@ import (
 	"context"
 	"iter"
 	"net/url"
+	"strconv"
 	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// A Call is what the API knows of a call: the object of docs/events.md#call
-// with the messages and the analysis in it. Typed is only what is needed to
-// choose; everything is in Raw.
+// A Call is a call in the API: the object of docs/events.md#call including its
+// messages and analysis. Only the fields needed to select calls are decoded; Raw
+// has everything.
 type Call struct {
 	ID      string    // opaque
-	Status  string    // as the API has it
-	StartAt time.Time // zero where it does not say
-	EndAt   time.Time // zero until the end
+	Status  string    // as in the API
+	StartAt time.Time // zero if unknown
+	EndAt   time.Time // zero until the call ends
 
-	// Raw is the object, byte for byte. It holds what people said and, in
-	// monitor.controlUrl, a way to speak in the live call.
+	// Raw is the object, byte for byte. It holds the transcript and, in
+	// monitor.controlUrl, a credential to speak in the live call.
 	Raw []byte
 }
 
-// Call returns the call with the id, with its messages. Where there is none,
-// the error is [ErrNotFound].
+// Call returns the call with the id, including its messages. The error is
+// [ErrNotFound] if there is none.
 func (c *Client) Call(ctx context.Context, id string) (Call, error) {
 	if id == "" || id == "." || id == ".." {
 		return Call{}, &Error{kind: ErrNotFound}
@@ -35,7 +36,7 @@ func (c *Client) Call(ctx context.Context, id string) (Call, error) {
 		call, err := readCall(unwrap(body))
 		if err == nil && call.ID != id {
 			if call.ID != "" {
-				return Call{}, &Error{kind: ErrBadAnswer}
+				return Call{}, &Error{kind: ErrInvalidResponse}
 			}
 			call.ID = id
 		}
@@ -43,28 +44,28 @@ func (c *Client) Call(ctx context.Context, id string) (Call, error) {
 	})
 }
 
-// pageSize is how many calls are asked for at once, and maxPages where a list
-// that has no end is left.
+// pageSize is how many calls a request returns; maxPages bounds a list that does
+// not end.
 const (
 	pageSize = 100
 	maxPages = 1000
 )
 
-// Calls yields the calls that started from a time up to another, as the list
-// has them: often without messages. Each call comes once. After an error,
-// which comes last, calls are missing.
+// Calls yields the calls that started between from and to, as the list has them:
+// often without messages. Each call is yielded once. An error is yielded last, and
+// means that calls are missing.
 func (c *Client) Calls(ctx context.Context, from, to time.Time) iter.Seq2[Call, error] {
 	return func(yield func(Call, error) bool) {
 		seen := map[string]bool{}
 		for n, got := 1, 0; n <= maxPages; n++ {
-			q := url.Values{"startDate": {day(from)}, "endDate": {day(to)}, "page": {page(n)}, "size": {page(pageSize)}, "sort": {"startAt"}}
+			q := url.Values{"startDate": {formatTime(from)}, "endDate": {formatTime(to)}, "page": {strconv.Itoa(n)}, "size": {strconv.Itoa(pageSize)}, "sort": {"startAt"}}
 			l, err := get(ctx, c, "/calls/v1/conversations", q, readList)
 			if err != nil {
 				yield(Call{}, err)
 				return
 			}
 			for _, call := range l.calls {
-				// Calls move from page to page while others begin.
+				// Calls move to other pages when new ones start.
 				if call.ID == "" || seen[call.ID] {
 					continue
 				}
@@ -78,11 +79,11 @@ func (c *Client) Calls(ctx context.Context, from, to time.Time) iter.Seq2[Call, 
 				return
 			}
 		}
-		yield(Call{}, &Error{kind: ErrBadAnswer})
+		yield(Call{}, &Error{kind: ErrInvalidResponse})
 	}
 }
 
-// A list is a page of calls. total is -1 where the API does not say.
+// A list is a page of calls. total is -1 if the response has none.
 type list struct {
 	total int
 	calls []Call
@@ -96,7 +97,7 @@ func readList(body []byte) (list, error) {
 	}
 	body = unwrap(body)
 	if jsontext.Value(body).Kind() != '{' || json.Unmarshal(body, &page, tolerant) != nil || page.Conversations == nil {
-		return l, &Error{kind: ErrBadAnswer}
+		return l, &Error{kind: ErrInvalidResponse}
 	}
 	if json.Unmarshal(page.Total, &l.total) != nil || len(page.Total) == 0 {
 		l.total = -1
@@ -113,22 +114,22 @@ func readList(body []byte) (list, error) {
 
 var tolerant = json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 
-// readCall reads the fields that are typed, whatever kind they are of.
+// readCall decodes the typed fields; those of another type stay zero.
 func readCall(raw []byte) (Call, error) {
 	var of map[string]jsontext.Value
 	if json.Unmarshal(raw, &of, tolerant) != nil || of == nil {
-		return Call{}, &Error{kind: ErrBadAnswer} // the decoder's own words would quote it
+		return Call{}, &Error{kind: ErrInvalidResponse} // the decoder's error would quote it
 	}
 	return Call{
 		ID:      cmp.Or(text(of["id"]), text(of["conversationId"]), text(of["_id"])),
 		Status:  text(of["status"]),
-		StartAt: when(of["startAt"]), EndAt: when(of["endAt"]),
+		StartAt: parseTime(of["startAt"]), EndAt: parseTime(of["endAt"]),
 		Raw: raw,
 	}, nil
 }
 
-// unwrap returns the object that an answer is about: itself, or what it has
-// under data, as answers of call control do (docs/repair.md#api).
+// unwrap returns the object that a response holds: itself or, as in responses of
+// call control, its member data (docs/repair.md#api).
 func unwrap(body []byte) []byte {
 	var of struct {
 		ID   jsontext.Value `json:"id"`
@@ -148,8 +149,8 @@ func text(v jsontext.Value) string {
 	return s
 }
 
-// when reads ISO 8601, or ms since 1970.
-func when(v jsontext.Value) time.Time {
+// parseTime parses ISO 8601, or milliseconds since 1970.
+func parseTime(v jsontext.Value) time.Time {
 	if v.Kind() == '0' {
 		var ms float64
 		if json.Unmarshal(v, &ms) == nil && ms > 1e11 && ms < 1e15 {

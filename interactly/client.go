@@ -1,16 +1,23 @@
-// Package interactly is a client of Interactly's own API: what it knows of
-// calls. A backend uses it to repair what was never sent, because events are
-// sent once (docs/events.md#delivery).
+// Package interactly is a client of Interactly's calls API. It only reads calls;
+// it starts, changes and controls none. A backend uses it to recover events that
+// did not arrive, because Interactly sends an event only once
+// (docs/events.md#delivery).
 //
 //	c, err := interactly.New(os.Getenv("INTERACTLY_API_KEY"), nil)
+//	if err != nil {
+//		return err
+//	}
+//	defer c.Close()
 //	call, err := c.Call(ctx, "CA7c0f3b9e51d24a86b3f0a91d6e2c4478")
-//	if errors.Is(err, interactly.ErrNotFound) { ... }
+//	if errors.Is(err, interactly.ErrNotFound) {
+//		return nil
+//	}
 //
-// Every request has a deadline, and a method has a budget for all its tries
-// together. What may pass is tried again, after pauses that grow and are
-// random, or as long as the API asks for. Errors hold neither the key nor
-// anything that was answered. Answers are read tolerantly: fields that are not
-// known are kept in [Call.Raw], fields that are missing are zero.
+// Every request has a deadline, and so has a method with all its attempts.
+// Transient failures are retried after random, growing pauses, or after the
+// Retry-After of the response. Errors hold neither the key nor anything of a
+// response. Responses are read tolerantly: unknown fields are in [Call.Raw],
+// missing fields are zero.
 package interactly
 
 import (
@@ -31,74 +38,63 @@ import (
 // DefaultURL is Interactly's API (docs/repair.md#api).
 const DefaultURL = "https://api-prod.interactly.ai"
 
-// Options change a Client. The zero value of each field means its default.
+// Limits of a request.
+const (
+	requestTimeout   = 10 * time.Second // of one attempt, until the last byte of its response
+	totalTimeout     = 30 * time.Second // of all attempts and the pauses between them
+	maxAttempts      = 4
+	maxResponseBytes = 16 << 20
+)
+
+// Options configure a Client. The zero value of a field means its default.
 type Options struct {
 	// URL is the API's root: https, or http on a loopback address. Default:
 	// DefaultURL.
 	URL string
 
-	// Try bounds one request, from the dial to the last byte of its answer.
-	// Default 10 s.
-	Try time.Duration
-
-	// Budget bounds one request with all its repetitions and the pauses
-	// between them. Default 30 s.
-	Budget time.Duration
-
-	// Tries is how often a request is made at most. Default 4.
-	Tries int
-
-	// MaxAnswer is the most bytes of an answer that are read. Default 16 MiB.
-	MaxAnswer int64
-
-	// Transport makes the requests. Default: one of its own, which goes
-	// through the proxy that the environment names.
+	// Transport sends the requests. Default: one that uses the proxy of the
+	// environment.
 	Transport http.RoundTripper
 }
 
-// A Client asks Interactly's API. It is safe for concurrent use.
+// A Client sends requests to Interactly's API. It is safe for concurrent use.
 type Client struct {
 	root *url.URL
 	key  string
 	http *http.Client
-	o    Options
 }
 
-// New returns a client that proves itself with the API key. It makes no
-// request. It fails when there is no key, or when the key would be sent in
-// clear to another machine.
+// New returns a client that authenticates with the API key. It sends no request.
+// It returns an error if the key is missing or invalid, or would be sent in
+// plaintext to another machine.
 func New(key string, o *Options) (*Client, error) {
 	var with Options
 	if o != nil {
 		with = *o
 	}
 	with.URL = cmp.Or(with.URL, DefaultURL)
-	with.Try = cmp.Or(with.Try, 10*time.Second)
-	with.Budget = cmp.Or(with.Budget, 30*time.Second)
-	with.Tries = cmp.Or(with.Tries, 4)
-	with.MaxAnswer = cmp.Or(with.MaxAnswer, 16<<20)
 	if with.Transport == nil {
 		with.Transport = &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 4, IdleConnTimeout: time.Minute}
 	}
 	key = strings.TrimSpace(key)
 	if key == "" || strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return nil, errors.New("interactly: no API key, or none that a header can hold")
+		return nil, errors.New("interactly: the API key is missing or not valid in a header")
 	}
 	root, err := url.Parse(strings.TrimRight(with.URL, "/"))
 	switch {
 	case err != nil || root.Host == "" || root.User != nil || root.RawQuery != "" || root.Fragment != "":
-		return nil, errors.New("interactly: the API's URL is its root, such as " + DefaultURL)
+		return nil, errors.New("interactly: the API's URL must be its root, such as " + DefaultURL)
 	case root.Scheme != "https" && (root.Scheme != "http" || !isLoopback(root.Hostname())):
 		return nil, errors.New("interactly: the API's URL must be https, because the key is sent there")
 	}
-	return &Client{root: root, key: key, o: with, http: &http.Client{
+	return &Client{root: root, key: key, http: &http.Client{
 		Transport: with.Transport,
-		// The key is for one host only.
+		// The key must reach no other host.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}, nil
 }
 
-// Close lets idle connections go.
+// Close closes idle connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
 func isLoopback(host string) bool {
@@ -106,15 +102,14 @@ func isLoopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// get makes a request until it is answered, and returns what read makes of the
-// answer. An answer that read refuses was cut off or garbled on the way, so it
-// is asked for again.
+// get sends a request until it succeeds, and returns what read decodes. A response
+// that read rejects was truncated or garbled on the way, so it is retried too.
 func get[T any](ctx context.Context, c *Client, path string, query url.Values, read func([]byte) (T, error)) (T, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, c.o.Budget, errBudget)
+	ctx, cancel := context.WithTimeoutCause(ctx, totalTimeout, errTimeout)
 	defer cancel()
 	pauses := backoff.NewExponentialBackOff()
 	pauses.InitialInterval, pauses.MaxInterval = 250*time.Millisecond, 8*time.Second
-	var last error // of a try; a spent budget is not the reason
+	var last error // of an attempt: the reason is not that the time is up
 	v, err := backoff.Retry(ctx, func() (T, error) {
 		body, err := c.try(ctx, path, query)
 		var v T
@@ -134,18 +129,18 @@ func get[T any](ctx context.Context, c *Client, path string, query url.Values, r
 		}
 		last = err
 		return v, backoff.Permanent(err)
-	}, backoff.WithBackOff(pauses), backoff.WithMaxTries(uint(c.o.Tries)), backoff.WithMaxElapsedTime(c.o.Budget))
+	}, backoff.WithBackOff(pauses), backoff.WithMaxTries(maxAttempts), backoff.WithMaxElapsedTime(totalTimeout))
 	if err != nil && last != nil && !errors.Is(context.Cause(ctx), context.Canceled) {
 		err = last
 	}
 	return v, err
 }
 
-var errBudget = errors.New("interactly: no answer within the budget")
+var errTimeout = errors.New("interactly: no response in time")
 
-// try makes one request.
+// try sends one request.
 func (c *Client) try(ctx context.Context, path string, query url.Values) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.o.Try)
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	target := c.root.String() + path
 	if len(query) > 0 {
@@ -159,25 +154,26 @@ func (c *Client) try(ctx context.Context, path string, query url.Values) ([]byte
 	req.Header.Set("Accept", "application/json")
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return nil, &Error{kind: ErrUnreachable, timeout: ctx.Err() != nil} // the URL in its text holds an id
+		return nil, &Error{kind: ErrUnreachable, timeout: ctx.Err() != nil} // its text holds the URL, which holds an id
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		// What it says may quote what was asked for.
+		// The body may quote the request.
 		_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10))
 		return nil, &Error{Status: resp.StatusCode, RetryAfter: retryAfter(resp.Header.Get("Retry-After"), time.Now()), kind: kindOf(resp.StatusCode)}
 	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, c.o.MaxAnswer+1))
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxResponseBytes+1))
 	switch {
 	case err != nil:
 		return nil, &Error{kind: ErrUnreachable, timeout: ctx.Err() != nil}
-	case int64(len(body)) > c.o.MaxAnswer:
+	case len(body) > maxResponseBytes:
 		return nil, &Error{kind: ErrTooLarge}
 	}
 	return body, nil
 }
 
-// retryAfter reads both forms of the header. A time that is past, or none, is 0.
+// retryAfter parses both forms of the header. It returns 0 if it is missing or in
+// the past.
 func retryAfter(v string, now time.Time) time.Duration {
 	if s, err := strconv.ParseInt(strings.TrimSpace(v), 10, 32); err == nil && s > 0 {
 		return time.Duration(s) * time.Second
@@ -188,7 +184,5 @@ func retryAfter(v string, now time.Time) time.Duration {
 	return 0
 }
 
-// day is how the API takes times (docs/repair.md#api).
-func day(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
-
-func page(n int) string { return strconv.Itoa(n) }
+// formatTime formats t as the API expects (docs/repair.md#api).
+func formatTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }

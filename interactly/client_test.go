@@ -21,8 +21,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func TestWalls(t *testing.T) {
-	importcheck.CheckOnly(t, "the client is of use to other programs: it imports nothing of ours",
+func TestImports(t *testing.T) {
+	importcheck.CheckOnly(t, "the client is usable by other programs: it imports nothing else of this module",
 		"github.com/go-json-experiment/json/...", "github.com/cenkalti/backoff/v5")
 }
 
@@ -30,7 +30,7 @@ const key = "key-0123456789-abcdef"
 
 var began = time.Date(2026, 7, 14, 16, 2, 11, 854e6, time.UTC)
 
-// a transport without a network, so that time can be faked.
+// direct is a transport without a network, so that time can be faked.
 type direct struct{ http.Handler }
 
 func (d direct) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -46,7 +46,7 @@ func (d direct) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// a body that breaks off.
+// cut is a body that ends early.
 type cut struct{ *bytes.Reader }
 
 func (c cut) Read(p []byte) (int, error) {
@@ -59,22 +59,18 @@ func (c cut) Read(p []byte) (int, error) {
 
 func (cut) Close() error { return nil }
 
-func client(t *testing.T, h http.Handler, change ...func(*interactly.Options)) *interactly.Client {
+func client(t *testing.T, h http.Handler) *interactly.Client {
 	t.Helper()
-	o := &interactly.Options{URL: "https://api.example.com", Transport: direct{h}}
-	for _, c := range change {
-		c(o)
-	}
-	c, err := interactly.New(key, o)
+	c, err := interactly.New(key, &interactly.Options{URL: "https://api.example.com", Transport: direct{h}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return c
 }
 
-func known(troubles ...simulate.Trouble) *simulate.API {
-	a := simulate.NewAPI(key, troubles...)
-	a.Know(map[string]any{
+func apiWithCall(faults ...simulate.APIFault) *simulate.API {
+	a := simulate.NewAPI(key, faults...)
+	a.AddCall(map[string]any{
 		"id": "CA/1 ä", "status": "finished", "startAt": "2026-07-14T16:02:11.854Z", "endAt": "2026-07-14T16:03:04.494Z",
 		"messages": []any{map[string]any{"messageId": "welcome-1", "role": "assistant", "text": "Hello."}}, "somethingNew": 1,
 	})
@@ -82,7 +78,7 @@ func known(troubles ...simulate.Trouble) *simulate.API {
 }
 
 func TestCall(t *testing.T) {
-	call, err := client(t, known()).Call(t.Context(), "CA/1 ä")
+	call, err := client(t, apiWithCall()).Call(t.Context(), "CA/1 ä")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,31 +92,31 @@ func TestCall(t *testing.T) {
 	}
 }
 
-// What may pass is tried again, and no longer than the budget.
-func TestTroubles(t *testing.T) {
-	always := func(tr simulate.Trouble) []simulate.Trouble {
-		return []simulate.Trouble{tr, tr, tr, tr, tr, tr, tr, tr}
+// Transient failures are retried within the total timeout.
+func TestRetries(t *testing.T) {
+	always := func(tr simulate.APIFault) []simulate.APIFault {
+		return []simulate.APIFault{tr, tr, tr, tr, tr, tr, tr, tr}
 	}
 	for _, c := range []struct {
 		name     string
-		troubles []simulate.Trouble
+		faults   []simulate.APIFault
 		want     error
 		requests int
 		most     time.Duration
 	}{
-		{"one failure is nothing", []simulate.Trouble{"500"}, nil, 2, time.Second},
-		{"a cut answer is asked for again", []simulate.Trouble{"truncated"}, nil, 2, time.Second},
-		{"busy waits as long as it is asked to", []simulate.Trouble{"429", "429"}, nil, 3, 3 * time.Second},
-		{"slow is cut and asked again", []simulate.Trouble{"slow"}, nil, 2, 11 * time.Second},
-		{"not found is final", []simulate.Trouble{"404"}, interactly.ErrNotFound, 1, 0},
-		{"failing for ever", always("500"), interactly.ErrUnavailable, 4, 5 * time.Second},
-		{"busy for ever", always("429"), interactly.ErrBusy, 4, 4 * time.Second},
-		{"cut for ever", always("truncated"), interactly.ErrUnreachable, 4, 5 * time.Second},
-		{"slow for ever ends with the budget", always("slow"), interactly.ErrUnreachable, 3, 30 * time.Second},
+		{"one failure", []simulate.APIFault{"500"}, nil, 2, time.Second},
+		{"truncated once", []simulate.APIFault{"truncated"}, nil, 2, time.Second},
+		{"Retry-After is obeyed", []simulate.APIFault{"429", "429"}, nil, 3, 3 * time.Second},
+		{"slow once", []simulate.APIFault{"slow"}, nil, 2, 11 * time.Second},
+		{"not found is final", []simulate.APIFault{"404"}, interactly.ErrNotFound, 1, 0},
+		{"always failing", always("500"), interactly.ErrUnavailable, 4, 5 * time.Second},
+		{"always rate limited", always("429"), interactly.ErrRateLimited, 4, 4 * time.Second},
+		{"always truncated", always("truncated"), interactly.ErrUnreachable, 4, 5 * time.Second},
+		{"always slow", always("slow"), interactly.ErrUnreachable, 3, 30 * time.Second},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				api := known(c.troubles...)
+				api := apiWithCall(c.faults...)
 				start := time.Now()
 				_, err := client(t, api).Call(t.Context(), "CA/1 ä")
 				if !errors.Is(err, c.want) {
@@ -144,7 +140,7 @@ func TestRetryAfterIsObeyed(t *testing.T) {
 		ok     bool
 	}{
 		{"3", 3 * time.Second, true},
-		{"600", 0, false}, // longer than the budget: told at once, for the caller to come again
+		{"600", 0, false}, // longer than the total timeout: returned at once, for the caller to retry
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			n := 0
@@ -154,7 +150,7 @@ func TestRetryAfterIsObeyed(t *testing.T) {
 					w.WriteHeader(429)
 					return
 				}
-				known().ServeHTTP(w, r)
+				apiWithCall().ServeHTTP(w, r)
 			})
 			start := time.Now()
 			_, err := client(t, h).Call(t.Context(), "CA/1 ä")
@@ -162,7 +158,7 @@ func TestRetryAfterIsObeyed(t *testing.T) {
 				t.Errorf("Retry-After %s: error %v after %v", c.header, err, time.Since(start))
 			}
 			if e, _ := errors.AsType[*interactly.Error](err); !c.ok && (e == nil || e.RetryAfter != 10*time.Minute) {
-				t.Errorf("the error does not say when to come again: %#v", err)
+				t.Errorf("the error does not say when to retry: %#v", err)
 			}
 		})
 	}
@@ -173,21 +169,21 @@ func TestPausesAreRandom(t *testing.T) {
 	for range 8 {
 		synctest.Test(t, func(t *testing.T) {
 			start := time.Now()
-			_, _ = client(t, known("500")).Call(t.Context(), "CA/1 ä")
+			_, _ = client(t, apiWithCall("500")).Call(t.Context(), "CA/1 ä")
 			seen[time.Since(start)] = true
 		})
 	}
 	if len(seen) < 2 {
-		t.Error("every pause is the same: who failed together comes back together")
+		t.Error("every pause is the same: clients that failed together retry together")
 	}
 }
 
-func TestStopsWithItsCaller(t *testing.T) {
+func TestStopsWithContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 		defer cancel()
 		start := time.Now()
-		_, err := client(t, known("slow", "slow")).Call(ctx, "CA/1 ä")
+		_, err := client(t, apiWithCall("slow", "slow")).Call(ctx, "CA/1 ä")
 		if err == nil || time.Since(start) != 2*time.Second {
 			t.Errorf("%v after %v", err, time.Since(start))
 		}
@@ -197,7 +193,7 @@ func TestStopsWithItsCaller(t *testing.T) {
 func TestList(t *testing.T) {
 	api := simulate.NewAPI(key)
 	for n := range 250 {
-		api.Know(map[string]any{"id": fmt.Sprintf("CA%03d", n), "status": "finished", "startAt": began.Add(time.Duration(n) * time.Minute).Format(time.RFC3339Nano)})
+		api.AddCall(map[string]any{"id": fmt.Sprintf("CA%03d", n), "status": "finished", "startAt": began.Add(time.Duration(n) * time.Minute).Format(time.RFC3339Nano)})
 	}
 	var got []string
 	for call, err := range client(t, api).Calls(t.Context(), began.Add(10*time.Minute), began.Add(24*time.Hour)) {
@@ -216,11 +212,11 @@ func TestList(t *testing.T) {
 
 func TestListEndsAtAnError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		api := known("404")
+		api := apiWithCall("404")
 		n := 0
 		for _, err := range client(t, api).Calls(t.Context(), began, began.Add(time.Hour)) {
 			if n++; err == nil {
-				t.Error("a call came of a list that failed")
+				t.Error("a failed list yields a call")
 			}
 		}
 		if n != 1 {
@@ -229,8 +225,8 @@ func TestListEndsAtAnError(t *testing.T) {
 	})
 }
 
-// Shapes of answers that were seen, or may come.
-func TestShapes(t *testing.T) {
+// Responses that were observed, or may occur.
+func TestResponses(t *testing.T) {
 	for _, c := range []struct{ name, body, id, status string }{
 		{"plain", `{"id":"CA1","status":"finished"}`, "CA1", "finished"},
 		{"inside data", `{"message":"ok","data":{"id":"CA1","status":"finished"}}`, "CA1", "finished"},
@@ -240,50 +236,52 @@ func TestShapes(t *testing.T) {
 		{"names twice", `{"id":"CA0","id":"CA1"}`, "CA1", ""},
 		{"another call", `{"id":"CA2"}`, "", ""},
 		{"a list", `[]`, "", ""},
-		{"a page of a proxy", `<html>`, "", ""},
-		{"nothing", ``, "", ""},
+		{"HTML of a proxy", `<html>`, "", ""},
+		{"empty", ``, "", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(c.body)) })
-			call, err := client(t, h, func(o *interactly.Options) { o.Tries = 1 }).Call(t.Context(), "CA1")
-			if c.id == "" {
-				if !errors.Is(err, interactly.ErrBadAnswer) || c.body != "" && strings.Contains(err.Error(), c.body) {
-					t.Errorf("error %v, want ErrBadAnswer without the body", err)
+			synctest.Test(t, func(t *testing.T) {
+				call, err := client(t, h).Call(t.Context(), "CA1")
+				if c.id == "" {
+					if !errors.Is(err, interactly.ErrInvalidResponse) || c.body != "" && strings.Contains(err.Error(), c.body) {
+						t.Errorf("error %v, want ErrInvalidResponse without the body", err)
+					}
+					return
 				}
-				return
-			}
-			if err != nil || call.ID != c.id || call.Status != c.status {
-				t.Errorf("got %+v, %v", call, err)
-			}
+				if err != nil || call.ID != c.id || call.Status != c.status {
+					t.Errorf("got %+v, %v", call, err)
+				}
+			})
 		})
 	}
 }
 
 func TestLimits(t *testing.T) {
-	h := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 2000)) })
-	_, err := client(t, h, func(o *interactly.Options) { o.MaxAnswer = 1999 }).Call(t.Context(), "CA1")
+	h := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 16<<20+1)) })
+	_, err := client(t, h).Call(t.Context(), "CA1")
 	if !errors.Is(err, interactly.ErrTooLarge) {
 		t.Errorf("error %v, want ErrTooLarge", err)
 	}
 }
 
-// The key goes to one host, in one header, and into no error.
-func TestTheKeyIsKept(t *testing.T) {
+// The key is sent to one host, in one header, and is in no error.
+func TestKeyIsSecret(t *testing.T) {
 	for _, url := range []string{"http://api.example.com", "https://user@api.example.com", "ftp://x", "api.example.com", "https://x?q"} {
 		if _, err := interactly.New(key, &interactly.Options{URL: url}); err == nil {
-			t.Errorf("%s is taken", url)
+			t.Errorf("%s is accepted", url)
 		}
 	}
 	for _, bad := range []string{"", " ", "a\nb", "ä"} {
 		if _, err := interactly.New(bad, nil); err == nil {
-			t.Errorf("key %q is taken", bad)
+			t.Errorf("key %q is accepted", bad)
 		}
 	}
-	strangers := 0
-	stranger := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { strangers++ }))
-	defer stranger.Close()
+	others := 0
+	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { others++ }))
+	defer other.Close()
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		http.Redirect(w, r, stranger.URL, http.StatusTemporaryRedirect)
+		http.Redirect(w, r, other.URL, http.StatusTemporaryRedirect)
 	}))
 	defer srv.Close()
 	c, err := interactly.New(key, &interactly.Options{URL: srv.URL})
@@ -292,31 +290,11 @@ func TestTheKeyIsKept(t *testing.T) {
 	}
 	defer c.Close()
 	_, err = c.Call(t.Context(), "CA1")
-	if err == nil || strangers > 0 || strings.Contains(err.Error(), key) || strings.Contains(err.Error(), "CA1") {
-		t.Errorf("error %v, %d requests to a stranger", err, strangers)
+	if err == nil || others > 0 || strings.Contains(err.Error(), key) || strings.Contains(err.Error(), "CA1") {
+		t.Errorf("error %v, %d requests to another host", err, others)
 	}
 	_, err = client(t, simulate.NewAPI("another")).Call(t.Context(), "CA1")
 	if !errors.Is(err, interactly.ErrUnauthorized) {
 		t.Errorf("error %v, want ErrUnauthorized", err)
 	}
-}
-
-func ExampleClient_Call() {
-	api := simulate.NewAPI("key") // in the place of Interactly
-	api.Know(map[string]any{"id": "CA1", "status": "finished", "startAt": "2026-07-14T16:02:11.854Z"})
-	srv := httptest.NewServer(api)
-	defer srv.Close()
-
-	c, err := interactly.New("key", &interactly.Options{URL: srv.URL})
-	if err != nil {
-		panic(err)
-	}
-	defer c.Close()
-	call, err := c.Call(context.Background(), "CA1")
-	fmt.Println(call.Status, call.StartAt, err)
-	_, err = c.Call(context.Background(), "CA2")
-	fmt.Println(errors.Is(err, interactly.ErrNotFound))
-	// Output:
-	// finished 2026-07-14 16:02:11.854 +0000 UTC <nil>
-	// true
 }

@@ -9,12 +9,12 @@ import (
 	"time"
 )
 
-// FromEnv returns a client as the environment configures it, and the
-// assistants whose calls are ours:
+// FromEnv returns the client that the environment configures, and the ids of the
+// assistants whose calls belong to this backend:
 //
-//	INTERACTLY_API_KEY     the key; without it the client is nil, which is no error
-//	INTERACTLY_API_URL     the API's root, where it is not DefaultURL
-//	INTERACTLY_ASSISTANTS  ids with commas between them, or *
+//	INTERACTLY_API_KEY     the key; without it the client is nil, without an error
+//	INTERACTLY_API_URL     the root of the API; default DefaultURL
+//	INTERACTLY_ASSISTANTS  comma-separated ids, or *
 func FromEnv(getenv func(string) string) (*Client, []string, error) {
 	key := getenv("INTERACTLY_API_KEY")
 	if key == "" {
@@ -30,8 +30,7 @@ func FromEnv(getenv func(string) string) (*Client, []string, error) {
 	return c, ids, err
 }
 
-// Get is [Client.Call] for those who read the object themselves: it is nil
-// where there is no such call.
+// Get returns the JSON object of a call, or nil if there is no such call.
 func (c *Client) Get(ctx context.Context, id string) ([]byte, error) {
 	call, err := c.Call(ctx, id)
 	if errors.Is(err, ErrNotFound) {
@@ -40,7 +39,7 @@ func (c *Client) Get(ctx context.Context, id string) ([]byte, error) {
 	return call.Raw, err
 }
 
-// List is [Client.Calls] for those who read the objects themselves.
+// List yields the JSON objects of [Client.Calls].
 func (c *Client) List(ctx context.Context, from, to time.Time) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
 		for call, err := range c.Calls(ctx, from, to) {

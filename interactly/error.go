@@ -8,37 +8,37 @@ import (
 	"time"
 )
 
-// Why a request failed, for errors.Is.
+// Reasons of failures, for errors.Is.
 var (
-	// ErrNotFound: the API does not know the call.
+	// ErrNotFound means that the API does not have the call.
 	ErrNotFound = errors.New("no such call")
 
-	// ErrUnauthorized: the API does not take the key.
-	ErrUnauthorized = errors.New("the API key is refused")
+	// ErrUnauthorized means that the API rejects the key.
+	ErrUnauthorized = errors.New("the API key is rejected")
 
-	// ErrBusy: too many requests. [Error.RetryAfter] says when to come again.
-	ErrBusy = errors.New("too many requests")
+	// ErrRateLimited means too many requests. [Error.RetryAfter] says when to retry.
+	ErrRateLimited = errors.New("too many requests")
 
-	// ErrUnavailable: the API failed.
-	ErrUnavailable = errors.New("the API fails")
+	// ErrUnavailable means that the API failed.
+	ErrUnavailable = errors.New("the API is unavailable")
 
-	// ErrUnreachable: no answer, or one that broke off.
-	ErrUnreachable = errors.New("no answer from the API")
+	// ErrUnreachable means no response, or a truncated one.
+	ErrUnreachable = errors.New("no response from the API")
 
-	// ErrBadAnswer: an answer came, and it is not what was asked for.
-	ErrBadAnswer = errors.New("the API's answer cannot be read")
+	// ErrInvalidResponse means that the response is not the requested object.
+	ErrInvalidResponse = errors.New("the API's response is invalid")
 
-	// ErrTooLarge: an answer is larger than Options.MaxAnswer.
-	ErrTooLarge = errors.New("the API's answer is too large")
+	// ErrTooLarge means that the response exceeds 16 MiB.
+	ErrTooLarge = errors.New("the API's response is too large")
 
-	errBadRequest = errors.New("the request is refused")
+	errBadRequest = errors.New("the request is rejected")
 )
 
-// An Error is the last failure of a request. It holds nothing of what was
-// asked or answered.
+// An Error is the last failure of a request. It holds nothing of the request or
+// its response.
 type Error struct {
-	Status     int           // of the answer; 0 where there was none
-	RetryAfter time.Duration // as the API asked for; 0 where it did not
+	Status     int           // of the response; 0 without one
+	RetryAfter time.Duration // from the response; 0 without one
 
 	kind    error
 	timeout bool
@@ -58,10 +58,10 @@ func (e *Error) Error() string {
 // Unwrap returns one of this package's errors.
 func (e *Error) Unwrap() error { return e.kind }
 
-// temporary reports whether the same request may be answered later.
+// temporary reports whether the same request may succeed later.
 func (e *Error) temporary() bool {
 	switch e.kind {
-	case ErrBusy, ErrUnavailable, ErrUnreachable, ErrBadAnswer:
+	case ErrRateLimited, ErrUnavailable, ErrUnreachable, ErrInvalidResponse:
 		return true
 	}
 	return false
@@ -74,19 +74,19 @@ func kindOf(status int) error {
 	case status == http.StatusUnauthorized, status == http.StatusForbidden:
 		return ErrUnauthorized
 	case status == http.StatusTooManyRequests:
-		return ErrBusy
+		return ErrRateLimited
 	case status == http.StatusRequestTimeout, status >= 500:
 		return ErrUnavailable
 	}
 	return errBadRequest
 }
 
-// ErrorCode is what a log may hold of the error.
+// ErrorCode returns a code for the error that is safe to log.
 func (e *Error) ErrorCode() string {
 	if e.Status != 0 {
 		return "api-" + strconv.Itoa(e.Status)
 	}
-	for err, code := range map[error]string{ErrUnreachable: "api-unreachable", ErrBadAnswer: "api-bad-answer", ErrTooLarge: "api-too-large"} {
+	for err, code := range map[error]string{ErrUnreachable: "api-unreachable", ErrInvalidResponse: "api-invalid-response", ErrTooLarge: "api-too-large"} {
 		if e.kind == err {
 			return code
 		}

@@ -171,7 +171,7 @@ func checkPeak(t *testing.T, p *process) {
 	}
 }
 
-// 96 sound events of nearly 6 MB at once, twelve times what may be in memory: each
+// 64 sound events of nearly 6 MB at once, eight times what may be in memory: each
 // is stored or is told to come again, in words that its sender hears, and the
 // small ones beside them are too. SERVERURL_TEST_RUSH=256 is the rush of P12.
 func TestMemoryInARush(t *testing.T) {
@@ -184,7 +184,7 @@ func TestMemoryInARush(t *testing.T) {
 	var acked sync.Map
 	var took, refused atomic.Int64
 	var wg sync.WaitGroup
-	rush := 96
+	rush := 64
 	if n, err := strconv.Atoi(os.Getenv("SERVERURL_TEST_RUSH")); err == nil {
 		rush = n
 	}

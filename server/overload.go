@@ -1,10 +1,12 @@
 package server
 
 import (
+	"bufio"
 	"context"
+	"errors"
 	"io"
 	"net/http"
-	"strings"
+	"os"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -22,6 +24,7 @@ import (
 type gate struct {
 	p                    *core.Processor
 	events, large, tools *lane
+	replies              *lane // the tools' lane; its requests are refused as events are
 }
 
 // A lane is the room of one kind of request. Who does not find any waits for a
@@ -60,12 +63,16 @@ const (
 )
 
 func newGate(p *core.Processor, bytes int64) *gate {
-	return &gate{
+	g := &gate{
 		p:      p,
 		events: newLane(bytes/4, eventPlaces, eventWait, tellLater),
 		large:  newLane(max(bytes/2, min(bytes, int64(p.MaxBodyBytes())+1)), largePlaces, eventWait, tellLater),
 		tools:  newLane(bytes/4, toolPlaces, toolWait, saySorry),
 	}
+	replies := *g.tools
+	replies.busy = tellLater
+	g.replies = &replies
+	return g
 }
 
 func newLane(bytes int64, places int, wait time.Duration, busy func(http.ResponseWriter)) *lane {
@@ -73,26 +80,26 @@ func newLane(bytes int64, places int, wait time.Duration, busy func(http.Respons
 	return &lane{semaphore.NewWeighted(bytes), bytes, make(chan struct{}, places), wait, bodyTime, busy}
 }
 
-// handler lets requests through to next as there is room.
+// handler lets requests through to next as there is capacity.
 func (g *gate) handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if fault.Mutated("strangers are read") {
 			_, _ = r.Body.Read(make([]byte, 1))
 		}
-		if r.ContentLength == 0 || !g.p.WantsBody(corehttp.Head(r)) {
+		admission, r := corehttp.Admit(g.p, r)
+		if r.ContentLength == 0 || !admission.ReadBody() {
 			next.ServeHTTP(w, r)
 			return
 		}
 		size := r.ContentLength
 		if most := int64(g.p.MaxBodyBytes()) + 1; size < 0 || size > most {
-			size = most // one that is too large is read no further
+			size = most // a larger one is read no further
 		}
-		l := g.events
-		switch {
-		case strings.HasPrefix(strings.TrimLeft(r.URL.Path, "/"), "tools/"):
-			l = g.tools
-		case size > smallBody:
-			l = g.large
+		l := g.laneOf(admission, w, r, size)
+		if l == nil {
+			w.Header().Set("Connection", "close")
+			tellLater(w)
+			return
 		}
 		leave, ok := l.enter(r.Context(), size)
 		if !ok {
@@ -106,6 +113,42 @@ func (g *gate) handler(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// prefixBytes is how much of a body is read before the request waits for
+// capacity: the type of an event stands in it, unless the sender puts something
+// larger before.
+const prefixBytes = leastBody
+
+// laneOf returns where a request waits. What a caller waits for never waits
+// behind events: the type tells, also of a tool call that comes in an envelope
+// to the events' URL. An event whose type is not in the beginning of its body
+// may be one, so it waits with the tool calls if it is small. It is nil if the
+// beginning does not arrive in time: such a body takes no capacity at all.
+func (g *gate) laneOf(a *core.Admission, w http.ResponseWriter, r *http.Request, size int64) *lane {
+	known := a.Kind() != core.KindEvent
+	if !known {
+		promptly(w, r, bodyTime)
+		b := bufio.NewReaderSize(r.Body, prefixBytes)
+		prefix, err := b.Peek(int(min(size, prefixBytes)))
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return nil
+		}
+		known = a.Peek(prefix)
+		r.Body = struct {
+			io.Reader
+			io.Closer
+		}{b, r.Body}
+	}
+	switch {
+	case a.Kind() == core.KindToolCall:
+		return g.tools
+	case a.Kind() == core.KindReply, !known && size <= smallBody:
+		return g.replies
+	case size > smallBody:
+		return g.large
+	}
+	return g.events
 }
 
 // promptly gives a body so long to come, and lifts the limit when it has: it

@@ -69,7 +69,7 @@ func TestGate(t *testing.T) {
 		}) (string, error) {
 			return in.Say, nil
 		})
-	err := p.Bind(core.Platform{Name: "test", Store: coretest.NewStore(), Inbox: nowhere{}, Verifier: auth.Verifier{Secrets: auth.ParseSecrets(testSecret)}, Logger: slog.New(slog.DiscardHandler)})
+	err := p.Bind(core.Platform{Name: "test", Store: coretest.NewMemoryStore(), Inbox: nowhere{}, Verifier: auth.Verifier{Secrets: auth.ParseSecrets(testSecret)}, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,12 +92,30 @@ func TestGate(t *testing.T) {
 	if w := ask("/tools/echo", `{"say":"yes"}`, testSecret); w.Code != 200 || !strings.Contains(w.Body.String(), "yes") {
 		t.Errorf("a tool beside a flood of events: %d %s", w.Code, w.Body)
 	}
+	// A tool call in an envelope goes to the events' URL, and a caller waits for
+	// it; so does one in which the type comes late.
+	const envelope = `{"message":{%s"call":{"id":"CA1"},"toolCallList":[{"id":"t1","function":{"name":"echo","arguments":{"say":"yes"}}}],"type":"tool-calls"}}`
+	for _, before := range []string{`"type":"tool-calls",`, "", `"artifact":"` + strings.Repeat("a", 2*prefixBytes) + `",`} {
+		body := fmt.Sprintf(envelope, before)
+		if strings.HasPrefix(before, `"type"`) {
+			body = strings.Replace(body, `,"type":"tool-calls"}}`, `}}`, 1)
+		}
+		if w := ask("/events", body, testSecret); w.Code != 200 || !strings.Contains(w.Body.String(), "yes") {
+			t.Errorf("a tool call in an envelope, while events wait: %d %s", w.Code, w.Body)
+		}
+	}
 	if w := ask("/events", event, "another secret that is long enough"); w.Code != 401 {
 		t.Errorf("a stranger: %d, want 401 at once", w.Code)
 	}
 	leaveTools, _ := g.tools.enter(t.Context(), g.tools.bytes)
 	if w := ask("/tools/echo", `{"say":"yes"}`, testSecret); w.Code != 200 || !strings.Contains(w.Body.String(), "I cannot do that at this moment") {
 		t.Errorf("a tool without room: %d %s, want a sentence", w.Code, w.Body)
+	}
+	if w := ask("/events", fmt.Sprintf(envelope, ""), testSecret); w.Code != 200 || !strings.Contains(w.Body.String(), "I cannot do that at this moment") {
+		t.Errorf("a tool call in an envelope without room: %d %s, want a sentence", w.Code, w.Body)
+	}
+	if w := ask("/events", `{"message":{"type":"assistant-request","call":{"id":"CA1"}}}`, testSecret); w.Code != 503 {
+		t.Errorf("a request for a reply without room: %d, want 503", w.Code)
 	}
 	leaveEvents()
 	leaveTools()
@@ -113,7 +131,7 @@ func TestGate(t *testing.T) {
 func boundAnywhere(t *testing.T) *core.Processor {
 	t.Helper()
 	p := core.New()
-	if err := p.Bind(core.Platform{Name: "test", Store: coretest.NewStore(), Inbox: nowhere{}, Verifier: auth.Verifier{Secrets: auth.ParseSecrets(testSecret)}, Logger: slog.New(slog.DiscardHandler)}); err != nil {
+	if err := p.Bind(core.Platform{Name: "test", Store: coretest.NewMemoryStore(), Inbox: nowhere{}, Verifier: auth.Verifier{Secrets: auth.ParseSecrets(testSecret)}, Logger: slog.New(slog.DiscardHandler)}); err != nil {
 		t.Fatal(err)
 	}
 	return p
@@ -121,7 +139,7 @@ func boundAnywhere(t *testing.T) *core.Processor {
 
 // ask sends a request of a size through a handler that does not look at its body.
 func ask(h http.Handler, path string, size int64) *httptest.ResponseRecorder {
-	r := httptest.NewRequest("POST", path, http.NoBody)
+	r := httptest.NewRequest("POST", path, strings.NewReader(`{"message":{"type":"hang"}}`))
 	r.Header.Set("X-Interactly-Secret", testSecret)
 	r.ContentLength = size
 	w := httptest.NewRecorder()
@@ -245,7 +263,7 @@ func TestGateCutsOffASlowBody(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer conn.Close()
-		fmt.Fprintf(conn, "POST /events HTTP/1.1\r\nHost: x\r\nX-Interactly-Secret: %s\r\nContent-Length: 100000\r\n\r\n{", testSecret)
+		fmt.Fprintf(conn, "POST /events HTTP/1.1\r\nHost: x\r\nX-Interactly-Secret: %s\r\nContent-Length: 100000\r\n\r\n{%s", testSecret, strings.Repeat(" ", prefixBytes))
 	}
 	<-inside // one of them has the room
 	body := `{"message":{"type":"hang","call":{"id":"CA1"},"x":"` + strings.Repeat("x", 100_000) + `"}}`
@@ -274,7 +292,7 @@ func TestRefusalIsHeard(t *testing.T) {
 // or time.
 func TestStrangersAreNotRead(t *testing.T) {
 	p := core.New()
-	if err := p.Bind(core.Platform{Name: "test", Store: coretest.NewStore(), Inbox: nowhere{}, Verifier: auth.Verifier{Secrets: auth.ParseSecrets(testSecret)}, Logger: slog.New(slog.DiscardHandler)}); err != nil {
+	if err := p.Bind(core.Platform{Name: "test", Store: coretest.NewMemoryStore(), Inbox: nowhere{}, Verifier: auth.Verifier{Secrets: auth.ParseSecrets(testSecret)}, Logger: slog.New(slog.DiscardHandler)}); err != nil {
 		t.Fatal(err)
 	}
 	for _, path := range []string{"/events", "/tools/echo", "/nothing"} {

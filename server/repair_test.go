@@ -25,7 +25,7 @@ func TestRepair(t *testing.T) {
 }
 
 func repair(t *testing.T, database string) {
-	api := simulate.NewAPI("key", simulate.Failing, simulate.Truncated, simulate.Busy)
+	api := simulate.NewAPI("key", simulate.APIServerError, simulate.APITruncated, simulate.APITooManyRequests)
 	served := httptest.NewServer(api)
 	defer served.Close()
 	client, err := interactly.New("key", &interactly.Options{URL: served.URL})
@@ -68,8 +68,8 @@ func repair(t *testing.T, database string) {
 		t.Fatal(err)
 	}
 	want := map[string]event.EndReason{}
-	for fault, reason := range map[simulate.Fault]event.EndReason{"": event.EndReasonReport, simulate.NoReport: event.EndReasonBackfill, simulate.Silent: event.EndReasonBackfill} {
-		o := simulate.Options{URL: url, Fast: true, API: api, Seed: uint64(len(want)) + 7}
+	for fault, reason := range map[simulate.Fault]event.EndReason{"": event.EndReasonReport, simulate.FaultNoReport: event.EndReasonBackfill, simulate.FaultSilent: event.EndReasonBackfill} {
+		o := simulate.Options{URL: url, NoDelay: true, API: api, Seed: uint64(len(want)) + 7}
 		if fault != "" {
 			o.Faults = []simulate.Fault{fault}
 		}

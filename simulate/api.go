@@ -12,131 +12,129 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// An API is what Interactly knows of the calls that are played, whether or not
-// the backend was told: GET /calls/v1/conversations/ID, and the list of a span
-// of days at GET /calls/v1/conversations (docs/repair.md#api). It is an
-// [http.Handler]; put it into [Options] so that calls are known to it.
+// An API serves the calls that were played as Interactly's API does, including
+// what the backend did not receive: GET /calls/v1/conversations/ID, and the calls
+// of a range of days at GET /calls/v1/conversations (docs/repair.md#api). It is
+// an [http.Handler]; set it in [Options] so that it receives the calls.
 //
 //	api := simulate.NewAPI("key")
 //	srv := httptest.NewServer(api)
-//	simulate.Run(ctx, simulate.Options{URL: backend, API: api, Faults: []simulate.Fault{simulate.NoReport}}, s)
+//	simulate.Run(ctx, simulate.Options{URL: backend, API: api, Faults: []simulate.Fault{simulate.FaultNoReport}}, s)
 type API struct {
 	key string
 
 	mu       sync.Mutex
-	calls    map[string]listed
-	troubles []Trouble
-	asked    int
+	calls    map[string]apiCall
+	faults   []APIFault // of the first requests
 	requests []string
 }
 
-// listed is a call with what it is found by.
-type listed struct {
+// An apiCall is a call with its sort keys.
+type apiCall struct {
 	id    string
 	start time.Time
-	whole object
+	json  object
 }
 
-// A Trouble is what happens to one request at the API.
-type Trouble string
+// An APIFault is how the API handles one request.
+type APIFault string
 
-// The ways in which the API answers a request.
+// The ways in which the API handles a request.
 const (
-	Fine      Trouble = "ok"        // it is answered
-	Unknown   Trouble = "404"       // the call is not known yet
-	Busy      Trouble = "429"       // too many requests: Retry-After: 1
-	Failing   Trouble = "500"       // the API fails
-	Slow      Trouble = "slow"      // the answer takes SlowFor
-	Truncated Trouble = "truncated" // the answer breaks off in the middle
+	APIOK              APIFault = "ok"        // it answers
+	APINotFound        APIFault = "404"       // the call is not known yet
+	APITooManyRequests APIFault = "429"       // with Retry-After: 1
+	APIServerError     APIFault = "500"       // the API fails
+	APISlow            APIFault = "slow"      // the response takes SlowDelay
+	APITruncated       APIFault = "truncated" // the connection closes in the middle of the response
 )
 
-// SlowFor is how long a slow answer takes.
-const SlowFor = 15 * time.Second
+// SlowDelay is how long a slow response takes.
+const SlowDelay = 15 * time.Second
 
-// Troubles are all there are.
-var Troubles = []Trouble{Fine, Unknown, Busy, Failing, Slow, Truncated}
+// APIFaults are all of them.
+var APIFaults = []APIFault{APIOK, APINotFound, APITooManyRequests, APIServerError, APISlow, APITruncated}
 
-// ParseTroubles reads a list with commas between.
-func ParseTroubles(list string) ([]Trouble, error) {
-	var ts []Trouble
+// ParseAPIFaults parses a comma-separated list.
+func ParseAPIFaults(list string) ([]APIFault, error) {
+	var fs []APIFault
 	for name := range strings.SplitSeq(list, ",") {
 		if name = strings.TrimSpace(name); name == "" {
 			continue
 		}
-		if !slices.Contains(Troubles, Trouble(name)) {
-			return nil, fmt.Errorf("simulate: no trouble %q; there are %v", name, Troubles)
+		if !slices.Contains(APIFaults, APIFault(name)) {
+			return nil, fmt.Errorf("simulate: unknown API fault %q; there are %v", name, APIFaults)
 		}
-		ts = append(ts, Trouble(name))
+		fs = append(fs, APIFault(name))
 	}
-	return ts, nil
+	return fs, nil
 }
 
-// NewAPI returns an API that knows no call yet and takes the key. The troubles
-// are those of the first requests, in turn; later ones are answered.
-func NewAPI(key string, troubles ...Trouble) *API {
-	return &API{key: key, calls: map[string]listed{}, troubles: troubles}
+// NewAPI returns an API without calls that accepts the key. The faults are
+// those of the first requests, in order; later ones are answered.
+func NewAPI(key string, faults ...APIFault) *API {
+	return &API{key: key, calls: map[string]apiCall{}, faults: faults}
 }
 
-// Requests returns what was asked for, oldest first: path and query.
+// Requests returns path and query of all requests, oldest first.
 func (a *API) Requests() []string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return slices.Clone(a.requests)
 }
 
-// Know makes a call known as an object of the API's: its id, status, startAt
-// and whatever else. One that is known is replaced.
-func (a *API) Know(call map[string]any) {
+// AddCall adds or replaces a call, given as the API's JSON object: id, status,
+// startAt and any other fields.
+func (a *API) AddCall(call map[string]any) {
 	id, _ := call["id"].(string)
 	start, _ := call["startAt"].(string)
 	at, _ := time.Parse(time.RFC3339Nano, start)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.calls[id] = listed{id, at, cloned(call)}
+	a.calls[id] = apiCall{id, at, cloned(call)}
 }
 
 const conversations = "/calls/v1/conversations"
 
 // ServeHTTP implements http.Handler.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	trouble := a.next(r)
+	fault := a.next(r)
 	switch {
 	case r.Header.Get("Authorization") != "Bearer "+a.key:
 		a.answer(w, http.StatusUnauthorized, object{"message": "Unauthorized"})
-	case trouble == Unknown:
+	case fault == APINotFound:
 		a.answer(w, http.StatusNotFound, object{"message": "Conversation not found"})
-	case trouble == Busy:
+	case fault == APITooManyRequests:
 		w.Header().Set("Retry-After", "1")
 		a.answer(w, http.StatusTooManyRequests, object{"message": "Too many requests"})
-	case trouble == Failing:
+	case fault == APIServerError:
 		a.answer(w, http.StatusInternalServerError, object{"message": "Internal server error"})
 	case r.Method != http.MethodGet:
 		a.answer(w, http.StatusMethodNotAllowed, object{"message": "Method not allowed"})
 	default:
-		if trouble == Slow {
+		if fault == APISlow {
 			select {
 			case <-r.Context().Done():
 				return
-			case <-time.After(SlowFor):
+			case <-time.After(SlowDelay):
 			}
 		}
-		if trouble == Truncated {
-			w = &short{w}
+		if fault == APITruncated {
+			w = &truncatedWriter{w}
 		}
 		a.serve(w, r)
 	}
 }
 
-// next is the trouble of the request that comes.
-func (a *API) next(r *http.Request) Trouble {
+// next records the request and returns its fault.
+func (a *API) next(r *http.Request) APIFault {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.requests = append(a.requests, r.URL.RequestURI())
-	a.asked++
-	if a.asked <= len(a.troubles) {
-		return a.troubles[a.asked-1]
+	if n := len(a.requests); n <= len(a.faults) {
+		return a.faults[n-1]
 	}
-	return Fine
+	return APIOK
 }
 
 func (a *API) serve(w http.ResponseWriter, r *http.Request) {
@@ -152,10 +150,11 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request) {
 		a.answer(w, http.StatusNotFound, object{"message": "Conversation not found"})
 		return
 	}
-	a.answer(w, http.StatusOK, call.whole)
+	a.answer(w, http.StatusOK, call.json)
 }
 
-// list is a page of the calls that started in a span. Both ends are required.
+// list answers with a page of the calls that started in a range, whose ends are
+// both required.
 func (a *API) list(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	from, bad1 := time.Parse(time.RFC3339Nano, q.Get("startDate"))
@@ -166,14 +165,14 @@ func (a *API) list(w http.ResponseWriter, r *http.Request) {
 	}
 	page, size := positive(q.Get("page"), 1), positive(q.Get("size"), 10)
 	a.mu.Lock()
-	var all []listed
+	var all []apiCall
 	for _, c := range a.calls {
 		if !c.start.Before(from) && !c.start.After(to) {
 			all = append(all, c)
 		}
 	}
 	a.mu.Unlock()
-	slices.SortFunc(all, func(a, b listed) int {
+	slices.SortFunc(all, func(a, b apiCall) int {
 		if d := a.start.Compare(b.start); d != 0 {
 			return d
 		}
@@ -181,13 +180,14 @@ func (a *API) list(w http.ResponseWriter, r *http.Request) {
 	})
 	rows := []object{}
 	for i := (page - 1) * size; i < min(page*size, len(all)); i++ {
-		row := cloned(all[i].whole)
-		delete(row, "messages") // the list is short
+		row := cloned(all[i].json)
+		delete(row, "messages") // the list has no messages
 		rows = append(rows, row)
 	}
 	a.answer(w, http.StatusOK, object{"totalCount": len(all), "conversations": rows})
 }
 
+// positive parses a positive number; otherwise it returns or.
 func positive(s string, or int) int {
 	if n, err := strconv.Atoi(s); err == nil && n > 0 {
 		return n
@@ -203,35 +203,35 @@ func (a *API) answer(w http.ResponseWriter, status int, v any) {
 	_, _ = w.Write(body)
 }
 
-// short writes half of what it is given; the server then cuts the connection,
-// because less came than was announced.
-type short struct{ http.ResponseWriter }
+// A truncatedWriter writes half of each slice. The server then closes the
+// connection, because the body is shorter than its Content-Length.
+type truncatedWriter struct{ http.ResponseWriter }
 
-func (s *short) Write(b []byte) (int, error) {
+func (s *truncatedWriter) Write(b []byte) (int, error) {
 	_, err := s.ResponseWriter.Write(b[:len(b)/2])
 	return len(b), err
 }
 
-// know tells the API how the call is now: an object that is flatter than the
-// events', with messages and analysis inside and times as text.
-func (c *call) know(a *API, e object) {
+// updateAPI adds the current call to the API, as an object that is flatter than
+// those of events, with messages and analysis inside and times as text.
+func (c *call) updateAPI(a *API, e object) {
 	if a == nil {
 		return
 	}
 	m := e["message"].(object)
 	o := cloned(m["call"].(object))
-	said := make([]object, len(c.messages))
+	messages := make([]object, len(c.messages))
 	for i, msg := range c.messages {
-		said[i] = object{"messageId": msg["messageId"], "role": msg["role"], "text": msg["text"], "timestamp": iso(time.UnixMilli(msg["timestamp"].(int64)))}
+		messages[i] = object{"messageId": msg["messageId"], "role": msg["role"], "text": msg["text"], "timestamp": iso(time.UnixMilli(msg["timestamp"].(int64)))}
 	}
-	o["messages"] = said
+	o["messages"] = messages
 	if m["type"] == "end-of-call-report" {
 		o["analysis"] = m["analysis"]
 	} else if c.status == "finished" || c.status == "failed" {
-		o["endAt"] = iso(c.over())
+		o["endAt"] = iso(c.endedAt())
 	}
 	o["createdAt"], o["updatedAt"] = iso(c.start), iso(c.now)
 	o["monitor"] = object{"controlUrl": "https://api.example.com" + conversations + "/" + c.id + "/control"}
 	o["somethingNew"] = jsontext.Value(`{"since":"2026-11"}`)
-	a.Know(o)
+	a.AddCall(o)
 }

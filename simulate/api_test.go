@@ -9,7 +9,7 @@ import (
 	"github.com/serverurl/serverurl/simulate"
 )
 
-// ask asks the API for one thing, as somebody with the key.
+// ask sends one request with the key.
 func ask(t *testing.T, a *simulate.API, path, key string) (int, any) {
 	t.Helper()
 	w, r := httptest.NewRecorder(), httptest.NewRequest("GET", "https://api.test"+path, nil)
@@ -22,13 +22,13 @@ func ask(t *testing.T, a *simulate.API, path, key string) (int, any) {
 	return w.Code, v
 }
 
-// What is never sent is known to the API: that is what it is for.
-func TestAPIKnowsWhatIsLost(t *testing.T) {
+// The API has the calls whose events were never sent.
+func TestAPIHasLostCalls(t *testing.T) {
 	for _, c := range []struct {
 		fault   simulate.Fault
 		reports int
 		events  bool
-	}{{"", 1, true}, {simulate.NoReport, 0, true}, {simulate.Silent, 0, false}} {
+	}{{"", 1, true}, {simulate.FaultNoReport, 0, true}, {simulate.FaultSilent, 0, false}} {
 		t.Run(string(c.fault), func(t *testing.T) {
 			v, api := &receiver{t: t}, simulate.NewAPI("k")
 			o := v.options(c.fault)
@@ -46,18 +46,18 @@ func TestAPIKnowsWhatIsLost(t *testing.T) {
 			}
 			status, call := ask(t, api, "/calls/v1/conversations/"+r.Call, "k")
 			if status != 200 || at(call, "status") != "finished" || at(call, "endAt") == nil || at(call, "analysis.summary") == "" || len(list(call, "messages")) == 0 {
-				t.Errorf("the API says %d %v", status, call)
+				t.Errorf("the API replied %d %v", status, call)
 			}
 			status, page := ask(t, api, "/calls/v1/conversations?startDate=1999-01-01T00:00:00Z&endDate=2036-01-01T00:00:00Z", "k")
 			if status != 200 || at(page, "totalCount") != 1.0 || at(list(page, "conversations")[0], "id") != r.Call {
-				t.Errorf("the list says %d %v", status, page)
+				t.Errorf("the list replied %d %v", status, page)
 			}
 		})
 	}
 }
 
-func TestAPIRefuses(t *testing.T) {
-	a := simulate.NewAPI("k", simulate.Busy, simulate.Failing)
+func TestAPIErrors(t *testing.T) {
+	a := simulate.NewAPI("k", simulate.APITooManyRequests, simulate.APIServerError)
 	for _, c := range []struct {
 		path, key string
 		want      int
@@ -74,11 +74,11 @@ func TestAPIRefuses(t *testing.T) {
 	}
 }
 
-func TestParseTroubles(t *testing.T) {
-	if ts, err := simulate.ParseTroubles("ok, 429,slow"); err != nil || len(ts) != 3 {
+func TestParseAPIFaults(t *testing.T) {
+	if ts, err := simulate.ParseAPIFaults("ok, 429,slow"); err != nil || len(ts) != 3 {
 		t.Errorf("%v %v", ts, err)
 	}
-	if _, err := simulate.ParseTroubles("ok,rain"); err == nil {
-		t.Error("rain is a trouble")
+	if _, err := simulate.ParseAPIFaults("ok,rain"); err == nil {
+		t.Error("rain is accepted")
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/serverurl/serverurl/app"
 	"github.com/serverurl/serverurl/core"
@@ -23,8 +24,8 @@ import (
 	"github.com/serverurl/serverurl/simulate"
 )
 
-// An eagerInbox delivers what it is given beside the reply, a few at a time, in
-// any order, and until it is done: as inboxes do.
+// An eagerInbox delivers envelopes concurrently with the reply, a few at a time,
+// in any order, and until the delivery succeeds, as inboxes do.
 type eagerInbox struct {
 	deliver func(context.Context, core.Envelope) error
 	slots   chan struct{}
@@ -44,10 +45,10 @@ func (in *eagerInbox) Put(_ context.Context, es ...core.Envelope) error {
 	return nil
 }
 
-// startApp runs the backend that ships, and returns how to play calls at it.
+// startApp serves package app, and returns how to play calls against it.
 func startApp(t *testing.T, handler func(http.Handler) http.Handler) simulate.Options {
 	t.Helper()
-	p, store, in := app.New(), coretest.NewStore(), &eagerInbox{slots: make(chan struct{}, 3)}
+	p, store, in := app.New(), coretest.NewMemoryStore(), &eagerInbox{slots: make(chan struct{}, 3)}
 	in.deliver = p.Deliver
 	err := p.Bind(core.Platform{
 		Name: "test", Store: store, Inbox: in, Logger: slog.New(slog.DiscardHandler),
@@ -65,10 +66,10 @@ func startApp(t *testing.T, handler func(http.Handler) http.Handler) simulate.Op
 		srv.Close()
 		in.running.Wait()
 	})
-	return simulate.Options{URL: srv.URL, Secret: testSecret, Fast: true, State: stateIn(store)}
+	return simulate.Options{URL: srv.URL, Secret: testSecret, NoDelay: true, State: stateIn(store), SettleTimeout: 5 * time.Minute} // it bounds failures only
 }
 
-// stateIn reads what the backend's store knows of a call.
+// stateIn returns the state of a call in a store.
 func stateIn(s records.Store) func(context.Context, string) (simulate.State, bool, error) {
 	return func(ctx context.Context, id string) (simulate.State, bool, error) {
 		c, err := calls.Read(ctx, s, event.CallID(id))
@@ -79,11 +80,10 @@ func stateIn(s records.Store) func(context.Context, string) (simulate.State, boo
 	}
 }
 
-// The backend that ships does what every scenario expects, whatever goes wrong
-// on the way.
+// Package app meets the expectations of every scenario under every fault.
 func TestAppPlaysEveryScenario(t *testing.T) {
-	bad := []simulate.Fault{simulate.Duplicate, simulate.Reorder, simulate.Late}
-	all := [][]simulate.Fault{nil, bad, {simulate.Vapi, simulate.Duplicate}, {simulate.Legacy, simulate.Drop, simulate.Reorder}}
+	bad := []simulate.Fault{simulate.FaultDuplicate, simulate.FaultReorder, simulate.FaultLate}
+	all := [][]simulate.Fault{nil, bad, {simulate.FaultVapi, simulate.FaultDuplicate}, {simulate.FaultLegacy, simulate.FaultDrop, simulate.FaultReorder}}
 	for _, f := range simulate.Faults {
 		all = append(all, []simulate.Fault{f})
 	}
@@ -91,14 +91,14 @@ func TestAppPlaysEveryScenario(t *testing.T) {
 		t.Run(fmt.Sprint(faults), func(t *testing.T) {
 			o := startApp(t, nil)
 			o.Faults = faults
-			o.CallInURL = len(faults)%2 == 0 // one half with the call's id, one without
+			o.CallIDInURL = len(faults)%2 == 0 // half of them with the call's id
 			for _, s := range simulate.List() {
 				if s.Name == "long-call" {
 					if !slices.Equal(faults, bad) {
-						continue // once is enough: it is 100 MB
+						continue // once is enough for its 100 MB
 					}
 					if underRace {
-						t.Log("NOT WHOLE: with -race the long call has 100 of its 300 turns")
+						t.Log("SHORTENED: with -race the long call has 100 of its 300 turns")
 						shorten(&s, 100)
 					}
 				}
@@ -114,11 +114,11 @@ func TestAppPlaysEveryScenario(t *testing.T) {
 	}
 }
 
-// Calls at the same time do not get into each other's way: each caller has a
-// day and time of their own, and the desk books them all.
-func TestAppPlaysManyCallsAtOnce(t *testing.T) {
+// Concurrent calls do not affect each other: each caller wants another day and
+// time, and the desk books them all.
+func TestAppPlaysConcurrentCalls(t *testing.T) {
 	o := startApp(t, nil)
-	o.Faults = []simulate.Fault{simulate.Duplicate}
+	o.Faults = []simulate.Fault{simulate.FaultDuplicate}
 	booking, err := simulate.Load("booking")
 	if err != nil {
 		t.Fatal(err)
@@ -138,13 +138,13 @@ func TestAppPlaysManyCallsAtOnce(t *testing.T) {
 	}
 }
 
-// shorten changes how often a long call repeats itself.
+// shorten sets the number of turns of the long call.
 func shorten(s *simulate.Scenario, turns int) {
 	for i := range s.Steps {
 		if s.Steps[i].Repeat > 0 {
 			s.Steps[i].Repeat = turns
-			said := 1 + 2*turns
-			s.Expect.Messages = &said
+			messages := 1 + 2*turns
+			s.Expect.Messages = &messages
 		}
 	}
 }

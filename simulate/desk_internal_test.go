@@ -2,7 +2,7 @@ package simulate
 
 import (
 	"context"
-	"encoding/json" // on purpose: what was sent is read by somebody else's reader
+	"encoding/json" // not the library that encodes the requests
 	"fmt"
 	"io"
 	"net/http"
@@ -16,11 +16,11 @@ import (
 
 const secret = "test-secret-0123456789-abcdef"
 
-// A desk is a backend that is just good enough. Its fields make it worse.
+// A desk is a minimal correct backend. Its fields break it.
 type desk struct {
-	twice    bool                                          // books every time it is asked
-	anyone   bool                                          // does what strangers ask, and says 401
-	say      func(tool string, w http.ResponseWriter) bool // replies itself
+	twice    bool                                          // books at every request
+	anyone   bool                                          // answers 401 without the secret, and accepts the event anyway
+	say      func(tool string, w http.ResponseWriter) bool // writes the reply if it returns true
 	event    func(w http.ResponseWriter) bool
 	backward bool // answers an envelope in the wrong order
 
@@ -34,7 +34,7 @@ type desk struct {
 	report map[string]bool
 }
 
-// A sent is a request as it came in.
+// A sent is a received request.
 type sent struct {
 	Method, Path, Query string
 	Header              http.Header
@@ -212,7 +212,7 @@ func (m memory) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // options play at the desk, without a network.
 func options(d *desk) Options {
-	return Options{URL: "http://desk.test", Secret: secret, Fast: true, State: d.state, Client: &http.Client{Transport: memory{d}}}
+	return Options{URL: "http://desk.test", Secret: secret, NoDelay: true, State: d.state, Client: &http.Client{Transport: memory{d}}}
 }
 
 func playNamed(t *testing.T, o Options, name string) Result {

@@ -1,15 +1,23 @@
-// Package simulate is Interactly in a box: it plays whole calls at a server
-// URL, with events and tool requests as Interactly sends them, and tells what
-// the backend did wrong. It is an independent reading of the wire and shares no
-// code with the backend.
+// Package simulate plays whole calls against a server URL, as Interactly does:
+// events and tool requests go out, and what the backend did wrong comes back.
+// It never contacts Interactly, and it shares no code with the backend, so that
+// it is a second, independent implementation of the protocol.
 //
-// In a test of your own backend:
+//	s, err := simulate.Load("booking")
+//	if err != nil {
+//		return err
+//	}
+//	r, err := simulate.Run(ctx, simulate.Options{URL: "http://127.0.0.1:8080", Secret: secret, NoDelay: true}, s)
+//	if err != nil {
+//		return err
+//	}
+//	for _, f := range r.Failures {
+//		fmt.Println(f) // line 12: book_appointment: result "Sorry." does not contain "Booked"
+//	}
 //
-//	url, secret := servertest.Start(t, p)
-//	simulatetest.Run(t, simulate.Options{URL: url, Secret: secret}, "booking", "barge-in", "testdata/mine.yaml")
-//
-// A call is played from a scenario, a text file that docs/scenarios.md
-// describes; [List] names those that are built in. Faults make the network as
-// bad as it can be: events twice, out of order, late, or never. What a scenario
-// expects must hold all the same.
+// A call follows a [Scenario], a YAML file described in docs/scenarios.md;
+// [List] returns the built-in ones. Faults degrade the network: events are
+// duplicated, reordered, delayed or lost. The expectations of a scenario must
+// hold anyway. An [API] serves the calls that were played as Interactly's API
+// does, for tests of backfill. Package simulatetest runs scenarios in a Go test.
 package simulate

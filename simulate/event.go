@@ -12,24 +12,23 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// Types are the events that Event makes.
-var Types = []string{"status-update", "conversation-update", "hang", "error", "end-of-call-report", "tool-calls", "function-call"}
+// EventTypes are the types that SampleEvent knows.
+var EventTypes = []string{"status-update", "conversation-update", "hang", "error", "end-of-call-report", "tool-calls", "function-call"}
 
-// Event returns a whole sample of an event of the type, as it would come from
-// the middle of a call. set changes values by their path, such as
-// message.call.status or message.messages.0.text: JSON where it reads as such,
-// text otherwise.
-func Event(kind string, set map[string]string) ([]byte, error) {
-	if !slices.Contains(Types, kind) {
-		return nil, fmt.Errorf("simulate: no event %q; there are %s", kind, strings.Join(Types, ", "))
+// SampleEvent returns a complete event of the type, as sent during a call. set
+// changes values by path, such as message.call.status or message.messages.0.text:
+// to JSON if the value is valid JSON, and to text otherwise.
+func SampleEvent(kind string, set map[string]string) ([]byte, error) {
+	if !slices.Contains(EventTypes, kind) {
+		return nil, fmt.Errorf("simulate: unknown event %q; there are %s", kind, strings.Join(EventTypes, ", "))
 	}
 	r := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0))
 	c := newCall(Scenario{}, Options{Secret: "EXAMPLE-SECRET-REDACT-ME"}, 0, r, time.Now().Add(-time.Minute))
 	c.statusUpdate("ongoing", "")
 	c.now = c.now.Add(20 * time.Second)
-	c.say("Thanks for calling Bright Smile Dental, how can I help?")
+	c.assistantSays("Thanks for calling Bright Smile Dental, how can I help?")
 	c.now = c.now.Add(6 * time.Second)
-	last := c.hear("I'd like to book a cleaning.", "")
+	last := c.callerSays("I'd like to book a cleaning.", "")
 	e := last
 	switch kind {
 	case "status-update":
@@ -42,25 +41,25 @@ func Event(kind string, set map[string]string) ([]byte, error) {
 		c.by = "bot"
 		e = c.report(ReportStep{Summary: "The caller booked a cleaning.", Success: "Excellent"})
 	case "tool-calls":
-		e = c.toolCalls("opening_hours", object{}, false, "call_"+letters(r, 8))
+		e = c.toolCalls("opening_hours", object{}, false, "call_"+randomText(r, 8))
 	case "function-call":
 		e = c.functionCall("opening_hours", object{})
 	}
-	var plain any // to be changed
-	if err := json.Unmarshal(encode(e), &plain); err != nil {
+	var decoded any
+	if err := json.Unmarshal(encode(e), &decoded); err != nil {
 		panic(err)
 	}
 	for _, path := range slices.Sorted(maps.Keys(set)) {
 		var err error
-		if plain, err = assign(plain, strings.Split(path, "."), set[path]); err != nil {
+		if decoded, err = assign(decoded, strings.Split(path, "."), set[path]); err != nil {
 			return nil, fmt.Errorf("simulate: path %q: %w", path, err)
 		}
 	}
-	return encode(plain), nil
+	return encode(decoded), nil
 }
 
-// toolCalls is the envelope of the other dialect (docs/tools.md#dialects) with
-// one call of the tool for each id. Arguments are an object, or text.
+// toolCalls returns Vapi's envelope (docs/tools.md#dialects) with one call of the
+// tool for each id. Arguments are an object, or text.
 func (c *call) toolCalls(name string, args object, asText bool, ids ...string) object {
 	var given any = args
 	if asText {
@@ -80,7 +79,7 @@ func (c *call) toolCalls(name string, args object, asText bool, ids ...string) o
 	}}
 }
 
-// functionCall is the older form of it, without ids.
+// functionCall returns its older form, which has no ids.
 func (c *call) functionCall(name string, args object) object {
 	return object{"message": object{
 		"timestamp": c.now.UnixMilli(), "type": "function-call", "functionCall": object{"name": name, "parameters": args},
@@ -88,8 +87,8 @@ func (c *call) functionCall(name string, args object) object {
 	}}
 }
 
-// assign returns v with the value set at a path of names, and of numbers inside
-// of lists. Objects on the way that are not there are made.
+// assign returns v with the value set at a path of names, and of indexes in
+// lists. Missing objects on the path are created.
 func assign(v any, path []string, value string) (any, error) {
 	if len(path) == 0 {
 		var parsed any
@@ -108,10 +107,10 @@ func assign(v any, path []string, value string) (any, error) {
 	case []any:
 		i, err := strconv.Atoi(path[0])
 		if err != nil || i < 0 || i >= len(in) {
-			return v, fmt.Errorf("%q is no number of one of %d", path[0], len(in))
+			return v, fmt.Errorf("%q is not an index of a list of %d", path[0], len(in))
 		}
 		in[i], err = assign(in[i], path[1:], value)
 		return in, err
 	}
-	return v, fmt.Errorf("%q is inside of neither an object nor a list", path[0])
+	return v, fmt.Errorf("%q is not in an object or a list", path[0])
 }

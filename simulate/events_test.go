@@ -34,11 +34,11 @@ steps:
   - status: forwarded
   - wait: 10s
   - status: finished
-    by: bot
+    ended_by: bot
   - report: {summary: The caller booked., success: Excellent, outcome: booked, data: {phone number: "{{phone}}", visits: 0}}
 `
 
-// A fact is something that the wire is known to have (docs/events.md).
+// A fact is a property that payloads are known to have (docs/events.md).
 type fact struct {
 	what string // where in the body, and what it is for
 	path string
@@ -237,7 +237,7 @@ func TestStatusUpdates(t *testing.T) {
 }
 
 func TestFailedCall(t *testing.T) {
-	v := playAll(t, nil, "call: {direction: outbound}\nsteps: [{status: initiated}, {status: failed, by: system}, {report: {}}]")
+	v := playAll(t, nil, "call: {direction: outbound}\nsteps: [{status: initiated}, {status: failed, ended_by: system}, {report: {}}]")
 	checkFacts(t, v.requests()[1].json,
 		fact{"a call of ours", "message.call.id", regexp.MustCompile(`^CC-` + uuidShape + `$`)},
 		fact{"a call of ours", "message.call.direction", "outbound"},
@@ -379,7 +379,7 @@ func TestReport(t *testing.T) {
 // A report comes 2.2 s after the end of the call, so its endAt must not be the
 // time at which it is sent.
 func TestReportComesAfterTheEnd(t *testing.T) {
-	v := playAll(t, nil, "steps: [{status: ongoing}, {caller: Bye.}, {status: finished, by: user}, {report: {}}]")
+	v := playAll(t, nil, "steps: [{status: ongoing}, {caller: Bye.}, {status: finished, ended_by: user}, {report: {}}]")
 	body := v.events("end-of-call-report")[0].json
 	end, err := time.Parse(time.RFC3339, text(body, "message.call.endAt"))
 	if err != nil {

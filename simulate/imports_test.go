@@ -10,7 +10,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func TestWalls(t *testing.T) {
-	importcheck.CheckOnly(t, "the simulator is an independent reading of the wire: it shares no code with the backend",
+func TestImports(t *testing.T) {
+	importcheck.CheckOnly(t, "the simulator is an independent implementation of the protocol: it shares no code with the backend",
 		"github.com/go-json-experiment/json/...", "go.yaml.in/yaml/v3")
 }

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// legacy turns an event into the older shape: the status beside the call, the
-// messages inside of it, times as text, and no time of its own.
+// legacy returns an event in the legacy layout: the status next to the call, the
+// messages inside it, times as text, and no timestamp.
 func legacy(e object) object {
 	m := e["message"].(object)
 	old := m["call"].(object)
@@ -26,11 +26,11 @@ func legacy(e object) object {
 			out["status"] = "completed"
 		}
 	}
-	if said, ok := m["messages"].([]object); ok {
+	if messages, ok := m["messages"].([]object); ok {
 		var list []object
-		for _, s := range said {
-			when, _ := s["timestamp"].(int64)
-			list = append(list, object{"messageId": s["messageId"], "role": s["role"], "text": s["text"], "timestamp": iso(time.UnixMilli(when))})
+		for _, s := range messages {
+			at, _ := s["timestamp"].(int64)
+			list = append(list, object{"messageId": s["messageId"], "role": s["role"], "text": s["text"], "timestamp": iso(time.UnixMilli(at))})
 		}
 		o["messages"] = list
 	}

@@ -12,12 +12,13 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Parse reads a scenario. Errors name the file and the line, and what is
-// allowed there: a misspelled expectation would otherwise never fail.
+// Parse reads a scenario. Errors name the file, the line, and what is allowed
+// there. Unknown fields are errors, because a misspelled expectation would never
+// fail.
 func Parse(file string, data []byte) (Scenario, error) {
 	var s Scenario
 	if err := parse(data, &s); err != nil {
-		return s, fmt.Errorf("simulate: %s", placed(file, err))
+		return s, fmt.Errorf("simulate: %s", withPosition(file, err))
 	}
 	if s.Name == "" {
 		s.Name = strings.TrimSuffix(filepath.Base(file), filepath.Ext(file))
@@ -36,7 +37,7 @@ func parse(data []byte, s *Scenario) error {
 	if err := checkFields(doc.Content[0], reflect.TypeFor[Scenario](), "scenario"); err != nil {
 		return err
 	}
-	daysAreText(doc.Content[0])
+	datesAsStrings(doc.Content[0])
 	if err := doc.Decode(s); err != nil {
 		return err
 	}
@@ -50,7 +51,7 @@ func parse(data []byte, s *Scenario) error {
 	if err := oneOf(line, "call.direction", s.Call.Direction, "inbound", "outbound"); err != nil {
 		return err
 	}
-	k := known{labels: map[string]bool{}, vars: map[string]bool{}}
+	k := scope{labels: map[string]bool{}, vars: map[string]bool{}}
 	for _, name := range []string{"name", "phone", "date", "time", "call"} {
 		k.vars[name] = true
 	}
@@ -60,21 +61,21 @@ func parse(data []byte, s *Scenario) error {
 	return k.steps(s.Steps)
 }
 
-// daysAreText keeps a date as it is written: YAML would make a point in time
-// of it, and tools take dates as text.
-func daysAreText(n *yaml.Node) {
+// datesAsStrings keeps dates as they are written: YAML decodes them as times, but
+// tools expect text.
+func datesAsStrings(n *yaml.Node) {
 	if n.Tag == "!!timestamp" {
 		n.Tag = "!!str"
 	}
 	for _, in := range n.Content {
-		daysAreText(in)
+		datesAsStrings(in)
 	}
 }
 
 var lineOfError = regexp.MustCompile(`^(?:yaml: )?(?:unmarshal errors:\n +)?line ([0-9]+): `)
 
-// placed puts the line of an error behind the file's name, where editors look.
-func placed(file string, err error) string {
+// withPosition returns the message of err after FILE:LINE, as editors expect.
+func withPosition(file string, err error) string {
 	text := err.Error()
 	if m := lineOfError.FindStringSubmatch(text); m != nil {
 		return file + ":" + m[1] + ": " + text[len(m[0]):]
@@ -82,8 +83,8 @@ func placed(file string, err error) string {
 	return file + ": " + text
 }
 
-// checkFields finds fields that t does not have, at any depth. The decoder's
-// own strictness does not reach through UnmarshalYAML.
+// checkFields finds fields that t does not have, at any depth. The decoder's own
+// check does not apply inside UnmarshalYAML.
 func checkFields(n *yaml.Node, t reflect.Type, what string) error {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
@@ -120,14 +121,14 @@ func checkFields(n *yaml.Node, t reflect.Type, what string) error {
 	return nil
 }
 
-// known is what steps may refer to so far.
-type known struct{ labels, vars map[string]bool }
+// A scope is what a step may refer to: labels and variables of earlier steps.
+type scope struct{ labels, vars map[string]bool }
 
-// maxRepeat bounds a call: a typing error must not play for a year.
+// maxRepeat bounds a call, so that a typo does not play for a year.
 const maxRepeat = 10_000
 
-// steps finds what cannot be played.
-func (k known) steps(steps []Step) error {
+// steps checks steps, and adds their labels and variables to the scope.
+func (k scope) steps(steps []Step) error {
 	for _, s := range steps {
 		if err := k.step(s); err != nil {
 			return err
@@ -136,61 +137,40 @@ func (k known) steps(steps []Step) error {
 	return nil
 }
 
-func (k known) step(s Step) error {
+func (k scope) step(s Step) error {
 	bad := func(format string, args ...any) error {
 		return fmt.Errorf("line %d: "+format, append([]any{s.line}, args...)...)
 	}
-	if did := s.actions(); len(did) != 1 {
-		return bad("a step does one thing of status, assistant, caller, tool, hang, error, report, wait, repeat; this one does %d", len(did))
+	if names := s.actions(); len(names) != 1 {
+		return bad("a step has exactly one of status, assistant, caller, tool, hang, error, report, wait, repeat; this one has %d", len(names))
 	}
 	switch {
 	case s.Repeat < 0 || s.Repeat > maxRepeat || (s.Repeat > 0) != (len(s.Steps) > 0):
-		return bad("repeat goes with steps, %d times at most", maxRepeat)
-	case s.Tool == "" && (s.Args != nil || s.Method != "" || s.Label != "" || s.Save != nil || s.Expect != nil || s.Background || s.Once):
-		return bad("args, method, label, save, expect, background and once go with tool")
-	case s.Status == "" && s.By != "":
-		return bad("by goes with status")
+		return bad("repeat needs steps, and is at most %d", maxRepeat)
+	case s.Tool == "" && (s.Args != nil || s.Method != "" || s.Label != "" || s.Capture != nil || s.Expect != nil || s.Background || s.Idempotent):
+		return bad("args, method, label, capture, expect, background and idempotent need tool")
+	case s.Status == "" && s.EndedBy != "":
+		return bad("ended_by needs status")
 	case s.Caller == "" && s.Skipped != "":
-		return bad("skipped goes with caller")
-	case s.Background && (s.Save != nil || (s.Expect != nil && s.Expect.SameAs != "")):
-		return bad("save and same_as need a reply, and a tool in the background has none yet: put them on a later step")
+		return bad("skipped needs caller")
+	case s.Background && (s.Capture != nil || (s.Expect != nil && s.Expect.SameAs != "")):
+		return bad("capture and same_as need the reply, which a background tool does not have yet: put them on a later step")
 	case s.Label != "" && k.labels[s.Label]:
-		return bad("label %q is on another step already", s.Label)
+		return bad("label %q is already on another step", s.Label)
 	}
-	if err := oneOf(s.line, "status", s.Status, "initiated", "queued", "ongoing", "forwarded", "finished", "failed"); err != nil {
+	if err := s.checkWords(); err != nil {
 		return err
-	}
-	if err := oneOf(s.line, "by", s.By, "bot", "user", "system"); err != nil {
-		return err
-	}
-	if err := oneOf(s.line, "method", strings.ToUpper(s.Method), "GET", "POST", "PUT", "PATCH", "DELETE"); err != nil {
-		return err
-	}
-	texts := []any{s.Assistant, s.Caller, s.Skipped, s.Args}
-	if s.Report != nil {
-		texts = append(texts, s.Report.Summary, s.Report.Data)
-	}
-	if e := s.Expect; e != nil {
-		texts = append(texts, e.Contains, e.Lacks, e.Equals)
-		if e.SameAs != "" && !k.labels[e.SameAs] {
-			return bad("no step before has the label %q", e.SameAs)
-		}
-		if _, err := regexp.Compile(e.Matches); err != nil {
-			return bad("%q is no regular expression", e.Matches)
-		}
 	}
 	if s.Repeat > 0 && !k.vars["n"] {
 		k.vars["n"] = true
 		defer delete(k.vars, "n")
 	}
-	for _, t := range texts {
-		if err := k.texts(s.line, t); err != nil {
-			return err
-		}
+	if err := k.references(s, bad); err != nil {
+		return err
 	}
-	for name, pattern := range s.Save {
+	for name, pattern := range s.Capture {
 		if re, err := regexp.Compile(pattern); err != nil || re.NumSubexp() != 1 {
-			return bad("%q is no regular expression with one group", pattern)
+			return bad("%q is not a regular expression with one group", pattern)
 		}
 		k.vars[name] = true
 	}
@@ -200,6 +180,40 @@ func (k known) step(s Step) error {
 	return k.steps(s.Steps)
 }
 
+// checkWords checks the fields that allow a few words only.
+func (s Step) checkWords() error {
+	if err := oneOf(s.line, "status", s.Status, "initiated", "queued", "ongoing", "forwarded", "finished", "failed"); err != nil {
+		return err
+	}
+	if err := oneOf(s.line, "ended_by", s.EndedBy, "bot", "user", "system"); err != nil {
+		return err
+	}
+	return oneOf(s.line, "method", strings.ToUpper(s.Method), "GET", "POST", "PUT", "PATCH", "DELETE")
+}
+
+// references checks the labels, variables and expressions that a step uses.
+func (k scope) references(s Step, bad func(string, ...any) error) error {
+	texts := []any{s.Assistant, s.Caller, s.Skipped, s.Args}
+	if s.Report != nil {
+		texts = append(texts, s.Report.Summary, s.Report.Data)
+	}
+	if e := s.Expect; e != nil {
+		texts = append(texts, e.Contains, e.NotContains, e.Equals)
+		if e.SameAs != "" && !k.labels[e.SameAs] {
+			return bad("no earlier step has the label %q", e.SameAs)
+		}
+		if _, err := regexp.Compile(e.Matches); err != nil {
+			return bad("%q is not a regular expression", e.Matches)
+		}
+	}
+	for _, t := range texts {
+		if err := k.texts(s.line, t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func oneOf(line int, field, value string, allowed ...string) error {
 	if value == "" || slices.Contains(allowed, value) {
 		return nil
@@ -207,13 +221,13 @@ func oneOf(line int, field, value string, allowed ...string) error {
 	return fmt.Errorf("line %d: %s is one of %s, not %q", line, field, strings.Join(allowed, ", "), value)
 }
 
-// texts finds variables that nothing sets, in all texts of v.
-func (k known) texts(line int, v any) error {
+// texts checks that the variables in all texts of v are set.
+func (k scope) texts(line int, v any) error {
 	switch v := v.(type) {
 	case string:
 		for _, m := range variable.FindAllStringSubmatch(v, -1) {
 			if !k.vars[m[1]] {
-				return fmt.Errorf("line %d: nothing sets {{%s}}; there are %s", line, m[1], strings.Join(slices.Sorted(maps.Keys(k.vars)), ", "))
+				return fmt.Errorf("line %d: variable {{%s}} is not set; there are %s", line, m[1], strings.Join(slices.Sorted(maps.Keys(k.vars)), ", "))
 			}
 		}
 	case map[string]any:
@@ -232,12 +246,13 @@ func (k known) texts(line int, v any) error {
 	return nil
 }
 
-func (s Step) actions() (did []string) {
+// actions returns the names of the actions that s has.
+func (s Step) actions() (names []string) {
 	for name, is := range map[string]bool{"status": s.Status != "", "assistant": s.Assistant != "", "caller": s.Caller != "", "tool": s.Tool != "",
 		"hang": s.Hang, "error": s.Error != nil, "report": s.Report != nil, "wait": s.Wait > 0, "repeat": s.Repeat != 0} {
 		if is {
-			did = append(did, name)
+			names = append(names, name)
 		}
 	}
-	return did
+	return names
 }

@@ -8,34 +8,34 @@ import (
 	"testing"
 )
 
-func TestFilesAreHeldToTheLetter(t *testing.T) {
+func TestParseErrors(t *testing.T) {
 	for _, c := range []struct{ name, text, says string }{
 		{"nothing", "", "mine.yaml:1: a scenario needs steps; see docs/scenarios.md"},
 		{"no steps", "name: x", "mine.yaml:1: a scenario needs steps"},
 		{"no YAML", "steps: [", "mine.yaml:1: did not find"},
 		{"unknown field", "step: []", `mine.yaml:1: scenario has no "step"; it has name, about, call, steps, expect`},
 		{"unknown step", "steps:\n  - user: Hi", `mine.yaml:2: step has no "user"; it has status, assistant, caller`},
-		{"misspelled expectation", "steps:\n  - tool: x\n    expect:\n      contians: y", `mine.yaml:4: expect has no "contians"; it has contains, lacks`},
+		{"misspelled expectation", "steps:\n  - tool: x\n    expect:\n      contians: y", `mine.yaml:4: expect has no "contians"; it has contains, not_contains`},
 		{"misspelled in a repeat", "steps:\n  - repeat: 2\n    steps:\n      - callr: x", `mine.yaml:4: step has no "callr"`},
 		{"misspelled report", "steps:\n  - report: {sumary: x}", `mine.yaml:2: report has no "sumary"; it has summary, success`},
-		{"two things", "steps:\n  - {caller: a, assistant: b}", "mine.yaml:2: a step does one thing of"},
-		{"nothing done", "steps:\n  - {by: bot}", "this one does 0"},
+		{"two actions", "steps:\n  - {caller: a, assistant: b}", "mine.yaml:2: a step has exactly one of"},
+		{"no action", "steps:\n  - {ended_by: bot}", "this one has 0"},
 		{"unknown status", "steps:\n  - status: done", `mine.yaml:2: status is one of initiated, queued, ongoing, forwarded, finished, failed, not "done"`},
 		{"unknown method", "steps:\n  - {tool: x, method: HEAD}", "method is one of"},
-		{"unknown who", "steps:\n  - {status: finished, by: me}", "by is one of bot, user, system"},
+		{"unknown ended_by", "steps:\n  - {status: finished, ended_by: me}", "ended_by is one of bot, user, system"},
 		{"unknown type", "call: {type: fax}\nsteps: [{status: ongoing}]", "call.type is one of phone, web"},
-		{"no variable", "steps:\n  - caller: Hi {{nmae}}", "mine.yaml:2: nothing sets {{nmae}}; there are call, date, name, phone, time"},
-		{"variable in arguments", "steps:\n  - {tool: x, args: {a: {b: ['{{c}}']}}}", "nothing sets {{c}}"},
-		{"counter outside", "steps:\n  - {repeat: 2, steps: [{caller: 'n {{n}}'}]}\n  - caller: n {{n}}", "mine.yaml:3: nothing sets {{n}}"},
-		{"saved later", "steps:\n  - {tool: x, args: {a: '{{b}}'}, save: {b: '(.)'}}", "nothing sets {{b}}"},
-		{"no group", "steps:\n  - {tool: x, save: {a: b}}", `"b" is no regular expression with one group`},
-		{"bad expression", "steps:\n  - {tool: x, expect: {matches: '('}}", `"(" is no regular expression`},
-		{"no label", "steps:\n  - {tool: x, expect: {same_as: first}}", `no step before has the label "first"`},
-		{"label twice", "steps:\n  - {tool: x, label: a}\n  - {tool: x, label: a}", `mine.yaml:3: label "a" is on another step already`},
+		{"no variable", "steps:\n  - caller: Hi {{nmae}}", "mine.yaml:2: variable {{nmae}} is not set; there are call, date, name, phone, time"},
+		{"variable in arguments", "steps:\n  - {tool: x, args: {a: {b: ['{{c}}']}}}", "variable {{c}} is not set"},
+		{"counter outside", "steps:\n  - {repeat: 2, steps: [{caller: 'n {{n}}'}]}\n  - caller: n {{n}}", "mine.yaml:3: variable {{n}} is not set"},
+		{"captured later", "steps:\n  - {tool: x, args: {a: '{{b}}'}, capture: {b: '(.)'}}", "variable {{b}} is not set"},
+		{"no group", "steps:\n  - {tool: x, capture: {a: b}}", `"b" is not a regular expression with one group`},
+		{"bad expression", "steps:\n  - {tool: x, expect: {matches: '('}}", `"(" is not a regular expression`},
+		{"no label", "steps:\n  - {tool: x, expect: {same_as: first}}", `no earlier step has the label "first"`},
+		{"label twice", "steps:\n  - {tool: x, label: a}\n  - {tool: x, label: a}", `mine.yaml:3: label "a" is already on another step`},
 		{"background has no reply", "steps:\n  - {tool: x, label: a}\n  - {tool: x, background: true, expect: {same_as: a}}", "put them on a later step"},
-		{"arguments of nothing", "steps:\n  - {caller: x, args: {a: b}}", "go with tool"},
-		{"no span", "steps:\n  - wait: soon", `mine.yaml:2: "soon" is no time span, such as 300ms or 2s`},
-		{"too often", "steps:\n  - {repeat: 100000, steps: [{caller: x}]}", "10000 times at most"},
+		{"arguments of nothing", "steps:\n  - {caller: x, args: {a: b}}", "need tool"},
+		{"invalid duration", "steps:\n  - wait: soon", `mine.yaml:2: "soon" is not a duration, such as 300ms or 2s`},
+		{"too often", "steps:\n  - {repeat: 100000, steps: [{caller: x}]}", "at most 10000"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := Parse("mine.yaml", []byte(c.text))
@@ -46,14 +46,14 @@ func TestFilesAreHeldToTheLetter(t *testing.T) {
 	}
 }
 
-func TestFilesThatAreRight(t *testing.T) {
+func TestParse(t *testing.T) {
 	s := scenario(t, `
-about: Everything that may stand in a file.
+about: Every field of a file.
 call: {type: phone, direction: outbound, metadata: {who: "{{name}}"}}
 steps:
-  - {tool: x, args: {day: 2035-07-16, n: 2}, method: put, label: a, save: {b: "(.)"}, expect: {contains: "{{time}}", within: 4s}}
+  - {tool: x, args: {day: 2035-07-16, n: 2}, method: put, label: a, capture: {b: "(.)"}, expect: {contains: "{{time}}", within: 4s}}
   - {repeat: 2, steps: [{caller: "{{ n }} {{b}}"}]}
-  - {tool: x, once: true, expect: {same_as: a}}
+  - {tool: x, idempotent: true, expect: {same_as: a}}
 expect: {messages: 2, ended: true}
 `)
 	if s.Name != "mine" || s.Steps[0].Args["day"] != "2035-07-16" || s.Steps[0].Args["n"] != 2 || *s.Expect.Messages != 2 {
@@ -67,13 +67,13 @@ func TestLoad(t *testing.T) {
 	}
 	for _, s := range List() {
 		if s.About == "" {
-			t.Errorf("%s says nothing about itself", s.Name)
+			t.Errorf("%s has no about", s.Name)
 		}
 		if same, err := Load(s.Name); err != nil || same.Name != s.Name {
 			t.Errorf("%s: its file has another name: %v", s.Name, err)
 		}
 	}
-	if _, err := Load("bokking"); err == nil || !strings.Contains(err.Error(), `no scenario "bokking"; there are barge-in, booking, cancel`) {
+	if _, err := Load("bokking"); err == nil || !strings.Contains(err.Error(), `no scenario "bokking"; the built-in ones are barge-in, booking, cancel`) {
 		t.Error(err)
 	}
 	path := filepath.Join(t.TempDir(), "mine.yaml")
@@ -88,15 +88,15 @@ func TestLoad(t *testing.T) {
 	}
 }
 
-func TestEvent(t *testing.T) {
-	for _, kind := range Types {
-		body, err := Event(kind, nil)
+func TestSampleEvent(t *testing.T) {
+	for _, kind := range EventTypes {
+		body, err := SampleEvent(kind, nil)
 		var e map[string]any
 		if err != nil || json.Unmarshal(body, &e) != nil || dig(e, "message.type") != kind || dig(e, "message.call.id") == "" {
 			t.Errorf("%s: %v, type %v", kind, err, dig(e, "message.type"))
 		}
 	}
-	body, err := Event("conversation-update", map[string]string{
+	body, err := SampleEvent("conversation-update", map[string]string{
 		"message.call.status": "finished", "message.call.assistantCallDuration": "12", "message.call.metadata": `{"a":true}`,
 		"message.new.deep": "x", "message.messages.1.text": "Changed.", "message.phone": "null",
 	})
@@ -113,16 +113,16 @@ func TestEvent(t *testing.T) {
 		}
 	}
 	if got := dig(dig(e, "message.messages").([]any)[1], "text"); got != "Changed." {
-		t.Errorf("said %v", got)
+		t.Errorf("text %v", got)
 	}
 	for path, says := range map[string]string{
-		"message.type.x": `path "message.type.x": "x" is inside of neither an object nor a list`, "message.messages.7": `"7" is no number of one of 2`,
+		"message.type.x": `path "message.type.x": "x" is not in an object or a list`, "message.messages.7": `"7" is not an index of a list of 2`,
 	} {
-		if _, err := Event("hang", map[string]string{path: "1"}); err == nil || !strings.Contains(err.Error(), says) {
+		if _, err := SampleEvent("hang", map[string]string{path: "1"}); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%v, want %q", err, says)
 		}
 	}
-	if _, err := Event("hung", nil); err == nil || !strings.Contains(err.Error(), `no event "hung"; there are status-update`) {
+	if _, err := SampleEvent("hung", nil); err == nil || !strings.Contains(err.Error(), `unknown event "hung"; there are status-update`) {
 		t.Error(err)
 	}
 }

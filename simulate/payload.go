@@ -13,7 +13,7 @@ import (
 // object is a JSON object of a payload.
 type object = map[string]any
 
-// A call is the sender's side of a call: what Interactly would know of it.
+// A call is the state of a call in Interactly.
 type call struct {
 	rand      *rand.Rand
 	id        string
@@ -25,8 +25,8 @@ type call struct {
 	secret    string
 
 	start    time.Time
-	now      time.Time // the call's own clock: it goes on also when it is played fast
-	end      time.Time // zero until it is over; the report comes later
+	now      time.Time // the clock of the call, which NoDelay does not stop
+	end      time.Time // zero until the call ends; the report comes later
 	status   string
 	by       string
 	messages []object
@@ -40,8 +40,8 @@ const (
 	deskNumber  = "+14155550100"
 )
 
-// newCall makes up a caller with a day and a time of their own, so that calls
-// may be played side by side and again and again.
+// newCall invents a caller who wants a day and time that no other caller wants, so
+// that many calls can be played concurrently and repeatedly.
 func newCall(s Scenario, o Options, seed uint64, r *rand.Rand, now time.Time) *call {
 	c := &call{rand: r, web: s.Call.Type == "web", direction: s.Call.Direction, secret: o.Secret, start: now, now: now}
 	if c.direction == "" {
@@ -49,8 +49,8 @@ func newCall(s Scenario, o Options, seed uint64, r *rand.Rand, now time.Time) *c
 	}
 	first := []string{"Sam", "Ana", "Lee", "Kim", "Max", "Zoë", "Ivo", "Mia"}[r.IntN(8)]
 	last := []string{"Rivera", "Lima", "Okafor", "Novak", "Haddad", "O'Hara"}[r.IntN(6)]
-	// Seeds of a run follow each other, so no two of its calls want the same
-	// time, or have the same number. The first day is a Monday.
+	// The seeds of a run are consecutive, so no two of its calls want the same time
+	// or have the same number. The first day is a Monday.
 	n := seed % (200 * 52 * 5 * 11)
 	slot, weekday, week := 9*60+45*int(n%11), int(n/11%5), int(n/55)
 	day := time.Date(2035, 1, 1, 0, 0, 0, 0, time.UTC).AddDate(0, 0, 7*week+weekday)
@@ -68,7 +68,7 @@ func newCall(s Scenario, o Options, seed uint64, r *rand.Rand, now time.Time) *c
 		c.id = "CA" + hex(r, 32)
 	}
 	c.vars["call"] = c.id
-	c.metadata = c.fillAll(s.Call.Metadata)
+	c.metadata = c.expandAll(s.Call.Metadata)
 	return c
 }
 
@@ -84,7 +84,7 @@ func uuid(r *rand.Rand) string {
 	return hex(r, 8) + "-" + hex(r, 4) + "-4" + hex(r, 3) + "-a" + hex(r, 3) + "-" + hex(r, 12)
 }
 
-// callObject is message.call as it is while the call goes on.
+// callObject returns message.call during the call.
 func (c *call) callObject() object {
 	assistant, kind := deskNumber, "phone"
 	if c.web {
@@ -118,8 +118,8 @@ func (c *call) callObject() object {
 	return o
 }
 
-// assistantObject is the whole configuration, our secret and all, or the short
-// form that later events have.
+// assistantObject returns the whole configuration, including our secret, or the
+// short form of later events.
 func (c *call) assistantObject(whole bool) object {
 	o := object{"_id": assistantID, "name": "Bright Smile Dental - front desk", "assistantProvider": "openai", "assistantModel": "gpt-4.1"}
 	if !whole {
@@ -150,7 +150,7 @@ func (c *call) assistantObject(whole bool) object {
 	return o
 }
 
-// event is a body: the envelope, and what all events have.
+// event returns an event with the fields that all events have, and others.
 func (c *call) event(kind string, with object) object {
 	provider := "twilio"
 	if c.web {
@@ -160,7 +160,7 @@ func (c *call) event(kind string, with object) object {
 		"timestamp": c.now.UnixMilli(), "type": kind, "call": c.callObject(), "assistant": c.assistantObject(false),
 		"phone": object{"provider": object{"name": provider}}, "customer": object{"number": c.user}, "analysis": object{},
 	}
-	if c.status == "initiated" { // known to come without them
+	if c.status == "initiated" { // observed to lack them
 		for _, k := range []string{"phone", "customer", "analysis"} {
 			delete(m, k)
 		}
@@ -173,7 +173,7 @@ func (c *call) event(kind string, with object) object {
 
 func (c *call) statusUpdate(status, by string) object {
 	if status == "ongoing" {
-		c.start = c.now // rewritten when the call is answered
+		c.start = c.now // reset when the call is answered
 	}
 	c.status, c.by = status, by
 	if status == "finished" || status == "failed" {
@@ -182,15 +182,15 @@ func (c *call) statusUpdate(status, by string) object {
 	return c.event("status-update", object{"assistant": c.assistantObject(status == "queued" || status == "initiated")})
 }
 
-// say adds a message of the assistant's. It answers the caller's last.
-func (c *call) say(text string) object {
+// assistantSays adds a message of the assistant, which replies to the caller's last.
+func (c *call) assistantSays(text string) object {
 	id := "welcome-1"
 	if c.turns > 0 {
-		id = fmt.Sprintf("user-%d-%s-%d", c.turns, letters(c.rand, 10), c.now.UnixMilli())
+		id = fmt.Sprintf("user-%d-%s-%d", c.turns, randomText(c.rand, 10), c.now.UnixMilli())
 	} else if len(c.messages) > 0 {
 		id = fmt.Sprintf("welcome-%d", len(c.messages)+1)
 	}
-	llm := object{} // a welcome is not thought about
+	llm := object{} // a welcome message is fixed, not generated
 	if c.turns > 0 {
 		llm = object{"timestampMs": c.now.UnixMilli() - 311, "queueLatencyMs": 3, "responseLatencyMs": 900 + c.rand.IntN(900)}
 	}
@@ -202,26 +202,26 @@ func (c *call) say(text string) object {
 	return c.conversation()
 }
 
-// hear adds a message of the caller's; skipped is what it kept the assistant
-// from saying.
-func (c *call) hear(text, skipped string) object {
+// callerSays adds a message of the caller; skipped is the assistant's message that
+// it interrupted.
+func (c *call) callerSays(text, skipped string) object {
 	c.turns++
-	missed := []object{}
+	interrupted := []object{}
 	if skipped != "" {
 		c.skipped++
-		missed = append(missed, object{"messageId": fmt.Sprintf("user-%d-%s-%d", c.turns-1, letters(c.rand, 10), c.now.UnixMilli()), "role": "assistant", "text": skipped, "timestamp": c.now.UnixMilli()})
+		interrupted = append(interrupted, object{"messageId": fmt.Sprintf("user-%d-%s-%d", c.turns-1, randomText(c.rand, 10), c.now.UnixMilli()), "role": "assistant", "text": skipped, "timestamp": c.now.UnixMilli()})
 	}
 	c.messages = append(c.messages, object{"messageId": fmt.Sprintf("user-%d", c.turns), "role": "user", "text": text, "timestamp": c.now.UnixMilli(), "metrics": object{
 		"timeline":      object{"offsetFromPreviousTurnMs": 6260, "totalElapsedTimeMs": c.elapsed()},
 		"audio":         object{"delayedPacketsPerTurnCount": 2, "delayedPacketsCumulativeCount": -1, "lostPacketsCumulativeCount": 0, "audioDelayPerTurnMs": 21, "audioDelayCumulativeMs": -12, "offsetFromPreviousTurnMs": 6239, "totalAudioReceivedMs": c.elapsed() - 12},
 		"stt":           object{"timestampMs": c.now.UnixMilli() - 1000, "startOffsetMs": c.elapsed() - 2150, "endOffsetMs": c.elapsed(), "durationMs": 2150, "vadMs": 480, "relativeLatencyMs": -305, "confidence": 0.9312},
 		"interactlyEOU": object{"turnDetectionTimeMs": 1000, "queueLatencyMs": 0},
-	}, "skippedAssistantMessages": missed})
+	}, "skippedAssistantMessages": interrupted})
 	return c.conversation()
 }
 
-// conversation is a conversation-update: everything said since the start. Its
-// time was seen to be older than its newest message.
+// conversation returns a conversation-update with all messages of the call. Its
+// timestamp was observed to be older than its newest message.
 func (c *call) conversation() object {
 	e := c.event("conversation-update", object{"messages": c.snapshot()})
 	e["message"].(object)["timestamp"] = c.now.Add(-2 * time.Second).UnixMilli()
@@ -252,41 +252,41 @@ func (c *call) report(r ReportStep) object {
 	if c.status != "failed" {
 		c.status = "finished"
 	}
-	said := make([]object, len(c.messages)) // the report's messages come without metrics
+	messages := make([]object, len(c.messages)) // in the report without metrics
 	for i, m := range c.messages {
-		said[i] = object{"messageId": m["messageId"], "role": m["role"], "text": m["text"], "timestamp": m["timestamp"]}
+		messages[i] = object{"messageId": m["messageId"], "role": m["role"], "text": m["text"], "timestamp": m["timestamp"]}
 	}
 	data := r.Data
 	if data == nil {
 		data = object{}
 	}
 	e := c.event("end-of-call-report", object{
-		"messages": said, "assistant": object{"_id": assistantID, "name": "Bright Smile Dental - front desk"},
+		"messages": messages, "assistant": object{"_id": assistantID, "name": "Bright Smile Dental - front desk"},
 		"analysis": object{"summary": r.Summary, "successEvaluation": r.Success, "structuredData": data, "outcome": r.Outcome},
 	})
 	o := e["message"].(object)["call"].(object)
-	o["endAt"] = iso(c.over())
+	o["endAt"] = iso(c.endedAt())
 	o["assistantCallDuration"] = c.elapsed()
 	o["analysis"] = object{"summary": "", "successEvaluation": "", "guardrails": "DISABLED"}
-	if c.status == "finished" { // else there was nothing to record
+	if c.status == "finished" { // else nothing was recorded
 		o["recording"] = object{"s3Bucket": "example-us-recordings", "path": teamID + "/" + c.id + ".mp3"}
 	}
 	o["cost"], o["metrics"] = c.cost(), object{"callStats": c.stats()}
 	return e
 }
 
-// over is when the call ended, or the time by now.
-func (c *call) over() time.Time {
+// endedAt returns when the call ended, or the time now.
+func (c *call) endedAt() time.Time {
 	if c.end.IsZero() {
 		return c.now
 	}
 	return c.end
 }
 
-// elapsed is how long the call has lasted, in milliseconds.
-func (c *call) elapsed() int64 { return c.over().Sub(c.start).Milliseconds() }
+// elapsed returns how long the call has lasted, in milliseconds.
+func (c *call) elapsed() int64 { return c.endedAt().Sub(c.start).Milliseconds() }
 
-func letters(r *rand.Rand, n int) string {
+func randomText(r *rand.Rand, n int) string {
 	var b strings.Builder
 	for range n {
 		b.WriteByte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"[r.IntN(62)])
@@ -299,7 +299,7 @@ func iso(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z")
 func encode(v any) []byte {
 	b, err := json.Marshal(v, json.Deterministic(true), json.FormatNilSliceAsNull(false), jsontext.AllowInvalidUTF8(true))
 	if err != nil {
-		panic("simulate: payload cannot be encoded") // it is made here
+		panic("simulate: payload cannot be encoded") // it is built here
 	}
 	return b
 }

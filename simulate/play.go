@@ -13,27 +13,27 @@ type player struct {
 	o    Options
 	s    Scenario
 	c    *call
-	rand *rand.Rand // of the call's own goroutine, as are c, held and replies
+	rand *rand.Rand // used by the call's own goroutine, as are c, held and replies
 
 	held    []heldEvent
-	replies map[string]chan string // by label, of tools in the background too
-	told    int                    // messages in the longest conversation that was delivered
+	replies map[string]chan string // by label, also of background tools
 
-	running sync.WaitGroup // requests that the call does not wait for
-	mu      sync.Mutex     // of result, and of OnStep
+	sentMessages int // in the longest conversation that was sent
+
+	running sync.WaitGroup // requests in the background
+	mu      sync.Mutex     // guards result and calls of OnStep
 	result  Result
 }
 
-// play plays the call of a seed to its end. When it returns, every request has
-// been answered.
+// play plays the call of a seed. When it returns, every request has ended.
 func play(ctx context.Context, o Options, s Scenario, seed uint64) Result {
 	r := rand.New(rand.NewPCG(seed, 7))
 	start := time.Now()
-	if o.Fast {
-		start = start.Add(-length(s.Steps)) // so that it ends now, and not in the future
+	if o.NoDelay {
+		start = start.Add(-length(s.Steps)) // so that it does not end in the future
 	}
 	p := &player{o: o, s: s, c: newCall(s, o, seed, r, start), rand: r, replies: map[string]chan string{}}
-	p.result = Result{Scenario: s.Name, Call: p.c.id, Seed: seed, Failures: []string{}, Unchecked: []string{}, Steps: []Played{}}
+	p.result = Result{Scenario: s.Name, Call: p.c.id, Seed: seed, Failures: []string{}, Unchecked: []string{}, Steps: []StepResult{}}
 	p.steps(ctx, s.Steps)
 	p.running.Wait()
 	p.flush(ctx)
@@ -53,12 +53,12 @@ func (p *player) steps(ctx context.Context, steps []Step) {
 	}
 }
 
-// step plays a step: time goes by, the call's own state changes, and whoever
-// is to know is told.
+// step plays a step: it advances the clock, changes the state of the call, and
+// sends what Interactly sends.
 func (p *player) step(ctx context.Context, s Step) {
 	c := p.c
-	before, after := gaps(s)
-	p.pass(ctx, before)
+	before, after := delays(s)
+	p.advance(ctx, before)
 	switch {
 	case s.Repeat > 0:
 		for n := range s.Repeat {
@@ -66,43 +66,44 @@ func (p *player) step(ctx context.Context, s Step) {
 			p.steps(ctx, s.Steps)
 		}
 	case s.Status != "":
-		p.tell(Happening{Line: s.line, Kind: "status", Text: s.Status})
-		p.event(ctx, s.line, "status-update", c.statusUpdate(s.Status, s.By))
+		p.notify(Progress{Line: s.line, Kind: "status", Text: s.Status})
+		p.event(ctx, s.line, "status-update", c.statusUpdate(s.Status, s.EndedBy))
 	case s.Assistant != "":
-		text := c.fill(s.Assistant)
-		p.tell(Happening{Line: s.line, Kind: "assistant", Text: text})
-		p.event(ctx, s.line, "conversation-update", c.say(text))
+		text := c.expand(s.Assistant)
+		p.notify(Progress{Line: s.line, Kind: "assistant", Text: text})
+		p.event(ctx, s.line, "conversation-update", c.assistantSays(text))
 	case s.Caller != "":
-		text, skipped := c.fill(s.Caller), c.fill(s.Skipped)
+		text, skipped := c.expand(s.Caller), c.expand(s.Skipped)
 		if skipped != "" {
-			p.tell(Happening{Line: s.line, Kind: "skipped", Text: skipped})
+			p.notify(Progress{Line: s.line, Kind: "skipped", Text: skipped})
 		}
-		p.tell(Happening{Line: s.line, Kind: "caller", Text: text})
-		p.event(ctx, s.line, "conversation-update", c.hear(text, skipped))
+		p.notify(Progress{Line: s.line, Kind: "caller", Text: text})
+		p.event(ctx, s.line, "conversation-update", c.callerSays(text, skipped))
 	case s.Hang:
 		p.hang(ctx, s.line)
 	case s.Error != nil:
-		p.tell(Happening{Line: s.line, Kind: "error", Text: s.Error.Type + ": " + s.Error.Code})
+		p.notify(Progress{Line: s.line, Kind: "error", Text: s.Error.Type + ": " + s.Error.Code})
 		p.event(ctx, s.line, "error", c.failure(*s.Error))
 	case s.Report != nil:
 		r := *s.Report
-		r.Summary, r.Data = c.fill(r.Summary), c.fillAll(r.Data)
-		p.tell(Happening{Line: s.line, Kind: "report", Text: r.Summary})
+		r.Summary, r.Data = c.expand(r.Summary), c.expandAll(r.Data)
+		p.notify(Progress{Line: s.line, Kind: "report", Text: r.Summary})
 		p.event(ctx, s.line, "end-of-call-report", c.report(r))
 	case s.Tool != "":
 		p.tool(ctx, s)
 	}
-	p.pass(ctx, after)
+	p.advance(ctx, after)
 }
 
 func (p *player) hang(ctx context.Context, line int) {
-	p.tell(Happening{Line: line, Kind: "hang", Text: "the assistant has been silent for 5 s"})
+	p.notify(Progress{Line: line, Kind: "hang", Text: "the assistant has been silent for 5 s"})
 	p.event(ctx, line, "hang", p.c.hang())
 }
 
-// gaps are the pauses that a call has around a step: people speak some 15
-// characters a second, and a report takes its time (docs/events.md#end-of-call-report).
-func gaps(s Step) (before, after time.Duration) {
+// delays returns the pauses of a real call before and after a step: people speak
+// some 15 characters a second, and the report is made after the call
+// (docs/events.md#end-of-call-report).
+func delays(s Step) (before, after time.Duration) {
 	switch {
 	case s.Wait > 0:
 		return time.Duration(s.Wait), 0
@@ -122,19 +123,20 @@ func gaps(s Step) (before, after time.Duration) {
 	return 0, 0
 }
 
-// length is how long steps take on the call's own clock.
+// length returns how long steps take on the clock of the call.
 func length(steps []Step) (all time.Duration) {
 	for _, s := range steps {
-		before, after := gaps(s)
+		before, after := delays(s)
 		all += before + after + time.Duration(s.Repeat)*length(s.Steps)
 	}
 	return all
 }
 
-// pass lets time go by: the call's own always, real time unless it is fast.
-func (p *player) pass(ctx context.Context, d time.Duration) {
+// advance advances the clock of the call by d, and waits for d unless NoDelay is
+// set.
+func (p *player) advance(ctx context.Context, d time.Duration) {
 	p.c.now = p.c.now.Add(d)
-	if d > 0 && !p.o.Fast {
+	if d > 0 && !p.o.NoDelay {
 		sleep(ctx, time.Duration(float64(d)/p.o.Speed))
 	}
 }
@@ -152,7 +154,8 @@ func (p *player) fail(format string, args ...any) {
 	p.result.Failures = append(p.result.Failures, fmt.Sprintf(format, args...))
 }
 
-func (p *player) tell(h Happening) {
+// notify calls OnStep.
+func (p *player) notify(h Progress) {
 	if p.o.OnStep == nil {
 		return
 	}

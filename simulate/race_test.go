@@ -2,5 +2,5 @@
 
 package simulate_test
 
-// underRace is set where the race detector makes everything ten times slower.
+// underRace reports the race detector, which makes everything ten times slower.
 const underRace = true

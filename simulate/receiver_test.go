@@ -22,18 +22,18 @@ import (
 
 const testSecret = "test-secret-0123456789-abcdef"
 
-// A request is what a receiver was sent, read by another JSON library than the
-// simulator writes with.
+// A request is one that a receiver got, decoded by another JSON library than the
+// one that encoded it.
 type request struct {
 	method, path string
 	query        url.Values
 	header       http.Header
 	body         []byte
 	at           time.Time
-	json         any // the body; nil where it has none
+	json         any // the body; nil if there is none
 }
 
-// tool is the tool that the URL names, "" for an event.
+// tool returns the tool that the URL names, "" for an event.
 func (r request) tool() string {
 	name, ok := strings.CutPrefix(r.path, "/tools/")
 	if !ok {
@@ -42,13 +42,13 @@ func (r request) tool() string {
 	return name
 }
 
-// kind is message.type.
+// kind returns message.type.
 func (r request) kind() string { s, _ := at(r.json, "message.type").(string); return s }
 
-// A receiver keeps what it is sent, and answers with answer.
+// A receiver records requests and replies with answer.
 type receiver struct {
 	t      testing.TB
-	answer func(w http.ResponseWriter, r request) // default: well
+	answer func(w http.ResponseWriter, r request) // default: done
 
 	mu  sync.Mutex
 	got []request
@@ -72,13 +72,13 @@ func (v *receiver) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
 		v.answer(w, r)
 		return
 	}
-	well(w, r)
+	done(w, r)
 }
 
-// well answers in every dialect as a good backend does, with result "Done.".
-func well(w http.ResponseWriter, r request) { say(w, r, "Done.") }
+// done answers in every dialect as a correct backend does, with result "Done.".
+func done(w http.ResponseWriter, r request) { say(w, r, "Done.") }
 
-// say answers a tool with a result, and an event with nothing.
+// say answers a tool with a result, and an event with an empty body.
 func say(w http.ResponseWriter, r request, result string) {
 	text, _ := json.Marshal(result)
 	switch {
@@ -93,22 +93,22 @@ func say(w http.ResponseWriter, r request, result string) {
 	}
 }
 
-// requests are those that the receiver was sent so far.
+// requests returns those received so far.
 func (v *receiver) requests() []request {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return slices.Clone(v.got)
 }
 
-// events are the requests that are events, of one type where one is named.
+// events returns the requests that are events, only those of kind if it is given.
 func (v *receiver) events(kind ...string) []request {
 	return slices.DeleteFunc(v.requests(), func(r request) bool {
 		return r.path != "/events" || len(kind) > 0 && r.kind() != kind[0]
 	})
 }
 
-// inProcess hands requests to a handler without a network, so that they may
-// live in a bubble of testing/synctest, where time is exact and free.
+// inProcess passes requests to a handler without a network, so that calls can be
+// played in a testing/synctest bubble, where time is exact and free.
 type inProcess struct{ http.Handler }
 
 func (h inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -129,15 +129,15 @@ func (h inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 }
 
-// options are those of a call at v, as fast as it goes and without a network.
+// options plays at v without delay and without a network.
 func (v *receiver) options(faults ...simulate.Fault) simulate.Options {
 	return simulate.Options{
-		URL: "http://desk.test", Secret: testSecret, Fast: true, Faults: faults, Seed: 1,
+		URL: "http://desk.test", Secret: testSecret, NoDelay: true, Faults: faults, Seed: 1,
 		Client: &http.Client{Transport: inProcess{v}},
 	}
 }
 
-// scenario reads one from the text of a file.
+// scenario parses the text of a file.
 func scenario(t testing.TB, text string) simulate.Scenario {
 	t.Helper()
 	s, err := simulate.Parse("test.yaml", []byte(text))
@@ -147,7 +147,7 @@ func scenario(t testing.TB, text string) simulate.Scenario {
 	return s
 }
 
-// play plays a scenario at v, where time is faked.
+// play plays a scenario at v with fake time.
 func play(t *testing.T, v *receiver, o simulate.Options, s simulate.Scenario) (r simulate.Result) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -159,7 +159,7 @@ func play(t *testing.T, v *receiver, o simulate.Options, s simulate.Scenario) (r
 	return r
 }
 
-// playAll is play, of a call that must go well, and returns what was sent.
+// playAll plays a call that must pass, and returns the receiver.
 func playAll(t *testing.T, o func(*simulate.Options), text string) *receiver {
 	t.Helper()
 	v := &receiver{t: t}
@@ -173,7 +173,7 @@ func playAll(t *testing.T, o func(*simulate.Options), text string) *receiver {
 	return v
 }
 
-// at is the value at a path of names and numbers, or errMissing.
+// at returns the value at a path of names and indexes, or errMissing.
 func at(v any, path string) any {
 	for name := range strings.SplitSeq(path, ".") {
 		switch in := v.(type) {

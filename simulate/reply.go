@@ -10,7 +10,7 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// A toolReply is both spellings of a reply (docs/tools.md#reply).
+// A toolReply has both spellings of a reply (docs/tools.md#reply).
 type toolReply struct {
 	Result  *string      `json:"result"`
 	Results []toolResult `json:"results"`
@@ -23,15 +23,16 @@ type toolResult struct {
 	Error      *string `json:"error"`
 }
 
-// readReply takes the result out of a reply as strictly as the strictest
-// reader of it: 200, a JSON object, one line of text, in request order.
-func readReply(a answer, r toolRequest) (result, wrong string) {
+// readReply returns the result in a reply, or what is wrong with it. It is as
+// strict as the strictest client: 200, a JSON object, one line of text, in the
+// order of the request.
+func readReply(a response, r toolRequest) (first, wrong string) {
 	if a.status != http.StatusOK {
 		return "", fmt.Sprintf("status %d, want 200", a.status)
 	}
 	var v toolReply
 	if json.Unmarshal(a.body, &v) != nil || len(a.body) == 0 {
-		return "", "the reply is no JSON object with a result of text"
+		return "", "the reply is not a JSON object with a result of text"
 	}
 	if r.ids == nil {
 		return oneLine(v.Result)
@@ -40,11 +41,11 @@ func readReply(a answer, r toolRequest) (result, wrong string) {
 		return "", fmt.Sprintf("results has %d entries, want %d", len(v.Results), len(r.ids))
 	}
 	for i, one := range v.Results {
-		said := one.Result
-		if said == nil {
-			said = one.Error
+		result := one.Result
+		if result == nil {
+			result = one.Error
 		}
-		text, wrong := oneLine(said)
+		text, wrong := oneLine(result)
 		switch {
 		case one.ToolCallID != r.ids[i]:
 			return "", fmt.Sprintf("results[%d] is for another toolCallId than the request's", i)
@@ -53,71 +54,72 @@ func readReply(a answer, r toolRequest) (result, wrong string) {
 		case wrong != "":
 			return "", fmt.Sprintf("results[%d]: %s", i, wrong)
 		case i == 0:
-			result = text
+			first = text
 		}
 	}
-	return result, ""
+	return first, ""
 }
 
-func oneLine(said *string) (text, wrong string) {
+// oneLine checks that a result is one line of text.
+func oneLine(result *string) (text, wrong string) {
 	switch {
-	case said == nil:
+	case result == nil:
 		return "", "the reply has no result"
-	case *said == "":
+	case *result == "":
 		return "", "the result is empty"
-	case strings.ContainsAny(*said, "\n\r\u2028\u2029"):
+	case strings.ContainsAny(*result, "\n\r\u2028\u2029"):
 		return "", "the result has a line break"
 	}
-	return *said, ""
+	return *result, ""
 }
 
-// expected is what a step expects, with the call's variables in it.
+// expected returns what a step expects, with variables expanded.
 func (c *call) expected(e *Reply) Reply {
 	if e == nil {
 		return Reply{}
 	}
 	want := *e
-	want.Contains, want.Lacks, want.Equals = c.fill(e.Contains), c.fill(e.Lacks), c.fill(e.Equals)
+	want.Contains, want.NotContains, want.Equals = c.expand(e.Contains), c.expand(e.NotContains), c.expand(e.Equals)
 	return want
 }
 
-// checkReply compares a result with what the step expects. same is the result
-// that it must be the same as.
+// checkReply compares a result with what the step expects. same is the result of
+// the step that SameAs names.
 func (p *player) checkReply(s Step, want Reply, result string, took time.Duration, same string) {
 	got := quote(result)
 	switch {
 	case want.Contains != "" && !strings.Contains(result, want.Contains):
 		p.fail("%s: result %s does not contain %q", where(s), got, want.Contains)
-	case want.Lacks != "" && strings.Contains(result, want.Lacks):
-		p.fail("%s: result %s contains %q", where(s), got, want.Lacks)
+	case want.NotContains != "" && strings.Contains(result, want.NotContains):
+		p.fail("%s: result %s contains %q", where(s), got, want.NotContains)
 	case want.Equals != "" && result != want.Equals:
 		p.fail("%s: result %s, want %q", where(s), got, want.Equals)
 	case want.Matches != "" && !regexp.MustCompile(want.Matches).MatchString(result):
 		p.fail("%s: result %s does not match %q", where(s), got, want.Matches)
 	case want.SameAs != "" && result != same:
-		p.fail("%s: result %s, want the same as %s got: %s", where(s), got, want.SameAs, quote(same))
+		p.fail("%s: result %s, want the result of %s: %s", where(s), got, want.SameAs, quote(same))
 	}
 	if want.Within > 0 && took > time.Duration(want.Within) {
-		p.fail("%s: the reply took %v, want %v at most", where(s), took.Round(time.Millisecond), time.Duration(want.Within))
+		p.fail("%s: the reply took %v, want at most %v", where(s), took.Round(time.Millisecond), time.Duration(want.Within))
 	}
 }
 
-// save keeps parts of a result for later steps.
-func (p *player) save(s Step, result string) {
-	for name, pattern := range s.Save {
+// capture stores parts of a result in variables, for later steps.
+func (p *player) capture(s Step, result string) {
+	for name, pattern := range s.Capture {
 		if m := regexp.MustCompile(pattern).FindStringSubmatch(result); m != nil {
 			p.c.vars[name] = m[1]
 		} else {
-			p.fail("%s: result %s has nothing to save as %s", where(s), quote(result), name)
+			p.fail("%s: result %s has nothing to capture as %s", where(s), quote(result), name)
 		}
 	}
 }
 
-// quote is a text in a failure, cut: a reply may be a megabyte.
+// quote returns a text for a failure, truncated: a reply may be a megabyte.
 func quote(text string) string {
-	const most = 200
-	if len(text) <= most {
+	const maxBytes = 200
+	if len(text) <= maxBytes {
 		return fmt.Sprintf("%q", text)
 	}
-	return fmt.Sprintf("%q and %d bytes more", strings.ToValidUTF8(text[:most], ""), len(text)-most)
+	return fmt.Sprintf("%q and %d bytes more", strings.ToValidUTF8(text[:maxBytes], ""), len(text)-maxBytes)
 }

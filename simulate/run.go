@@ -4,152 +4,107 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"sync"
 	"time"
 )
 
-// Options say where and how to play. URL is required.
+// Options say where and how to play. Only URL is required.
 type Options struct {
-	// URL is the server URL's root, http or https: events are posted to
-	// URL/events, tools called at URL/tools/NAME.
+	// URL is the root of the server URL, http or https: events are posted to
+	// URL/events, tools are called at URL/tools/NAME.
 	URL string
-
-	// EventPath and ToolPath are for a backend that has them elsewhere.
-	// Default: /events, and /tools/ before the tool's name.
-	EventPath, ToolPath string
 
 	// Secret is sent in the header x-interactly-secret, as Interactly does.
 	Secret string
 
-	// Fast plays without the pauses of a real call. Speed plays them faster by
-	// that factor; 0 is 1.
-	Fast  bool
-	Speed float64
+	// NoDelay plays without the pauses of a real call. Speed shortens them by
+	// that factor; 0 means 1.
+	NoDelay bool
+	Speed   float64
 
-	// Faults are what goes wrong on the way.
+	// Faults are injected on the way to the backend.
 	Faults []Fault
 
-	// Seed makes the made-up callers and the faults the same again, so it is
-	// for a backend that has forgotten them: the time is taken otherwise.
-	// Default: a new one, which the Result tells.
+	// Seed determines the caller, and which requests the faults affect. To replay
+	// a call, use a backend that has no state of the first time: the caller wants
+	// the same appointment. Default: random; the Result reports it.
 	Seed uint64
 
-	// CallInURL adds ?call=ID to the URLs of tools, as an account does that
-	// fills a variable there.
-	CallInURL bool
+	// CallIDInURL adds ?call=ID to the URLs of tools, as an account does that has
+	// a variable there.
+	CallIDInURL bool
 
-	// State reads what the backend knows of a call; false when it knows
-	// nothing. Without it what a scenario expects of the final state is not
-	// checked, and the Result says so. Called for several calls at a time.
+	// State returns the backend's state of a call, and false if it has none. It is
+	// called concurrently for several calls. If it is nil, the expected final state
+	// is not checked, and the Result reports that as Unchecked.
 	State func(ctx context.Context, call string) (State, bool, error)
 
-	// API, if set, learns of each call what Interactly knows of it, also what a
-	// fault keeps from the backend.
+	// API, if not nil, receives each call as Interactly's API would know it,
+	// including what a fault withholds from the backend.
 	API *API
 
-	// Settle is how long the final state may take to be what is expected.
+	// SettleTimeout is how long the final state may take to be the expected one.
 	// Default 15 s.
-	Settle time.Duration
+	SettleTimeout time.Duration
 
-	// OnStep is called as things happen, one at a time for a call, but for
-	// several calls at the same time.
-	OnStep func(Happening)
+	// OnStep, if not nil, is called as the call proceeds: one at a time for a call,
+	// concurrently for several calls.
+	OnStep func(Progress)
 
-	// Client sends the requests. Default: one of its own, which goes through
-	// no proxy. Redirects are not followed in any case: Interactly sends an
-	// event once, to the URL that it was given.
+	// Client sends the requests. Default: a client without a proxy. Redirects are
+	// never followed: Interactly sends an event once, to the configured URL.
 	Client *http.Client
 
-	close func() // lets the connections of its own client go
+	close func() // closes the idle connections of the default client
 }
 
-// A Fault is something that goes wrong between Interactly and the backend.
-type Fault string
-
-// The faults that a run can inject.
-const (
-	Duplicate   Fault = "duplicate"    // every request is sent twice
-	Reorder     Fault = "reorder"      // events overtake each other
-	Drop        Fault = "drop"         // some events never arrive
-	Late        Fault = "late"         // some events arrive after the end of the call
-	WrongSecret Fault = "wrong-secret" // a stranger sends the same, and must be refused
-	Legacy      Fault = "legacy"       // events have the older shapes
-	Vapi        Fault = "vapi"         // tools are called in the other dialect
-	NoReport    Fault = "no-report"    // the report never arrives: only the API knows it
-	Silent      Fault = "silent"       // no event ever arrives
-)
-
-// Faults are those under which what a scenario expects must hold all the same.
-var Faults = []Fault{Duplicate, Reorder, Drop, Late, WrongSecret, Legacy, Vapi}
-
-// Losses are the other faults: what is lost, only the API can tell, and the
-// backend only later.
-var Losses = []Fault{NoReport, Silent}
-
-// ParseFaults reads a list with commas between.
-func ParseFaults(list string) ([]Fault, error) {
-	var fs []Fault
-	for name := range strings.SplitSeq(list, ",") {
-		if name = strings.TrimSpace(name); name == "" {
-			continue
-		}
-		if all := slices.Concat(Faults, Losses); !slices.Contains(all, Fault(name)) {
-			return nil, fmt.Errorf("simulate: no fault %q; there are %v", name, all)
-		}
-		fs = append(fs, Fault(name))
-	}
-	return fs, nil
-}
-
-// A Happening is one thing of a call, for whoever looks on.
-type Happening struct {
+// A Progress reports one thing that happened in a call, for display.
+type Progress struct {
 	Call, Scenario string
 	Line           int           // of the step in the scenario's file
 	Kind           string        // status, assistant, caller, skipped, tool, hang, error, report, note
-	Text           string        // what was said, or what came of it
+	Text           string        // the message, the tool's result, or a description
 	Tool           string        // the tool's name
 	Args           string        // its arguments, as JSON
-	Took           time.Duration // of a tool, until its reply
+	Latency        time.Duration // of the tool's reply
 }
 
-// A Result is what came of one call.
+// A Result is the outcome of one call.
 type Result struct {
 	Scenario string   `json:"scenario"`
 	Call     string   `json:"call"`
 	Seed     uint64   `json:"seed"`
 	Failures []string `json:"failures"`
 
-	// Unchecked is what the scenario expects and nobody could check.
+	// Unchecked lists expectations of the scenario that could not be checked.
 	Unchecked []string `json:"unchecked"`
 
-	Events int `json:"events"` // requests sent, duplicates and all
+	Events int `json:"events"` // requests sent, including duplicates
 	Tools  int `json:"tools"`
 
-	Steps []Played `json:"steps"` // in the order in which they were answered
+	Steps []StepResult `json:"steps"` // in the order of the replies
 
-	EventTimes []time.Duration `json:"-"` // until the answer
+	EventTimes []time.Duration `json:"-"` // until the reply
 	ToolTimes  []time.Duration `json:"-"`
 }
 
-// A Played is a request that was answered, or not.
-type Played struct {
-	Line   int     `json:"line"` // of the step
-	Kind   string  `json:"kind"` // the event's type, or the tool's name
-	Status int     `json:"status"`
+// A StepResult is a request that was sent.
+type StepResult struct {
+	Line   int     `json:"line"`   // of the step in the file
+	Kind   string  `json:"kind"`   // type of the event or name of the tool
+	Status int     `json:"status"` // 0 without a reply
 	Millis float64 `json:"ms"`
 }
 
-// OK reports whether everything was as expected.
+// OK reports whether all expectations that were checked hold.
 func (r Result) OK() bool { return len(r.Failures) == 0 }
 
-// Run plays one call of s. The error is about the options, or ctx's; what the
-// backend did wrong is in the Result.
+// Run plays one call of s. It returns an error if the options are invalid or ctx
+// ends; what the backend did wrong is in the Result.
 func Run(ctx context.Context, o Options, s Scenario) (Result, error) {
 	o, err := o.withDefaults()
 	if err != nil {
@@ -159,9 +114,9 @@ func Run(ctx context.Context, o Options, s Scenario) (Result, error) {
 	return play(ctx, o, s, o.Seed), ctx.Err()
 }
 
-// RunMany plays calls of each scenario, parallel of them at the same time, and
-// returns their results as they were asked for: the scenarios in turn. done may
-// be nil; it is called after each call, one at a time.
+// RunMany plays each scenario calls times, at most parallel calls at a time, and
+// returns the results with the scenarios in turn. done, if not nil, is called
+// after each call, one at a time.
 func RunMany(ctx context.Context, o Options, scenarios []Scenario, calls, parallel int, done func(Result)) ([]Result, error) {
 	o, err := o.withDefaults()
 	if err != nil {
@@ -169,7 +124,7 @@ func RunMany(ctx context.Context, o Options, scenarios []Scenario, calls, parall
 	}
 	defer o.close()
 	if calls < 0 || len(scenarios) == 0 {
-		return nil, errors.New("simulate: there is nothing to play")
+		return nil, errors.New("simulate: no calls to play")
 	}
 	results := make([]Result, len(scenarios)*calls)
 	slots := make(chan struct{}, max(1, parallel))
@@ -200,29 +155,26 @@ func (o Options) withDefaults() (Options, error) {
 	u, err := url.Parse(o.URL)
 	switch {
 	case err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https"):
-		return o, errors.New("simulate: the URL of the server is needed, such as http://127.0.0.1:8080")
+		return o, errors.New("simulate: the URL of the server is required, such as http://127.0.0.1:8080")
 	case u.RawQuery != "" || u.Fragment != "" || u.User != nil:
-		return o, errors.New("simulate: the URL of the server is its root, without user, query and fragment")
-	case o.has(WrongSecret) && o.Secret == "":
-		return o, errors.New("simulate: the fault wrong-secret needs a secret: without one anybody may send")
-	case o.Speed < 0 || o.Settle < 0:
-		return o, errors.New("simulate: speed and settle cannot be less than 0")
+		return o, errors.New("simulate: the URL of the server must be its root, without user, query and fragment")
+	case o.has(FaultWrongSecret) && o.Secret == "":
+		return o, errors.New("simulate: the fault wrong-secret needs a secret: without one every client is accepted")
+	case o.Speed < 0 || o.SettleTimeout < 0:
+		return o, errors.New("simulate: Speed and SettleTimeout cannot be negative")
 	}
 	o.URL = strings.TrimRight(o.URL, "/")
-	o.EventPath, o.ToolPath = cmp.Or(o.EventPath, "/events"), cmp.Or(o.ToolPath, "/tools/")
 	o.Speed = cmp.Or(o.Speed, 1)
-	o.Settle = cmp.Or(o.Settle, 15*time.Second)
+	o.SettleTimeout = cmp.Or(o.SettleTimeout, 15*time.Second)
 	if o.Seed == 0 {
-		o.Seed = 1 + rand.Uint64N(1<<53-1) // as much as a JSON number holds
+		o.Seed = 1 + rand.Uint64N(1<<53-1) // the integers that a JSON number holds exactly
 	}
 	client := http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: time.Minute}}
 	o.close = client.CloseIdleConnections
 	if o.Client != nil {
-		client, o.close = *o.Client, func() {} // its connections are its owner's
+		client, o.close = *o.Client, func() {} // the caller owns its connections
 	}
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	o.Client = &client
 	return o, nil
 }
-
-func (o Options) has(f Fault) bool { return slices.Contains(o.Faults, f) }

@@ -25,37 +25,37 @@ type Scenario struct {
 		Direction string         `yaml:"direction"` // inbound (default) or outbound
 		Metadata  map[string]any `yaml:"metadata"`
 	} `yaml:"call"`
-	Steps  []Step `yaml:"steps"`
-	Expect Final  `yaml:"expect"`
+	Steps  []Step        `yaml:"steps"`
+	Expect ExpectedState `yaml:"expect"`
 }
 
-// A Step is one thing that happens. Just one of its actions is set.
+// A Step is one thing that happens in a call. Exactly one of its actions is set.
 type Step struct {
-	Status    string      `yaml:"status"`    // the call's status changes: a status-update
-	Assistant string      `yaml:"assistant"` // the assistant says this: a conversation-update
-	Caller    string      `yaml:"caller"`    // the caller says this: a conversation-update
+	Status    string      `yaml:"status"`    // the call's status changes: status-update
+	Assistant string      `yaml:"assistant"` // the assistant says this: conversation-update
+	Caller    string      `yaml:"caller"`    // the caller says this: conversation-update
 	Tool      string      `yaml:"tool"`      // the assistant calls this tool
 	Hang      bool        `yaml:"hang"`      // the assistant is silent for 5 s
-	Error     *ErrorStep  `yaml:"error"`     // a model or a voice fails
-	Report    *ReportStep `yaml:"report"`    // the end-of-call-report
-	Wait      Duration    `yaml:"wait"`      // nothing happens
-	Repeat    int         `yaml:"repeat"`    // Steps so many times; {{n}} counts from 1
+	Error     *ErrorStep  `yaml:"error"`     // a model or voice vendor fails: error
+	Report    *ReportStep `yaml:"report"`    // the call is analyzed: end-of-call-report
+	Wait      Duration    `yaml:"wait"`      // nothing is sent
+	Repeat    int         `yaml:"repeat"`    // how often Steps are played; {{n}} counts from 1
 	Steps     []Step      `yaml:"steps"`
 
-	By         string            `yaml:"by"`         // with status finished: who ended it: bot, user or system
-	Skipped    string            `yaml:"skipped"`    // with caller: what the assistant was kept from saying
+	EndedBy    string            `yaml:"ended_by"`   // with status finished or failed: bot, user or system
+	Skipped    string            `yaml:"skipped"`    // with caller: the assistant's message that the caller interrupted
 	Method     string            `yaml:"method"`     // with tool: default POST
 	Args       map[string]any    `yaml:"args"`       // with tool
-	Label      string            `yaml:"label"`      // with tool: a name for same_as
-	Background bool              `yaml:"background"` // with tool: go on before the reply is there
-	Once       bool              `yaml:"once"`       // with tool: it changes something, so the same request again must get the same bytes
-	Save       map[string]string `yaml:"save"`       // with tool: variable: regular expression with one group
+	Label      string            `yaml:"label"`      // with tool: the name that same_as refers to
+	Background bool              `yaml:"background"` // with tool: continue before the reply arrives
+	Idempotent bool              `yaml:"idempotent"` // with tool: a repeated request must get the same bytes
+	Capture    map[string]string `yaml:"capture"`    // with tool: regular expressions with one group, by variable
 	Expect     *Reply            `yaml:"expect"`     // with tool
 
 	line int
 }
 
-// An ErrorStep is a failure of a model or a voice.
+// An ErrorStep is a failure of a model or voice vendor.
 type ErrorStep struct {
 	Type     string `yaml:"type"`
 	Code     string `yaml:"code"`
@@ -63,7 +63,7 @@ type ErrorStep struct {
 	Provider string `yaml:"provider"`
 }
 
-// A ReportStep is what the analysis made of the call.
+// A ReportStep is the analysis of the call.
 type ReportStep struct {
 	Summary string         `yaml:"summary"`
 	Success string         `yaml:"success"`
@@ -71,39 +71,39 @@ type ReportStep struct {
 	Data    map[string]any `yaml:"data"`
 }
 
-// A Reply is what is expected of a tool's result.
+// A Reply is what a step expects of the tool's result.
 type Reply struct {
-	Contains string   `yaml:"contains"`
-	Lacks    string   `yaml:"lacks"`
-	Equals   string   `yaml:"equals"`
-	Matches  string   `yaml:"matches"` // a regular expression
-	SameAs   string   `yaml:"same_as"` // the label of another step
-	Within   Duration `yaml:"within"`
+	Contains    string   `yaml:"contains"`
+	NotContains string   `yaml:"not_contains"`
+	Equals      string   `yaml:"equals"`
+	Matches     string   `yaml:"matches"` // a regular expression
+	SameAs      string   `yaml:"same_as"` // the label of another step
+	Within      Duration `yaml:"within"`
 }
 
-// Final is what is expected of the call in the backend's store when everything
-// has arrived. It is checked through Options.State.
-type Final struct {
+// An ExpectedState is what a scenario expects in the backend's store when
+// everything has arrived. It is compared with Options.State.
+type ExpectedState struct {
 	Status   string `yaml:"status"`
-	Messages *int   `yaml:"messages"` // default: as many as the backend was told of
+	Messages *int   `yaml:"messages"` // default: those of the longest conversation sent
 	Ended    *bool  `yaml:"ended"`
 	Report   *bool  `yaml:"report"`
 }
 
-// A Duration is a time span in a file: 300ms, 2s.
+// A Duration is a duration in a file, such as 300ms or 2s.
 type Duration time.Duration
 
-// UnmarshalYAML reads a span.
+// UnmarshalYAML implements yaml.Unmarshaler.
 func (d *Duration) UnmarshalYAML(n *yaml.Node) error {
 	v, err := time.ParseDuration(n.Value)
 	if err != nil || v < 0 {
-		return fmt.Errorf("line %d: %q is no time span, such as 300ms or 2s", n.Line, n.Value)
+		return fmt.Errorf("line %d: %q is not a duration, such as 300ms or 2s", n.Line, n.Value)
 	}
 	*d = Duration(v)
 	return nil
 }
 
-// UnmarshalYAML keeps the line for messages.
+// UnmarshalYAML implements yaml.Unmarshaler. It records the line for messages.
 func (s *Step) UnmarshalYAML(n *yaml.Node) error {
 	type plain Step
 	if err := n.Decode((*plain)(s)); err != nil {
@@ -113,11 +113,11 @@ func (s *Step) UnmarshalYAML(n *yaml.Node) error {
 	return nil
 }
 
-// List returns the built-in scenarios, by name.
+// List returns the built-in scenarios, ordered by name.
 func List() []Scenario {
 	files, err := builtin.ReadDir("scenarios")
 	if err != nil {
-		panic(err) // they are part of the program
+		panic(err) // they are embedded
 	}
 	var all []Scenario
 	for _, f := range files {
@@ -130,15 +130,15 @@ func List() []Scenario {
 	return all
 }
 
-// Load returns a built-in scenario by its name, or reads one from a file whose
-// path ends in .yaml or .yml.
+// Load returns the built-in scenario of the name, or reads one from a file if the
+// name ends in .yaml or .yml.
 func Load(name string) (Scenario, error) {
 	if ext := filepath.Ext(name); ext == ".yaml" || ext == ".yml" {
 		data, err := os.ReadFile(name)
 		if err != nil {
-			var at *fs.PathError // the name is said already
-			if errors.As(err, &at) {
-				err = at.Err
+			var pathErr *fs.PathError // repeats the name
+			if errors.As(err, &pathErr) {
+				err = pathErr.Err
 			}
 			return Scenario{}, fmt.Errorf("simulate: scenario %s cannot be read: %w", name, err)
 		}
@@ -151,7 +151,7 @@ func Load(name string) (Scenario, error) {
 		for _, f := range files {
 			names = append(names, strings.TrimSuffix(f.Name(), ".yaml"))
 		}
-		return Scenario{}, fmt.Errorf("simulate: no scenario %q; there are %s, or give the path of a .yaml file", name, strings.Join(names, ", "))
+		return Scenario{}, fmt.Errorf("simulate: no scenario %q; the built-in ones are %s; or give the path of a .yaml file", name, strings.Join(names, ", "))
 	}
 	return Parse(name, data)
 }

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// State is what a backend knows of a call in the end.
+// State is the state of a call in the backend's store.
 type State struct {
 	Status   string
 	Messages int
@@ -14,20 +14,20 @@ type State struct {
 	Report   bool
 }
 
-// statePoll is how often the state is read until it is as it should be.
+// statePoll is the interval at which the state is read.
 const statePoll = 50 * time.Millisecond
 
-// checkState waits until the backend knows of the call what it should.
+// checkState waits until the state of the call is the expected one.
 func (p *player) checkState(ctx context.Context) {
 	if p.o.State == nil {
-		p.result.Unchecked = append(p.result.Unchecked, "the final state, because nothing tells it")
+		p.result.Unchecked = append(p.result.Unchecked, "the final state, because Options.State is not set")
 		return
 	}
-	if p.o.has(NoReport) || p.o.has(Silent) {
-		p.result.Unchecked = append(p.result.Unchecked, "the final state, because the backend can only ask for it later")
+	if p.o.has(FaultNoReport) || p.o.has(FaultSilent) {
+		p.result.Unchecked = append(p.result.Unchecked, "the final state, because the backend can only recover it later")
 		return
 	}
-	for deadline := time.Now().Add(p.o.Settle); ; sleep(ctx, statePoll) {
+	for deadline := time.Now().Add(p.o.SettleTimeout); ; sleep(ctx, statePoll) {
 		got, known, err := p.o.State(ctx, p.c.id)
 		if ctx.Err() != nil {
 			return
@@ -35,7 +35,7 @@ func (p *player) checkState(ctx context.Context) {
 		wrong := ""
 		switch {
 		case err != nil:
-			wrong = "it cannot be read: " + err.Error()
+			wrong = "reading it failed: " + err.Error()
 		case !known:
 			wrong = "the backend does not know the call"
 		default:
@@ -45,23 +45,23 @@ func (p *player) checkState(ctx context.Context) {
 			return
 		}
 		if !time.Now().Before(deadline) {
-			p.fail("final state after %v: %s", p.o.Settle, wrong)
+			p.fail("final state after %v: %s", p.o.SettleTimeout, wrong)
 			return
 		}
 	}
 }
 
-// messages is how many the backend can know: those of the longest conversation
-// that it was sent. Where the longest was lost, a shorter one is right.
+// messages returns how many messages the backend should have: those of the
+// longest conversation that was sent. If that was lost, a shorter one is right.
 func (p *player) messages() int {
-	if want := p.s.Expect.Messages; want != nil && p.told == len(p.c.messages) {
+	if want := p.s.Expect.Messages; want != nil && p.sentMessages == len(p.c.messages) {
 		return *want
 	}
-	return p.told
+	return p.sentMessages
 }
 
-// differs says how a state is not what is expected, or "".
-func (want Final) differs(got State, messages int) string {
+// differs describes how got differs from what is expected; "" if it does not.
+func (want ExpectedState) differs(got State, messages int) string {
 	switch {
 	case want.Status != "" && got.Status != want.Status:
 		return fmt.Sprintf("status is %q, want %q", got.Status, want.Status)

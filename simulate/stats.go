@@ -5,13 +5,13 @@ import (
 	"slices"
 )
 
-// cost is call.cost; callDuration is in seconds, where the call has
+// cost returns call.cost; its callDuration is in seconds, while the call has
 // milliseconds (docs/events.md#end-of-call-report).
 func (c *call) cost() object {
 	seconds := float64(c.elapsed()) / 1000
 	parts := object{"interactlyCost": 0.000166 * seconds, "phoneCost": 0.0165, "ttsVendorCost": 0.01629, "sttVendorCost": 0.006756, "llmVendorCost": 0.004572}
 	total := 0.0
-	for _, name := range slices.Sorted(maps.Keys(parts)) { // floats added in another order are another sum
+	for _, name := range slices.Sorted(maps.Keys(parts)) { // the sum of floats depends on their order
 		total += parts[name].(float64)
 	}
 	parts["totalCost"], parts["callDuration"] = total, seconds
@@ -20,8 +20,8 @@ func (c *call) cost() object {
 	return parts
 }
 
-// stats is call.metrics.callStats. Its turns are those of the call; the rest
-// has the right shape and values that were seen.
+// stats returns call.metrics.callStats. The turns are those of the call; the rest
+// has the observed structure and values.
 func (c *call) stats() object {
 	users, bots, response := []object{}, []object{}, []int{}
 	last := "welcome-1"

@@ -11,51 +11,51 @@ import (
 	"time"
 )
 
-// tool calls a tool as the assistant does, and checks what comes back.
+// tool calls a tool as the assistant does, and checks the reply.
 func (p *player) tool(ctx context.Context, s Step) {
-	// What is random and what belongs to the call is taken here: from here on
-	// the request may run beside the call.
-	args := p.c.fillAll(s.Args)
+	// Everything random or of the call is read here, because the request may run
+	// in the background from here on.
+	args := p.c.expandAll(s.Args)
 	r := p.toolRequest(s, args)
 	want := p.c.expected(s.Expect)
 	reply := make(chan string, 1)
 	if s.Label != "" {
 		p.replies[s.Label] = reply
 	}
-	called := Happening{Line: s.line, Kind: "tool", Tool: s.Tool, Args: string(encode(args))}
+	called := Progress{Line: s.line, Kind: "tool", Tool: s.Tool, Args: string(encode(args))}
 	if s.Background {
-		p.tell(Happening{Line: s.line, Kind: "note", Text: s.Tool + " is called, and the caller goes on"})
+		p.notify(Progress{Line: s.line, Kind: "note", Text: s.Tool + " is called in the background"})
 		p.running.Go(func() {
-			called.Text, called.Took = p.ask(ctx, s, r)
-			p.tell(called)
-			p.checkReply(s, want, called.Text, called.Took, "")
+			called.Text, called.Latency = p.call(ctx, s, r)
+			p.notify(called)
+			p.checkReply(s, want, called.Text, called.Latency, "")
 			reply <- called.Text
 		})
 		return
 	}
-	called.Text, called.Took = p.await(ctx, s, r)
-	p.tell(called)
+	called.Text, called.Latency = p.callAndWait(ctx, s, r)
+	p.notify(called)
 	reply <- called.Text
 	same := ""
 	if want.SameAs != "" {
 		other := p.replies[want.SameAs]
 		select {
 		case same = <-other:
-			other <- same // for the next that asks
+			other <- same // for later steps
 		case <-ctx.Done():
 		}
 	}
-	p.checkReply(s, want, called.Text, called.Took, same)
-	p.save(s, called.Text)
+	p.checkReply(s, want, called.Text, called.Latency, same)
+	p.capture(s, called.Text)
 }
 
-// await asks and lets the call's time go by. Meanwhile the caller hears
-// nothing, and is told of when it is too long.
-func (p *player) await(ctx context.Context, s Step, r toolRequest) (result string, took time.Duration) {
+// callAndWait calls the tool and advances the clock of the call. The caller hears
+// silence until the reply arrives, which is reported as a hang after 5 s.
+func (p *player) callAndWait(ctx context.Context, s Step, r toolRequest) (result string, took time.Duration) {
 	replied := make(chan struct{})
 	go func() {
 		defer close(replied)
-		result, took = p.ask(ctx, s, r)
+		result, took = p.call(ctx, s, r)
 	}()
 	silence := time.NewTimer(hangAfter)
 	defer silence.Stop()
@@ -71,21 +71,21 @@ func (p *player) await(ctx context.Context, s Step, r toolRequest) (result strin
 	return result, took
 }
 
-// A toolRequest is a request of a tool, in either dialect.
+// A toolRequest is a request to a tool, in either dialect.
 type toolRequest struct {
 	method, path string
 	body         []byte
 	name         string
-	ids          []string // in an envelope, in order
+	ids          []string // in a Vapi envelope, in order
 }
 
 func (p *player) toolRequest(s Step, args object) toolRequest {
-	if p.o.has(Vapi) {
+	if p.o.has(FaultVapi) {
 		return p.envelope(s, args)
 	}
-	r := toolRequest{name: s.Tool, method: cmp.Or(strings.ToUpper(s.Method), http.MethodPost), path: p.o.ToolPath + url.PathEscape(s.Tool)}
+	r := toolRequest{name: s.Tool, method: cmp.Or(strings.ToUpper(s.Method), http.MethodPost), path: "/tools/" + url.PathEscape(s.Tool)}
 	query := url.Values{}
-	if p.o.CallInURL {
+	if p.o.CallIDInURL {
 		query.Set("call", p.c.id)
 	}
 	if r.method == http.MethodGet || r.method == http.MethodDelete {
@@ -105,18 +105,18 @@ func (p *player) toolRequest(s Step, args object) toolRequest {
 	return r
 }
 
-// envelope is the request in the other dialect, in one of its forms: arguments
-// as an object, or as text as the specification has it, or the older
-// function-call. A tool that changes nothing may be asked twice in one.
+// envelope returns the request in Vapi's dialect, in one of its forms: arguments
+// as an object, or as text according to the specification, or the older
+// function-call. A tool that is not idempotent may be called twice in one.
 func (p *player) envelope(s Step, args object) toolRequest {
-	r := toolRequest{name: s.Tool, method: http.MethodPost, path: p.o.EventPath}
+	r := toolRequest{name: s.Tool, method: http.MethodPost, path: "/events"}
 	if p.rand.IntN(4) == 0 {
 		r.body = encode(p.c.functionCall(s.Tool, args))
 		return r
 	}
 	for range 1 + p.rand.IntN(2) {
-		r.ids = append(r.ids, "call_"+letters(p.rand, 8))
-		if s.Once {
+		r.ids = append(r.ids, "call_"+randomText(p.rand, 8))
+		if s.Idempotent {
 			break
 		}
 	}
@@ -124,33 +124,33 @@ func (p *player) envelope(s Step, args object) toolRequest {
 	return r
 }
 
-// ask sends the request, twice at the same time where the faults say so, and
-// returns the result, "" when there was none that Interactly would take.
-func (p *player) ask(ctx context.Context, s Step, r toolRequest) (result string, took time.Duration) {
-	if p.o.has(WrongSecret) {
-		p.refused(ctx, s.line, s.Tool, r.method, r.path, r.body)
+// call sends the request, twice concurrently with FaultDuplicate, and returns the
+// result, or "" if Interactly would not accept the reply.
+func (p *player) call(ctx context.Context, s Step, r toolRequest) (result string, took time.Duration) {
+	if p.o.has(FaultWrongSecret) {
+		p.sendForged(ctx, s.line, s.Tool, r.method, r.path, r.body)
 	}
-	if !p.o.has(Duplicate) {
-		result, took, _ = p.askOnce(ctx, s, r)
+	if !p.o.has(FaultDuplicate) {
+		result, took, _ = p.callOnce(ctx, s, r)
 		return result, took
 	}
 	var again []byte
-	twin := make(chan struct{})
+	duplicate := make(chan struct{})
 	go func() {
-		defer close(twin)
-		_, _, again = p.askOnce(ctx, s, r)
+		defer close(duplicate)
+		_, _, again = p.callOnce(ctx, s, r)
 	}()
-	result, took, body := p.askOnce(ctx, s, r)
-	<-twin
-	if s.Once && !bytes.Equal(again, body) && ctx.Err() == nil {
+	result, took, body := p.callOnce(ctx, s, r)
+	<-duplicate
+	if s.Idempotent && !bytes.Equal(again, body) && ctx.Err() == nil {
 		p.fail("%s: the same request twice got two replies, %s and %s", where(s), quote(string(body)), quote(string(again)))
 	}
 	return result, took
 }
 
-func (p *player) askOnce(ctx context.Context, s Step, r toolRequest) (result string, took time.Duration, body []byte) {
+func (p *player) callOnce(ctx context.Context, s Step, r toolRequest) (result string, took time.Duration, body []byte) {
 	a := p.send(ctx, r.method, r.path, r.body, p.o.Secret)
-	p.note(a, s.line, s.Tool, true)
+	p.record(a, s.line, s.Tool, true)
 	switch {
 	case ctx.Err() != nil:
 		return "", a.took, nil
@@ -168,4 +168,5 @@ func (p *player) askOnce(ctx context.Context, s Step, r toolRequest) (result str
 	return result, a.took, a.body
 }
 
+// where names a step in failures.
 func where(s Step) string { return fmt.Sprintf("line %d: %s", s.line, s.Tool) }

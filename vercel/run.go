@@ -16,7 +16,7 @@ import (
 	"github.com/serverurl/serverurl/core"
 	"github.com/serverurl/serverurl/internal/envconfig"
 	"github.com/serverurl/serverurl/internal/envconfig/backfillenv"
-	"github.com/serverurl/serverurl/sqlinbox"
+	"github.com/serverurl/serverurl/sqldb"
 )
 
 // Main runs p as a server in Vercel's Go runtime. It listens on PORT, which the
@@ -87,7 +87,7 @@ func run(ctx context.Context, p *core.Processor, getenv func(string) string, log
 // A backend is an adapter with its database.
 type backend struct {
 	*adapter
-	db *sqlinbox.Lazy
+	db *sqldb.LazyDatabase
 }
 
 // open binds p to what the environment names. It opens no connection.
@@ -100,7 +100,7 @@ func open(p *core.Processor, getenv func(string) string, log *slog.Logger) (*bac
 	if len(env.Get("CRON_SECRET")) < minCronSecretBytes {
 		return nil, fmt.Errorf("vercel: CRON_SECRET is not set, or shorter than %d characters: without it nobody drains the inbox; try: openssl rand -hex 32 | vercel env add CRON_SECRET production", minCronSecretBytes)
 	}
-	db, err := sqlinbox.OpenLazy(database, maxConnections)
+	db, err := sqldb.OpenLazy(database, maxConnections)
 	if err != nil {
 		return nil, err
 	}
@@ -118,15 +118,15 @@ const minCronSecretBytes = 16
 // drains the inbox in the same request.
 const backfillTimeout = 10 * time.Second
 
-func bind(p *core.Processor, db *sqlinbox.Lazy, env envconfig.Env, log *slog.Logger) (*backend, error) {
-	jobs, err1 := sqlinbox.New(db.Database(), p.Deliver, sqlinbox.Options{Inline: true, Logger: log})
+func bind(p *core.Processor, db *sqldb.LazyDatabase, env envconfig.Env, log *slog.Logger) (*backend, error) {
+	jobs, err1 := sqldb.NewInbox(db.Database(), p.Deliver, sqldb.InboxOptions{NoWorkers: true, Logger: log})
 	backfill, err2 := backfillenv.Read(env)
 	retention, err3 := env.Retention()
 	if err := errors.Join(err1, err2, err3); err != nil {
 		return nil, err
 	}
 	backfill.Timeout = backfillTimeout
-	in := &inbox{Inbox: jobs, prepare: db.Prepare, sweep: db.Sweep}
+	in := &inbox{Inbox: jobs, prepare: db.Connect, sweep: db.Sweep}
 	err := p.Bind(core.Platform{
 		Name: "vercel", Store: db.Database().Store(), Inbox: in, Logger: log, Verifier: env.Verifier(),
 		Limits: core.Limits{MaxBodyBytes: MaxBodyBytes}, ReplyTimeout: MaxDuration - margin, Backfill: backfill, Retention: retention,

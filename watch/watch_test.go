@@ -35,22 +35,22 @@ type backend struct {
 
 func newBackend(t *testing.T) *backend {
 	t.Helper()
-	b := &backend{Processor: core.New(), t: t, store: coretest.NewStore()}
+	b := &backend{Processor: core.New(), t: t, store: coretest.NewMemoryStore()}
 	type day struct {
 		Date string `json:"date"`
 	}
 	core.AddTool(b.Processor, core.Tool{Name: "find_open_slots", Effect: core.ReadOnly}, func(_ context.Context, d day) (string, error) {
 		return "Nine thirty is open.", nil
 	})
+	b.Observe(func(o core.Observation) {
+		if o.Tool != nil {
+			if err := calls.RecordToolRequest(context.Background(), b.store, *o.Tool); err != nil {
+				t.Error(err)
+			}
+		}
+	})
 	err := b.Bind(core.Platform{
 		Name: "test", Logger: slog.New(slog.DiscardHandler), Store: b.store, Inbox: b, Verifier: auth.Verifier{Secrets: []auth.Secret{auth.NewSecret(secret)}},
-		Observe: func(o core.Observation) {
-			if o.Tool != nil {
-				if err := calls.RecordToolRequest(context.Background(), b.store, *o.Tool); err != nil {
-					t.Error(err)
-				}
-			}
-		},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -117,7 +117,7 @@ func TestAdapterBehindEveryFront(t *testing.T) {
 		t.Run(string(as), func(t *testing.T) {
 			t.Parallel()
 			url := run(t, emulate.Options{As: as, Freeze: true, Env: []string{"SERVERURL_SECRET=" + secret}})
-			coretest.Adapter(t, coretest.Target{URL: url, Secret: secret, MaxBody: maxBody(as)})
+			coretest.Adapter(t, coretest.Target{URL: url, Secret: secret, MaxBodyBytes: maxBody(as)})
 		})
 	}
 }

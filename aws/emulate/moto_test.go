@@ -101,7 +101,7 @@ func TestDeployedProgram(t *testing.T) {
 		t.Run(string(as), func(t *testing.T) {
 			s := openServices(t, endpoint, "calls-"+string(as))
 			url := run(t, emulate.Options{As: as, Bootstrap: bootstrap, Freeze: true, Env: s.env})
-			coretest.Adapter(t, coretest.Target{URL: url, Secret: secret, MaxBody: maxBody(as)})
+			coretest.Adapter(t, coretest.Target{URL: url, Secret: secret, MaxBodyBytes: maxBody(as)})
 			for end := time.Now().Add(5 * time.Minute); s.waiting(t, s.queue) > 0; time.Sleep(50 * time.Millisecond) {
 				if time.Now().After(end) {
 					t.Fatalf("%d events are still in the queue", s.waiting(t, s.queue))

@@ -42,8 +42,8 @@ func TestCallsOnMoto(t *testing.T) {
 			s, store := openServices(t, endpoint, name), storeOn(endpoint, name)
 			url := run(t, emulate.Options{As: as, Bootstrap: bootstrap, Freeze: true, Environments: 16, Env: s.env})
 			simulatetest.Run(t, simulate.Options{
-				URL: url, Secret: secret, Settle: 2 * time.Minute,
-				Faults: []simulate.Fault{simulate.Duplicate, simulate.Reorder, simulate.Late},
+				URL: url, Secret: secret, SettleTimeout: 2 * time.Minute,
+				Faults: []simulate.Fault{simulate.FaultDuplicate, simulate.FaultReorder, simulate.FaultLate},
 				State: func(ctx context.Context, id string) (simulate.State, bool, error) {
 					c, err := calls.Read(ctx, store, event.CallID(id))
 					if errors.Is(err, callstate.ErrNotFound) {

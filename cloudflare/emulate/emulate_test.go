@@ -160,7 +160,7 @@ func TestAdapterInWorkerd(t *testing.T) {
 // Whole calls, with all that goes wrong on the way.
 func TestCallsInWorkerd(t *testing.T) {
 	url, _ := run(t, emulate.Options{WASM: wasm(t, "./cmd/cloudflare")})
-	simulatetest.Run(t, simulate.Options{URL: url, Secret: secret, Faults: []simulate.Fault{simulate.Duplicate, simulate.Reorder, simulate.Late}},
+	simulatetest.Run(t, simulate.Options{URL: url, Secret: secret, Faults: []simulate.Fault{simulate.FaultDuplicate, simulate.FaultReorder, simulate.FaultLate}},
 		"booking", "barge-in", "no-report")
 }
 

@@ -18,7 +18,7 @@ const here = path.dirname(fileURLToPath(import.meta.url));
 const js = path.join(root, "cloudflare/js");
 const files = [path.join(here, "worker.mjs"), ...(await readdir(js)).filter((n) => n.endsWith(".mjs") && !n.endsWith(".test.mjs")).map((n) => path.join(js, n))];
 const modules = await Promise.all(files.map(async (file) => ({ type: "ESModule", path: file, contents: await readFile(file, "utf8") })));
-const databases = Array.from({ length: 40 }, (_, n) => `DB${n}`);
+const databases = Array.from({ length: 80 }, (_, n) => `DB${n}`);
 const consumer = settings.queues.consumers[0];
 const shared = { modulesRoot: root, compatibilityDate: settings.compatibility_date, d1Databases: Object.fromEntries(databases.map((n) => [n, n])), r2Buckets: { BODIES: "bodies" } };
 const miniflare = new Miniflare({

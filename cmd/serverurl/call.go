@@ -64,7 +64,7 @@ func (c *callCommand) Run(ctx context.Context, t *terminal) error {
 	if c.Calls < 1 || c.Parallel < 1 || c.Speed <= 0 {
 		return usageError{fmt.Errorf("--calls, --parallel and --speed must be more than 0")}
 	}
-	o := simulate.Options{URL: c.To, Secret: c.Secret, Fast: c.Fast, Speed: c.Speed, Faults: faults, Seed: c.Seed, CallInURL: c.WithCallID}
+	o := simulate.Options{URL: c.To, Secret: c.Secret, NoDelay: c.Fast, Speed: c.Speed, Faults: faults, Seed: c.Seed, CallIDInURL: c.WithCallID}
 	if c.Data != "" || c.DatabaseURL != "" {
 		db, err := databaseFlags{Data: c.Data, DatabaseURL: c.DatabaseURL}.open(ctx)
 		if err != nil {
@@ -157,7 +157,7 @@ func summarize(t *terminal, results []simulate.Result, failed int, took time.Dur
 	fmt.Fprintf(t.out, "     %s\n     %s\n", times("events answered", events), times("tools answered", tools))
 	for u, n := range unchecked {
 		hint := ""
-		if strings.HasSuffix(u, "nothing tells it") {
+		if strings.HasSuffix(u, "Options.State is not set") {
 			hint = " (give --data or --database-url)"
 		}
 		fmt.Fprintf(t.out, "     NOT CHECKED in %d calls: %s%s\n", n, u, hint)
@@ -189,11 +189,11 @@ func (t *terminal) color(code, text string) string {
 }
 
 // show prints a call as it goes on.
-func show(t *terminal) func(simulate.Happening) {
+func show(t *terminal) func(simulate.Progress) {
 	line := func(color, who, text string) {
 		fmt.Fprintf(t.out, "%s  %s\n", t.color(color, fmt.Sprintf("%10s", who)), text)
 	}
-	return func(h simulate.Happening) {
+	return func(h simulate.Progress) {
 		switch h.Kind {
 		case "assistant":
 			line("36", "assistant", h.Text)
@@ -203,7 +203,7 @@ func show(t *terminal) func(simulate.Happening) {
 			line("90", "unsaid", h.Text)
 		case "tool":
 			line("35", "tool", fmt.Sprintf("%s %s", h.Tool, h.Args))
-			line("35", fmt.Sprintf("%.0f ms", float64(h.Took.Microseconds())/1000), h.Text)
+			line("35", fmt.Sprintf("%.0f ms", float64(h.Latency.Microseconds())/1000), h.Text)
 		case "status":
 			line("90", "call", strings.ToLower(h.Text))
 		default:

@@ -102,11 +102,11 @@ func (c *demoCommand) play(ctx context.Context, t *terminal, url, page string, d
 		return err
 	}
 	defer db.Close()
-	o := simulate.Options{URL: url, Speed: c.Speed, Seed: seed, CallInURL: true, State: stateOf(db.Store())}
+	o := simulate.Options{URL: url, Speed: c.Speed, Seed: seed, CallIDInURL: true, State: stateOf(db.Store())}
 	told, opened := show(t), false
 	var opening sync.WaitGroup
 	defer opening.Wait()
-	o.OnStep = func(h simulate.Happening) {
+	o.OnStep = func(h simulate.Progress) {
 		if page != "" && !opened {
 			opened = true
 			fmt.Fprintf(t.out, "watch it: %s/calls/%s\n\n", page, h.Call)

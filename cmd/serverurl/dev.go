@@ -75,7 +75,8 @@ func (c *devCommand) serve(ctx context.Context, t *terminal, p *core.Processor, 
 		if page.ready == nil {
 			page.ready = func(url string) { fmt.Fprintf(t.out, "inspector on %s\n", url) }
 		}
-		config.Observe, config.Beside = page.recorder.Observe, page.beside
+		p.Observe(page.recorder.Observe)
+		config.Beside = page.beside
 	}
 	// A secret of any length will do where nobody else can reach it.
 	if host == "localhost" || net.ParseIP(host).IsLoopback() {

@@ -176,7 +176,7 @@ func TestColorsOnlyOnAScreen(t *testing.T) {
 	for _, live := range []bool{false, true} {
 		var out bytes.Buffer
 		term := &terminal{out: &out, live: live}
-		show(term)(simulate.Happening{Kind: "caller", Text: "Hello."})
+		show(term)(simulate.Progress{Kind: "caller", Text: "Hello."})
 		progress(term, r, 1, 3, 0)
 		progress(term, bad, 2, 3, 1)
 		progress(term, r, 3, 3, 1)

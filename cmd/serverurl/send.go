@@ -55,7 +55,7 @@ func (c *sendCommand) Run(ctx context.Context, t *terminal) error {
 }
 
 func (c *sendCommand) body() ([]byte, error) {
-	if slices.Contains(simulate.Types, c.Event) {
+	if slices.Contains(simulate.EventTypes, c.Event) {
 		set := map[string]string{}
 		for _, s := range c.Set {
 			path, value, ok := strings.Cut(s, "=")
@@ -64,7 +64,7 @@ func (c *sendCommand) body() ([]byte, error) {
 			}
 			set[path] = value
 		}
-		body, err := simulate.Event(c.Event, set)
+		body, err := simulate.SampleEvent(c.Event, set)
 		if err != nil {
 			return nil, usageError{err}
 		}
@@ -78,7 +78,7 @@ func (c *sendCommand) body() ([]byte, error) {
 	}
 	body, err := os.ReadFile(c.Event)
 	if err != nil {
-		return nil, usageError{fmt.Errorf("%s is neither a file that can be read nor a type of event; types are %s", c.Event, strings.Join(simulate.Types, ", "))}
+		return nil, usageError{fmt.Errorf("%s is neither a file that can be read nor a type of event; types are %s", c.Event, strings.Join(simulate.EventTypes, ", "))}
 	}
 	return body, nil
 }

@@ -54,7 +54,7 @@ func tourApp(delay time.Duration) *core.Processor {
 
 // misstep does in the tour what a wrong setting does: the tool's body at
 // Interactly lacks the quotes around a variable, so it is no JSON.
-func misstep(ctx context.Context, to string, h simulate.Happening) {
+func misstep(ctx context.Context, to string, h simulate.Progress) {
 	if h.Scenario != tourName || h.Kind != "assistant" || !strings.Contains(h.Text, "reminder") {
 		return
 	}

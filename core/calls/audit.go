@@ -3,9 +3,7 @@ package calls
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -14,29 +12,32 @@ import (
 	"github.com/serverurl/serverurl/internal/callstate"
 )
 
-// What somebody did to what is kept.
+// What can be done to stored data, as the audit log has it. The texts are
+// stored, so they do not change.
 const (
 	AuditRedrive          = "dead letter replayed"
 	AuditDeleteDeadLetter = "dead letter dropped"
 	AuditViewDeadLetter   = "dead letter shown"
+	AuditView             = "call shown unmasked"
 	AuditDelete           = "call deleted"
 	AuditExport           = "call exported"
 	AuditHold             = "call held"
 	AuditReleaseHold      = "hold ended"
 )
 
-// An AuditEntry is one line of the journal of what people did to what is kept. It
-// names calls by a digest, so that it may outlive them: who knows a call's id
-// can find its lines, and nobody can read the id from them.
+// An AuditEntry is one line of the audit log: who did what to stored data. It
+// identifies a call by a digest, so that it may outlive the call: an operator who
+// knows an id can find its lines, but no line gives an id away.
 type AuditEntry struct {
 	At     time.Time `json:"at"`
-	Actor  string    `json:"who"` // as the operator's machine has it
-	Action string    `json:"what"`
-	Call   string    `json:"call,omitempty"` // AuditCallRef of its id
-	Detail string    `json:"note,omitempty"` // a code of ours, never a text of others
+	Actor  string    `json:"who"`            // as the operator's machine or flag names them
+	Action string    `json:"what"`           // AuditRedrive and so on
+	Call   string    `json:"call,omitempty"` // the AuditCallRef of its id
+	Detail string    `json:"note,omitempty"` // a constant of this module, never a text from outside
 }
 
-// AuditCallRef is what stands for a call in the journal; "" for no call.
+// AuditCallRef returns the digest that stands for a call in the audit log; ""
+// for an empty id.
 func AuditCallRef(id event.CallID) string {
 	if id == "" {
 		return ""
@@ -44,8 +45,12 @@ func AuditCallRef(id event.CallID) string {
 	return callstate.Digest("audit", string(id))[:24]
 }
 
-// WriteAudit adds a line. It is written before what it tells of is done. At is
-// now where it is zero.
+// AuditPosition returns the position from which [ReadAudit] reads what was done
+// at t and later.
+func AuditPosition(t time.Time) string { return callstate.OldestFirst(t) }
+
+// WriteAudit appends a line to the audit log; a zero At is now. Write it before
+// doing what it records, so that nothing is done without a line.
 func WriteAudit(ctx context.Context, s records.Store, a AuditEntry) error {
 	if a.At.IsZero() {
 		a.At = time.Now()
@@ -53,14 +58,14 @@ func WriteAudit(ctx context.Context, s records.Store, a AuditEntry) error {
 	a.At, a.Actor = a.At.UTC(), cmp.Or(a.Actor, "unknown")
 	value, err := json.Marshal(a)
 	if err != nil {
-		return errors.New("core: a line of the journal cannot be encoded")
+		return errors.New("calls: audit entry encoding failed") // the encoder's text quotes it
 	}
-	key := fmt.Sprintf("%s/%013d-%s", callstate.AuditDir, max(0, a.At.UnixMilli()), rand.Text()[:12])
-	return s.Commit(ctx, records.Record{Key: key, Value: value})
+	return s.Commit(ctx, records.Record{Key: callstate.AuditKey(a.At), Value: value})
 }
 
-// ReadAudit returns up to limit lines from the position given, oldest first, and
-// the position to go on from: "" at the start, and "" when there are no more.
+// ReadAudit returns up to limit lines after a position, oldest first, and the
+// position after them. Both positions are "": the first to start at the
+// beginning, the second when there are no more.
 func ReadAudit(ctx context.Context, s records.Store, after string, limit int) (lines []AuditEntry, next string, err error) {
 	recs, err := s.Range(ctx, callstate.AuditDir, after, limit)
 	if err != nil {

@@ -9,16 +9,17 @@ import (
 	"github.com/serverurl/serverurl/internal/callstate"
 )
 
-// Delete deletes all that is kept of a call: its state, its events with what was
-// said, the records of its tools. The id alone stays for 35 days, in a record that keeps events
-// which come late from bringing the call back. It returns [ErrNotFound] where
-// nothing is known, and [ErrOnHold] where the call is held.
+// Delete deletes everything that is stored of a call: its state, its events
+// with the transcript, the records of its tools, its recorded tool requests.
+// Only its id stays for 35 days, in a tombstone that keeps late events from
+// bringing the call back. It returns [ErrNotFound] if nothing is stored of the
+// call, and [ErrOnHold] if it is on hold.
 //
-// It can be repeated: should it be cut off, the same again, or the next sweep,
-// does the rest. Dead letters and events that wait are with the inbox: the
-// former are dropped by whoever has one, the latter change nothing any more. What
-// the backend keeps by itself, in [core.Processor.AppStore] and elsewhere, is its own
-// to delete.
+// Delete may be repeated: if it is cut off, the next Delete or the next sweep
+// completes it. It does not reach what is outside of the store's calls: dead
+// letters of the call are deleted in the inbox (core.DeadLetters), events that
+// still wait there no longer change anything, and the app deletes its own
+// records (core.Processor.AppStore). The audit log keeps its lines.
 func Delete(ctx context.Context, s records.Store, id event.CallID) error {
 	return callstate.Delete(ctx, s, id, time.Now(), nil)
 }

@@ -9,8 +9,10 @@ import (
 	"github.com/serverurl/serverurl/internal/callstate"
 )
 
-// PlaceHold keeps a call from being deleted, by hand or by retention, until
-// ReleaseHold.
+// PlaceHold puts a call on legal hold: neither [Delete] nor retention deletes
+// any of it until [ReleaseHold]. Recorded tool requests expire anyway, 30 days
+// after they were received. It returns [ErrNotFound] for an unknown call. A
+// call that is on hold already stays so.
 func PlaceHold(ctx context.Context, s records.Store, id event.CallID) error {
 	recs, err := s.Get(ctx, callstate.CallKey(id), callstate.HoldKey(id))
 	if err != nil {
@@ -21,18 +23,18 @@ func PlaceHold(ctx context.Context, s records.Store, id event.CallID) error {
 	case err != nil:
 		return err
 	case recs[0].Version == 0 || state.Deleted:
-		return callstate.ErrNotFound
+		return ErrNotFound
 	case recs[1].Version != 0:
 		return nil
 	}
 	err = s.Commit(ctx, records.Record{Key: callstate.HoldKey(id), Value: []byte(id)})
 	if errors.Is(err, records.ErrStale) {
-		return nil // somebody else holds it
+		return nil // someone else has placed one in between
 	}
 	return err
 }
 
-// ReleaseHold ends a hold. One that is not held stays so.
+// ReleaseHold ends the hold of a call. If there is none it does nothing.
 func ReleaseHold(ctx context.Context, s records.Store, id event.CallID) error {
 	recs, err := s.Get(ctx, callstate.HoldKey(id))
 	if err != nil || recs[0].Version == 0 {

@@ -11,45 +11,33 @@ import (
 	"github.com/serverurl/serverurl/internal/callstate"
 )
 
-// A Summary is what a list shows of a call.
+// A Summary is one line of a list of calls. It is read from the call's state
+// alone, without its events.
 type Summary struct {
 	ID           event.CallID    `json:"id"`
 	Status       event.Status    `json:"status"`
-	MessageCount int             `json:"messages"` // said so far
-	Ended        bool            `json:"ended"`    // OnCallEnded is due or done
+	MessageCount int             `json:"messages"` // in the latest conversation
+	Ended        bool            `json:"ended"`    // core.Processor.OnCallEnded has run, or will
 	EndReason    event.EndReason `json:"endReason,omitempty"`
-	FirstSeen    time.Time       `json:"first"` // when it was first heard of
-	LastSeen     time.Time       `json:"last"`  // when it was last heard of
+	FirstSeen    time.Time       `json:"first"` // when its first event was received
+	LastSeen     time.Time       `json:"last"`  // when its latest event was received
 
 	HangCount       int `json:"hangs"`
 	ErrorCount      int `json:"errors"`
-	PendingHandlers int `json:"pending"` // changes whose handlers are not done
+	PendingHandlers int `json:"pending"` // events whose handlers have not all succeeded
 
-	// Which assistant it was and the call's metadata, as far as they were sent
-	// and are small.
+	// The assistant and the call's metadata, if they were sent. Names and ids
+	// over 256 bytes and metadata over 1 KiB are left out; the events have them.
 	AssistantID string         `json:"assistantId,omitempty"`
 	Assistant   string         `json:"assistant,omitempty"` // its name
 	Metadata    jsontext.Value `json:"metadata,omitempty"`
 }
 
-// List returns up to limit calls, newest first, that come after the
-// position given, and the position to go on from: "" at the start, and "" when
-// there are no more.
-func List(ctx context.Context, s records.Store, after string, limit int) (calls []Summary, next string, err error) {
-	recs, err := s.Range(ctx, callstate.RecentDir, after, limit)
-	if err != nil {
-		return nil, "", err
-	}
-	ids := make([]event.CallID, len(recs))
-	for i, r := range recs {
-		ids[i] = event.CallID(r.Value)
-		_, next, _ = records.SplitKey(r.Key)
-	}
-	if len(recs) < limit {
-		next = ""
-	}
-	calls, err = Summaries(ctx, s, ids...)
-	return calls, next, err
+// NeedsAttention reports whether an operator should look at the call: it
+// failed, the assistant was silent, a model or a voice failed, or the call was
+// ended without a report.
+func (s Summary) NeedsAttention() bool {
+	return s.HangCount > 0 || s.ErrorCount > 0 || s.Status == event.StatusFailed || s.Ended && !s.EndReason.HasReport()
 }
 
 func summarize(s *callstate.State) Summary {
@@ -64,11 +52,50 @@ func summarize(s *callstate.State) Summary {
 	return c
 }
 
-// Summaries returns what a list shows of the calls with the ids, in their
-// order. Calls that were never heard of are left out.
+// List returns up to limit calls after a position, the newest first by
+// FirstSeen, and the position after them. Both positions are "": the first to
+// start with the newest call, the second when there are no more.
+func List(ctx context.Context, s records.Store, after string, limit int) (calls []Summary, next string, err error) {
+	ids, next, err := list(ctx, s, callstate.RecentDir, after, limit)
+	if err != nil {
+		return nil, "", err
+	}
+	calls, err = Summaries(ctx, s, ids...)
+	return calls, next, err
+}
+
+// ListUnfinished returns up to limit calls that are in progress, or that have
+// handlers left to run. They are in no useful order; positions are as in
+// [List].
+func ListUnfinished(ctx context.Context, s records.Store, after string, limit int) (ids []event.CallID, next string, err error) {
+	return list(ctx, s, callstate.OpenDir, after, limit)
+}
+
+// list reads a directory whose values are the ids of calls.
+func list(ctx context.Context, s records.Store, dir, after string, limit int) (ids []event.CallID, next string, err error) {
+	recs, err := s.Range(ctx, dir, after, limit)
+	if err != nil {
+		return nil, "", err
+	}
+	for _, r := range recs {
+		ids = append(ids, event.CallID(r.Value))
+		_, next, _ = records.SplitKey(r.Key)
+	}
+	if len(recs) < limit {
+		next = ""
+	}
+	return ids, next, nil
+}
+
+// summariesAtOnce is how many states are read in one Get: as many as the
+// engine with the smallest batch takes (DynamoDB).
+const summariesAtOnce = 100
+
+// Summaries returns the summaries of the calls with the ids, in their order.
+// Unknown and deleted calls are left out.
 func Summaries(ctx context.Context, s records.Store, ids ...event.CallID) ([]Summary, error) {
 	calls := make([]Summary, 0, len(ids))
-	for some := range slices.Chunk(ids, 100) {
+	for some := range slices.Chunk(ids, summariesAtOnce) {
 		keys := make([]string, len(some))
 		for i, id := range some {
 			keys[i] = callstate.CallKey(id)
@@ -82,28 +109,10 @@ func Summaries(ctx context.Context, s records.Store, ids ...event.CallID) ([]Sum
 			if err != nil {
 				return nil, err
 			}
-			if r.Version != 0 && !state.Deleted { // nor deleted meanwhile
+			if r.Version != 0 && !state.Deleted {
 				calls = append(calls, summarize(&state))
 			}
 		}
 	}
 	return calls, nil
-}
-
-// ListUnfinished returns up to limit calls that are not over, or whose handlers are
-// not done, whose names come after the one given, and the name to go on from,
-// "" when there are no more.
-func ListUnfinished(ctx context.Context, s records.Store, after string, limit int) (ids []event.CallID, next string, err error) {
-	recs, err := s.Range(ctx, callstate.OpenDir, after, limit)
-	if err != nil {
-		return nil, "", err
-	}
-	for _, r := range recs {
-		ids = append(ids, event.CallID(r.Value))
-		_, next, _ = records.SplitKey(r.Key)
-	}
-	if len(recs) < limit {
-		next = ""
-	}
-	return ids, next, nil
 }

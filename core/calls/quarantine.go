@@ -9,16 +9,18 @@ import (
 	"github.com/serverurl/serverurl/internal/callstate"
 )
 
-// A QuarantinedBody is such a body.
+// A QuarantinedBody is the body of an authenticated request that could not be
+// decoded as an event. Events are sent once, so it is stored for an operator
+// to look at.
 type QuarantinedBody struct {
-	ID       string    `json:"id"`
+	ID       string    `json:"id"` // a hash of the body, so that a repeated one is stored once
 	Received time.Time `json:"received"`
-	Reason   string    `json:"reason"`
-	Body     []byte    `json:"body"` // masked, in any form
+	Reason   string    `json:"reason"` // a constant of core: "not json", "too deep"
+	Body     []byte    `json:"body"`   // secrets redacted; any bytes, not always JSON
 }
 
-// ListQuarantine returns up to limit bodies that were authenticated and could
-// not be understood, after the ID given.
+// ListQuarantine returns up to limit quarantined bodies after an ID, "" for the
+// first, in the order of IDs.
 func ListQuarantine(ctx context.Context, s records.Store, after string, limit int) ([]QuarantinedBody, error) {
 	recs, err := s.Range(ctx, callstate.QuarantineDir, after, limit)
 	if err != nil {
@@ -26,7 +28,7 @@ func ListQuarantine(ctx context.Context, s records.Store, after string, limit in
 	}
 	var qs []QuarantinedBody
 	for _, r := range recs {
-		b, err := callstate.GetBytes(ctx, s, callstate.QuarantineDir+"/blobs", r.Value)
+		b, err := callstate.GetBytes(ctx, s, callstate.QuarantineBlobsDir, r.Value)
 		if err != nil {
 			return nil, err
 		}

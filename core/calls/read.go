@@ -15,67 +15,66 @@ import (
 	"github.com/serverurl/serverurl/internal/loosejson"
 )
 
-// A Call is all that is known of one call, put together from its events.
+// A Call is everything that is known of one call, derived from its events.
 type Call struct {
 	Summary
 
-	// The objects of its events laid over each other: a later event's fields
-	// win over an earlier one's, and something over nothing.
+	// The objects of all events merged: a later event's fields override an
+	// earlier one's, but an empty value overrides nothing.
 	Info      event.CallInfo
 	Assistant event.Assistant
 	Phone     event.Phone
 	Customer  event.Customer
 	Analysis  event.Analysis
 
-	Transcript []event.Message // as it stands
-	Superseded []event.Message // said or cut once, and not part of it
+	Transcript []event.Message // the latest conversation
+	Superseded []event.Message // messages of older ones that are not part of it: cut or changed
 
-	Report jsontext.Value // the report's body, masked; nil without one
-	Tools  []ToolRun      // of those that the call is known of
+	Report jsontext.Value // body of the end-of-call-report, secrets redacted; nil if there is none
+	Tools  []ToolRun      // in the order in which they were started
 	Events []StoredEvent  // in order of arrival, without bodies: see [Events]
 }
 
-// A ToolRun is the record of a tool that changes something.
+// A ToolRun is the record of one request to a tool that changes something.
+// There is one for all duplicates of the request.
 type ToolRun struct {
 	Tool         string         `json:"tool"`
-	State        string         `json:"state"` // running, done, failed, released, unknown
-	FencingToken int64          `json:"fence"` // how many times it was begun
+	State        string         `json:"state"` // running, done, failed, released (not applied), unknown (indeterminate)
+	FencingToken int64          `json:"fence"` // how often it was started
 	Args         jsontext.Value `json:"args,omitempty"`
-	Result       string         `json:"result"`
+	Result       string         `json:"result"` // the line that was sent
 	Started      time.Time      `json:"started"`
 	Finished     time.Time      `json:"finished,omitzero"`
 }
 
 // A StoredEvent is an event as it was accepted.
 type StoredEvent struct {
-	ID           string     `json:"id"`
+	ID           string     `json:"id"` // core.Envelope.ID
 	Type         event.Type `json:"type"`
 	Received     time.Time  `json:"received"`
-	Stale        bool       `json:"late,omitempty"`     // an older snapshot than what was known
-	Backfilled   bool       `json:"repaired,omitempty"` // never sent: the API was asked
+	Stale        bool       `json:"late,omitempty"`     // its conversation was older than the stored one
+	Backfilled   bool       `json:"repaired,omitempty"` // read from Interactly's API, never sent
 	RedriveCount int        `json:"replayed,omitempty"` // how often it came back from the dead letters
 
-	// The conversation became its first PrefixLen messages and New more.
+	// The conversation became its first PrefixLen messages and Added new ones.
 	PrefixLen int            `json:"-"`
 	Added     int            `json:"-"`
-	Body      jsontext.Value `json:"body,omitempty"` // masked, with the whole conversation
+	Body      jsontext.Value `json:"body,omitempty"` // as sent, secrets redacted, with the whole conversation
 }
 
-// Read returns all that is known of a call, or [ErrNotFound].
+// Read returns everything that is known of a call, or [ErrNotFound]. It reads
+// the whole log: for a list use [List].
 func Read(ctx context.Context, s records.Store, id event.CallID) (Call, error) {
 	recs, err := s.Get(ctx, callstate.CallKey(id))
 	if err != nil {
 		return Call{}, err
 	}
-	if recs[0].Version == 0 {
-		return Call{}, callstate.ErrNotFound
-	}
 	state, err := callstate.DecodeState(recs[0])
 	if err != nil {
 		return Call{}, err
 	}
-	if state.Deleted {
-		return Call{}, callstate.ErrNotFound
+	if recs[0].Version == 0 || state.Deleted {
+		return Call{}, ErrNotFound
 	}
 	entries, err := callstate.ReadLog(ctx, s, id)
 	if err != nil {
@@ -93,21 +92,22 @@ func Read(ctx context.Context, s records.Store, id event.CallID) (Call, error) {
 		}
 	}
 	c.Transcript, c.Superseded = event.DecodeMessages(callstate.RawMessages(v.Current)), event.DecodeMessages(callstate.RawMessages(v.Superseded))
-	overlay(&c, entries)
+	mergeObjects(&c, entries)
 	c.Tools, err = readTools(ctx, s, id)
 	return c, err
 }
 
 func storedEvent(e *callstate.Entry) StoredEvent {
 	r := StoredEvent{ID: e.ID, Type: e.Type, Received: e.Received, Stale: e.Stale, Backfilled: e.Backfilled, RedriveCount: e.RedriveCount, PrefixLen: e.PrefixLen, Added: len(e.Added)}
-	if e.Stale { // it changed nothing of the conversation as it stands
+	if e.Stale { // it did not change the conversation
 		r.Added = 0
 	}
 	return r
 }
 
-// Events yields the events of a call in order of arrival, each as it was
-// accepted.
+// Events yields the events of a call in order of arrival, each with its body.
+// It yields one error at most, and nothing after it; an unknown call has no
+// events.
 func Events(ctx context.Context, s records.Store, id event.CallID) iter.Seq2[StoredEvent, error] {
 	return func(yield func(StoredEvent, error) bool) {
 		entries, err := callstate.ReadLog(ctx, s, id)
@@ -130,17 +130,17 @@ func Events(ctx context.Context, s records.Store, id event.CallID) iter.Seq2[Sto
 	}
 }
 
-// overlay lays the objects of the events over each other: reports last, then
-// by how far the call had come, then by their own time. Arrival has no say, so
-// that every instance comes to the same.
-func overlay(c *Call, entries []callstate.Entry) {
+// mergeObjects merges the objects of the events into c. Reports override
+// everything else, then the further status, then the later time of sending.
+// The order of arrival has no influence, so that all instances agree.
+func mergeObjects(c *Call, entries []callstate.Entry) {
 	type layer struct {
 		e      event.Event
 		bodies map[string]jsontext.Value
 	}
 	var layers []layer
 	for _, r := range entries {
-		if len(r.Body) == 0 { // says what an earlier one says
+		if len(r.Body) == 0 { // equal to an earlier body
 			continue
 		}
 		if e, err := event.Decode(r.Body, r.Received); err == nil {
@@ -172,8 +172,9 @@ func overlay(c *Call, entries []callstate.Entry) {
 	}
 }
 
-// overlayJSON lays the members of the object top overlayJSON those of under. What is empty
-// covers nothing.
+// overlayJSON returns the object under with the members of top in place of its
+// own. An empty member of top replaces nothing. The conversation is left out:
+// it is large, and has its own merge.
 func overlayJSON(under, top jsontext.Value) jsontext.Value {
 	members := loosejson.Object(under)
 	for name, v := range loosejson.Object(top) {
@@ -200,7 +201,7 @@ func overlayJSON(under, top jsontext.Value) jsontext.Value {
 func readTools(ctx context.Context, s records.Store, id event.CallID) ([]ToolRun, error) {
 	var runs []ToolRun
 	for after := ""; ; {
-		recs, err := s.Range(ctx, callstate.CallDir(id)+"/tools", after, 100)
+		recs, err := s.Range(ctx, callstate.ToolsDir(id), after, 100)
 		if err != nil {
 			return nil, err
 		}
@@ -208,7 +209,7 @@ func readTools(ctx context.Context, s records.Store, id event.CallID) ([]ToolRun
 			_, after, _ = records.SplitKey(r.Key)
 			var t callstate.ToolRecord
 			if json.Unmarshal(r.Value, &t) != nil || t.V != callstate.ToolRecordVersion {
-				continue // a note of an id, or of another version
+				continue // the mark of a tool-call id, or a record of another version
 			}
 			runs = append(runs, ToolRun{Tool: t.Tool, State: string(t.State), FencingToken: t.Fence, Args: t.Args,
 				Result: t.Result, Started: t.Started, Finished: t.Finished})

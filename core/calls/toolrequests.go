@@ -2,9 +2,7 @@ package calls
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -15,94 +13,117 @@ import (
 	"github.com/serverurl/serverurl/internal/callstate"
 )
 
-// An EventArrival is an event on its way through Deliver.
+// A ToolRequest is one call of one tool and its answer, as they went over the
+// wire. It exists for read-only tools too, which leave no [ToolRun].
+type ToolRequest struct {
+	ReceivedAt time.Time     `json:"at"`
+	Latency    time.Duration `json:"-"`    // from receipt until the reply was ready
+	Budget     time.Duration `json:"-"`    // how long the reply might have taken
+	Tool       string        `json:"tool"` // "" if what was sent is not a valid name
+	Call       event.CallID  `json:"call,omitempty"`
+	ToolCallID string        `json:"toolCallId,omitempty"` // if the dialect has such ids
+	Method     string        `json:"method"`               // of HTTP
+
+	// State is the outcome: done, failed, late (the reply deadline came first),
+	// released (nothing was changed), unknown (it may have been changed),
+	// fenced (a newer owner ran it), refused, or "store down".
+	State    string `json:"state"`
+	Replayed bool   `json:"replayed,omitempty"` // the stored answer of an earlier request
+	DedupKey string `json:"same,omitempty"`     // equal for requests with the same call, tool and arguments
+
+	Args        jsontext.Value `json:"args,omitempty"`   // secrets redacted; nil if they could not be read or are too large
+	Result      string         `json:"result,omitempty"` // the line for this tool call
+	HTTPStatus  int            `json:"status"`           // of the response
+	ContentType string         `json:"type,omitempty"`   // of the response
+	Reply       []byte         `json:"reply,omitempty"`  // body of the response, for all tool calls of the request
+}
+
+// An EventArrival is one delivery of an event.
 type EventArrival struct {
 	Call     event.CallID `json:"call"`
 	Type     event.Type   `json:"type"`
-	Envelope string       `json:"envelope"`
+	Envelope string       `json:"envelope"` // core.Envelope.ID
 	Received time.Time    `json:"received"`
 
-	// Duplicate tells an event that said nothing new: it was sent twice, or
-	// delivered twice. It is in no log of its call.
+	// Duplicate reports that the event changed nothing, because it was sent or
+	// delivered before. Only the first one is in the call's log.
 	Duplicate bool `json:"repeated,omitempty"`
 }
 
-// A ToolRequest is one call of one tool and what was answered, as it went over
-// the wire. It is made for tools that only look as well, which leave no
-// [ToolRun].
-type ToolRequest struct {
-	ReceivedAt time.Time     `json:"at"` // when it came
-	Latency    time.Duration `json:"-"`  // until the reply was there
-	Budget     time.Duration `json:"-"`
-	Tool       string        `json:"tool"` // "" when what was sent is not a name
-	Call       event.CallID  `json:"call,omitempty"`
-	ToolCallID string        `json:"toolCallId,omitempty"` // of a dialect that has ids
-	Method     string        `json:"method"`
+// requestTTL is how long recorded requests and duplicates are stored: they are
+// for finding faults, which is done within days.
+const requestTTL = 30 * 24 * time.Hour
 
-	// State is what came of it: done, failed, late (the reply was due before
-	// the tool was done), released, unknown, fenced, refused, "store down".
-	State    string `json:"state"`
-	Replayed bool   `json:"replayed,omitempty"` // the bytes of an earlier request
-	DedupKey string `json:"same,omitempty"`     // equal for requests with the same call, tool and arguments
-
-	Args        jsontext.Value `json:"args,omitempty"`   // secrets are masked; nil where they could not be read
-	Result      string         `json:"result,omitempty"` // the line for this call
-	HTTPStatus  int            `json:"status"`           // of the response
-	ContentType string         `json:"type,omitempty"`   // its content type
-	Reply       []byte         `json:"reply,omitempty"`  // its body as sent, for all calls of the request
-}
-
-// requestAge is how long tool requests are kept.
-const requestAge = 30 * 24 * time.Hour
-
-// A StoredToolRequest is a tool request in a store.
+// A StoredToolRequest is a recorded tool request.
 type StoredToolRequest struct {
 	ID string `json:"-"` // its name in the list of all requests
 	ToolRequest
 }
 
-// storedRequest is a tool request as it is stored.
+// storedRequest is the stored form. Durations are written in nanoseconds.
 type storedRequest struct {
 	ToolRequest
 	TookNanos   int64 `json:"took"`
 	BudgetNanos int64 `json:"budget"`
 }
 
-// RecordToolRequest writes a tool request down for [ListToolRequests] and, where
-// the call is known, for [ToolRequests]. It ends after 30 days. The
-// Processor does not call it: answering must not wait for it.
+// RecordToolRequest stores a tool request for [ListToolRequests] and, if the
+// call is known, for [ToolRequests]. It expires after 30 days, and is deleted
+// with the call's content. Of a call that was deleted nothing is stored. A
+// Processor does not record by itself, because a reply must not wait for it.
 func RecordToolRequest(ctx context.Context, s records.Store, r ToolRequest) error {
-	if len(r.Reply) > records.MaxRecordBytes/2 {
+	if deleted, err := isDeleted(ctx, s, r.Call); err != nil || deleted {
+		return err
+	}
+	if len(r.Reply) > records.MaxRecordBytes/2 { // base64 makes it a third larger, and Args come with it
 		r.Reply = nil
 	}
 	value, err := json.Marshal(storedRequest{r, int64(r.Latency), int64(r.Budget)})
 	if err != nil {
-		return errors.New("core: a tool request cannot be encoded")
+		return errors.New("calls: tool request encoding failed") // the encoder's text quotes it
 	}
-	expires := r.ReceivedAt.Add(requestAge)
-	name := fmt.Sprintf("%016d-%s", max(0, 9_999_999_999_999_999-r.ReceivedAt.UnixMicro()), rand.Text()[:10])
+	expires := r.ReceivedAt.Add(requestTTL)
+	name := callstate.RequestName(r.ReceivedAt)
 	rs := []records.Record{{Key: callstate.RequestsDir + "/" + name, Value: value, Expires: expires}}
 	if r.Call != "" {
-		rs = append(rs, records.Record{Key: callstate.CallDir(r.Call) + "/requests/" + name, Value: []byte{'1'}, Expires: expires})
+		rs = append(rs, records.Record{Key: callstate.CallRequestsDir(r.Call) + "/" + name, Value: []byte{'1'}, Expires: expires})
 	}
 	return s.Commit(ctx, rs...)
 }
 
-// RecordDuplicate writes down that an event came again, for [Duplicates].
+// RecordDuplicate stores that an event arrived again, for [Duplicates]. One
+// that is recorded already stays as it is. It expires after 30 days.
 func RecordDuplicate(ctx context.Context, s records.Store, e EventArrival) error {
+	if deleted, err := isDeleted(ctx, s, e.Call); err != nil || deleted {
+		return err
+	}
 	value, err := json.Marshal(e)
 	if err != nil {
-		return errors.New("core: an event's arrival cannot be encoded")
+		return errors.New("calls: event arrival encoding failed")
 	}
-	err = s.Commit(ctx, records.Record{Key: callstate.CallDir(e.Call) + "/repeats/" + callstate.KeyName(e.Envelope), Value: value, Expires: e.Received.Add(requestAge)})
+	err = s.Commit(ctx, records.Record{Key: callstate.DuplicatesDir(e.Call) + "/" + records.KeyName(e.Envelope), Value: value, Expires: e.Received.Add(requestTTL)})
 	if errors.Is(err, records.ErrStale) {
-		return nil // this delivery of it was written down before
+		return nil
 	}
 	return err
 }
 
-// ListToolRequests returns up to limit tool requests that were kept, newest
-// first, after the ID given.
+// isDeleted reports whether a call has a tombstone. What is recorded while the
+// call is being deleted is purged by a later sweep.
+func isDeleted(ctx context.Context, s records.Store, id event.CallID) (bool, error) {
+	if id == "" {
+		return false, nil
+	}
+	recs, err := s.Get(ctx, callstate.CallKey(id))
+	if err != nil {
+		return false, err
+	}
+	state, err := callstate.DecodeState(recs[0])
+	return state.Deleted, err
+}
+
+// ListToolRequests returns up to limit recorded tool requests after an ID, the
+// newest first; "" starts with the newest.
 func ListToolRequests(ctx context.Context, s records.Store, after string, limit int) ([]StoredToolRequest, error) {
 	recs, err := s.Range(ctx, callstate.RequestsDir, after, limit)
 	if err != nil {
@@ -111,12 +132,11 @@ func ListToolRequests(ctx context.Context, s records.Store, after string, limit 
 	return decodeRequests(recs), nil
 }
 
-// ToolRequests returns the tool requests of a call that were kept, the
-// oldest first.
+// ToolRequests returns the recorded tool requests of a call, the oldest first.
 func ToolRequests(ctx context.Context, s records.Store, id event.CallID) ([]StoredToolRequest, error) {
 	var keys []string
 	for after := ""; ; {
-		recs, err := s.Range(ctx, callstate.CallDir(id)+"/requests", after, 200)
+		recs, err := s.Range(ctx, callstate.CallRequestsDir(id), after, 200)
 		if err != nil {
 			return nil, err
 		}
@@ -140,8 +160,9 @@ func ToolRequests(ctx context.Context, s records.Store, id event.CallID) ([]Stor
 	return all, nil
 }
 
-// ReadToolRequest returns the tool request with the ID, or false.
-func ReadToolRequest(ctx context.Context, s records.Store, id string) (StoredToolRequest, bool, error) {
+// ReadToolRequest returns the recorded tool request with the ID. ok is false if
+// there is none, or it has expired.
+func ReadToolRequest(ctx context.Context, s records.Store, id string) (r StoredToolRequest, ok bool, err error) {
 	recs, err := s.Get(ctx, callstate.RequestsDir+"/"+id)
 	if err != nil {
 		return StoredToolRequest{}, false, err
@@ -152,9 +173,13 @@ func ReadToolRequest(ctx context.Context, s records.Store, id string) (StoredToo
 	return StoredToolRequest{}, false, nil
 }
 
-// Duplicates returns the events of a call that came again.
+// maxDuplicates bounds what is read of a call that is repeated all the time.
+const maxDuplicates = 1000
+
+// Duplicates returns the recorded duplicates among a call's events, at most
+// 1,000.
 func Duplicates(ctx context.Context, s records.Store, id event.CallID) ([]EventArrival, error) {
-	recs, err := s.Range(ctx, callstate.CallDir(id)+"/repeats", "", 1000)
+	recs, err := s.Range(ctx, callstate.DuplicatesDir(id), "", maxDuplicates)
 	if err != nil {
 		return nil, err
 	}

@@ -1,9 +1,15 @@
-// Package corehttp puts a [core.Processor] behind net/http: the translation
-// that every platform with a Go HTTP server shares. The core itself knows no
-// net/http, so that it stays small where there is none.
+// Package corehttp serves a [core.Processor] with net/http: the adapter that
+// every platform with a Go HTTP server shares. It routes nothing, authenticates
+// nothing and limits nothing by itself; all of that is core's, which does not
+// import net/http so that it stays small in WebAssembly.
+//
+//	p := core.New()
+//	// add tools and handlers, then p.Bind(platform)
+//	http.Handle("/", corehttp.Handler(p))
 package corehttp
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -13,8 +19,8 @@ import (
 	"github.com/serverurl/serverurl/core/auth"
 )
 
-// Head returns what is known of a request before its body is read.
-func Head(r *http.Request) core.Request {
+// NewRequest returns r as core sees it before the body is read.
+func NewRequest(r *http.Request) core.Request {
 	return core.Request{
 		Method: r.Method,
 		Path:   r.URL.EscapedPath(),
@@ -24,33 +30,47 @@ func Head(r *http.Request) core.Request {
 	}
 }
 
-// Handler answers requests with p. Bodies reach p byte for byte; one that is
-// too large is read no further than it takes to know, and a stranger's not at
-// all.
+type admissionKey struct{}
+
+// Admit decides about a request before its body is read, once: the request
+// that it returns carries the decision to [Handler], and to any handler
+// between that calls Admit again.
+func Admit(p *core.Processor, r *http.Request) (*core.Admission, *http.Request) {
+	if a, ok := r.Context().Value(admissionKey{}).(*core.Admission); ok {
+		return a, r
+	}
+	a := p.Admit(NewRequest(r))
+	return a, r.WithContext(context.WithValue(r.Context(), admissionKey{}, a))
+}
+
+// Handler answers requests with p. Bodies reach p byte for byte. One that is
+// too large is read only as far as it takes to know; one of an unauthenticated
+// client is not read at all.
 func Handler(p *core.Processor) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		req := Head(r)
-		if p.WantsBody(req) {
+		admission, r := Admit(p, r)
+		var body []byte
+		if admission.ReadBody() {
 			var err error
-			req.Body, err = readBody(r, p.MaxBodyBytes())
-			if errors.Is(err, os.ErrDeadlineExceeded) { // it comes too slowly for what is going on here
+			body, err = readBody(r, p.MaxBodyBytes())
+			if errors.Is(err, os.ErrDeadlineExceeded) { // it arrives too slowly for the load
 				w.Header().Set("Retry-After", "1")
 				http.Error(w, `{"error":"try again"}`, http.StatusServiceUnavailable)
 				return
 			}
 			if err != nil {
-				// It was cut off: there is nobody to read an answer, and nothing
-				// that could be kept.
+				// The connection broke: the reply reaches no one, and half a
+				// body is not worth storing.
 				http.Error(w, `{"error":"bad request"}`, http.StatusBadRequest)
 				return
 			}
 		}
-		resp := p.Handle(r.Context(), req)
+		resp := admission.Handle(r.Context(), body)
 		for _, f := range resp.Header {
 			w.Header().Add(f.Name, f.Value)
 		}
 		w.WriteHeader(resp.Status)
-		// The sender may be gone; what was decided stands all the same.
+		// If the client has disconnected, the outcome is stored anyway.
 		_, _ = w.Write(resp.Body)
 	})
 }
@@ -59,7 +79,7 @@ func Handler(p *core.Processor) http.Handler {
 func readBody(r *http.Request, limit int) ([]byte, error) {
 	size := r.ContentLength
 	if size > int64(limit) {
-		return make([]byte, limit+1), nil // its length is all that will be looked at
+		return make([]byte, limit+1), nil // core only looks at its length
 	}
 	if size >= 0 {
 		body := make([]byte, size)

@@ -24,24 +24,25 @@ import (
 //go:embed testdata/adapter/*.txtar
 var adapterCases embed.FS
 
-// rewrite makes the suite write what it got into the case files instead of
-// comparing it. It only works in this package's own test.
+// rewrite makes the suite write the replies into the case files instead of
+// comparing them. It only works in this package's own test.
 var rewrite = flag.Bool("update", false, "rewrite the golden replies of coretest.Adapter")
 
-// A Target is a running program with package app in it.
+// A Target is a running program that serves package app.
 type Target struct {
 	URL    string // its root
-	Secret string // what the sender proves itself with
+	Secret string // of the authenticated sender
 
-	// MaxBody is the platform's cap of a body, where it is below the core's.
-	MaxBody int
+	// MaxBodyBytes is the largest body that the platform lets through, if that is
+	// less than core accepts. Default 0: no limit.
+	MaxBodyBytes int
 }
 
 // Adapter checks that a platform's adapter neither adds nor loses anything: it
-// sends golden requests to the target and compares the replies byte for byte
-// with what they must be on every platform. Each case is a text file in
-// testdata/adapter that says which rule it guards. The target runs package
-// app; the cases take appointments, so the store must be fresh.
+// sends requests to the target and compares the replies byte for byte with the
+// golden ones, which are the same on every platform. Each case is a text file
+// in testdata/adapter that names the rule it guards. The target serves package
+// app; the cases book appointments, so the store must be empty.
 func Adapter(t *testing.T, target Target) {
 	t.Helper()
 	files, err := adapterCases.ReadDir("testdata/adapter")
@@ -60,8 +61,8 @@ func Adapter(t *testing.T, target Target) {
 	for _, c := range largeCases {
 		t.Run(c.name, func(t *testing.T) {
 			body := c.body()
-			if target.MaxBody > 0 && len(body) > target.MaxBody {
-				t.Skipf("NOT RUN: the platform refuses bodies over %d bytes before they reach the adapter", target.MaxBody)
+			if target.MaxBodyBytes > 0 && len(body) > target.MaxBodyBytes {
+				t.Skipf("NOT RUN: the platform rejects bodies over %d bytes before they reach the adapter", target.MaxBodyBytes)
 			}
 			head := "POST /events\ncontent-type: application/json\nx-interactly-secret: " + target.Secret + "\n\n"
 			if got := exchange(t, target, append([]byte(head), body...)); string(got) != c.want {
@@ -71,10 +72,10 @@ func Adapter(t *testing.T, target Target) {
 	}
 }
 
-// adapterCase plays the requests of one file in their order.
+// adapterCase sends the requests of one file in order.
 func adapterCase(t *testing.T, target Target, name string, a *txtar.Archive) {
 	if len(a.Files)%2 != 0 || len(a.Comment) == 0 {
-		t.Fatal("a case is a comment that says why, then pairs of request and reply")
+		t.Fatal("a case is a comment with its reason, then pairs of request and reply")
 	}
 	for i := 0; i < len(a.Files); i += 2 {
 		request := bytes.ReplaceAll(a.Files[i].Data, []byte("{{secret}}"), []byte(target.Secret))
@@ -95,13 +96,13 @@ func adapterCase(t *testing.T, target Target, name string, a *txtar.Archive) {
 	}
 }
 
-// compared are the fields of a reply that are part of the promise. Others are
-// the platform's.
+// compared are the header fields of a reply that are part of the promise; the
+// platform may add others.
 var compared = []string{"Content-Type", "Allow", "Retry-After", "Idempotent-Replayed"}
 
 // exchange sends a request written as "METHOD target", header lines, an empty
 // line and the body, and returns the reply in the same form. The bytes go over
-// the connection as they are written, so that nothing here tidies them up.
+// the connection as they are written, so that no HTTP client normalizes them.
 func exchange(t *testing.T, target Target, request []byte) []byte {
 	t.Helper()
 	head, body, _ := bytes.Cut(request, []byte("\n\n"))
@@ -131,13 +132,13 @@ func exchange(t *testing.T, target Target, request []byte) []byte {
 	}
 	b.WriteString("\r\n")
 	b.Write(body)
-	go func() { _, _ = conn.Write(b.Bytes()) }() // a refusal may come before the end of the body
+	go func() { _, _ = conn.Write(b.Bytes()) }() // a rejection may arrive before the body is sent
 	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil {
 		t.Fatalf("no reply: %v", err)
 	}
 	defer resp.Body.Close()
-	said, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	replyBody, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
 	if err != nil {
 		t.Fatalf("reply cut off: %v", err)
 	}
@@ -148,52 +149,53 @@ func exchange(t *testing.T, target Target, request []byte) []byte {
 			fmt.Fprintf(&out, "%s: %s\n", strings.ToLower(name), strings.Join(v, ", "))
 		}
 	}
-	fmt.Fprintf(&out, "\n%s", said)
+	fmt.Fprintf(&out, "\n%s", replyBody)
 	return out.Bytes()
 }
 
-// largeCases are made, not kept: nobody reads them.
+// largeCases are generated: as files they would be large and unreadable.
 var largeCases = []struct {
 	name, why string
 	body      func() []byte
 	want      string
 }{
-	{"body-at-the-limit", "6 MiB are taken", func() []byte {
-		return ev(strings.Repeat("x", 1<<19), 6<<20)
+	{"body-at-the-limit", "6 MiB are accepted", func() []byte {
+		return conversation(strings.Repeat("x", 1<<19), 6<<20)
 	}, "200\ncontent-type: application/json\n\n{}"},
-	{"body-over-the-limit", "one byte more is refused, and not read", func() []byte {
-		return ev(strings.Repeat("x", 1<<19), 6<<20+1)
+	{"body-over-the-limit", "one byte more is rejected unread", func() []byte {
+		return conversation(strings.Repeat("x", 1<<19), 6<<20+1)
 	}, "413\ncontent-type: application/json\n\n" + `{"error":"too large"}`},
-	{"body-too-deep", "depth is bounded, so that no decoder runs out of stack", func() []byte {
+	{"body-too-deep", "depth is bounded, so that no decoder overflows its stack", func() []byte {
 		return []byte(strings.Repeat("[", 100_000))
 	}, badRequest},
 	{"body-of-many-tokens", "a small body must not become a large one in memory", func() []byte {
 		return []byte("[" + strings.Repeat("{},", 1<<20) + "{}]")
 	}, badRequest},
-	{"body-of-bad-utf8", "text is not repaired in silence", func() []byte {
+	{"body-of-bad-utf8", "invalid text is not replaced silently", func() []byte {
 		return []byte("{\"message\":{\"type\":\"hang\",\"call\":{\"id\":\"CA-\xff\"}}}")
 	}, badRequest},
-	{"body-with-lone-surrogate", "text is not repaired in silence", func() []byte {
+	{"body-with-lone-surrogate", "invalid text is not replaced silently", func() []byte {
 		return []byte(`{"message":{"type":"hang","call":{"id":"CA-\ud800"}}}`)
 	}, badRequest},
 }
 
 const badRequest = "400\ncontent-type: application/json\n\n" + `{"error":"bad request"}`
 
-// event is a conversation-update of exactly size bytes, in strings of text.
-func ev(text string, size int) []byte {
+// conversation returns a conversation-update of exactly size bytes, whose
+// messages are prefixes of text.
+func conversation(text string, size int) []byte {
 	b := []byte(`{"message":{"type":"conversation-update","call":{"id":"CA-large","status":"ongoing"},"messages":[`)
 	const end = `]}}`
 	for n := 0; ; n++ {
 		m := fmt.Appendf(nil, `{"messageId":"user-%d","role":"user","text":"`, n)
-		room := size - len(b) - len(m) - len(`"}`) - len(end)
+		space := size - len(b) - len(m) - len(`"}`) - len(end)
 		if n > 0 {
-			room--
+			space--
 			b = append(b, ',')
 		}
-		last := room <= len(text)
-		b = append(append(append(b, m...), text[:min(room, len(text))]...), `"}`...)
-		if last || room-len(text) < 100 {
+		last := space <= len(text)
+		b = append(append(append(b, m...), text[:min(space, len(text))]...), `"}`...)
+		if last || space-len(text) < 100 {
 			b = append(b, bytes.Repeat([]byte{' '}, max(0, size-len(b)-len(end)))...)
 			return slices.Concat(b, []byte(end))
 		}

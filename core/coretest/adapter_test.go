@@ -20,11 +20,11 @@ type discard struct{}
 func (discard) Put(context.Context, ...core.Envelope) error { return nil }
 
 // The suite against net/http and a store in memory. go test -update rewrites
-// the replies here; the other rooms only compare.
+// the golden replies here; other packages only compare them.
 func TestAdapter(t *testing.T) {
 	p := app.New()
 	err := p.Bind(core.Platform{
-		Name: "test", Store: coretest.NewStore(), Inbox: discard{}, Logger: slog.New(slog.DiscardHandler),
+		Name: "test", Store: coretest.NewMemoryStore(), Inbox: discard{}, Logger: slog.New(slog.DiscardHandler),
 		Verifier: auth.Verifier{Secrets: []auth.Secret{auth.NewSecret(secret)}},
 	})
 	if err != nil {

@@ -1,18 +1,26 @@
-// Package coretest holds the suites that every engine of a [core.Processor]
-// must pass, and stand-ins for those engines in tests.
+// Package coretest holds the conformance suites that every engine of a
+// [core.Processor] passes, and in-memory doubles for tests of code above them.
+// It imports testing, so no deployed binary imports it.
 //
-// A room that brings a store runs the suite on a fresh one for each case:
+// A package that implements [records.Store] or [core.Inbox] runs the suite on
+// a fresh instance per case:
 //
 //	func TestStore(t *testing.T) {
-//		coretest.Store(t, coretest.Traits{}, func(t *testing.T) records.Store { return openTestTable(t) })
+//		coretest.Store(t, coretest.Capabilities{}, func(t *testing.T) records.Store {
+//			return openTestTable(t)
+//		})
 //	}
 //
-// Each case names the promise that it checks and prints it when it is broken.
-// What an engine cannot do it declares in its traits; the cases are then
-// skipped aloud and counted, never silently.
+//	func TestInbox(t *testing.T) {
+//		coretest.Inbox(t, coretest.InboxCapabilities{}, func(t *testing.T, deliver coretest.DeliverFunc) core.Inbox {
+//			return startTestQueue(t, deliver)
+//		})
+//	}
 //
-// A test of code above a store takes a [MemoryStore]: it reads [time.Now], so
-// a testing/synctest bubble moves its clock, and it fails when told to.
+// Each case states the promise that it checks and prints it on failure. What
+// cannot be checked on an engine is declared in its capabilities; those cases
+// are skipped with the reason and counted, never silently.
 //
-// This package imports testing. No deployed binary imports it.
+// Tests of code above a store use a [MemoryStore]. It reads [time.Now], so a
+// testing/synctest bubble controls its clock, and its hooks inject failures.
 package coretest

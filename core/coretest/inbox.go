@@ -9,56 +9,57 @@ import (
 	"github.com/serverurl/serverurl/core"
 )
 
-// InboxTraits declare what an inbox cannot do. The zero value can do all that
-// [core.Inbox] promises. A case that a trait rules out is skipped aloud.
-type InboxTraits struct {
-	// Dead returns the ids of the envelopes in the dead-letter place of an inbox
-	// that open returned. nil: there is no way to look from a test.
-	Dead func(ctx context.Context, in core.Inbox) ([]string, error)
+// InboxCapabilities adapt the suite to an inbox. The zero value is right for an
+// inbox that keeps all promises of [core.Inbox], except that its dead letters
+// are not inspected.
+type InboxCapabilities struct {
+	// DeadLetterIDs returns the ids of the dead-lettered envelopes of an inbox that
+	// open returned. If it is nil, the case that needs it is skipped and counted.
+	DeadLetterIDs func(ctx context.Context, in core.Inbox) ([]string, error)
 
-	// MaxBody is the largest body that the inbox takes, in bytes. Default 6 MB,
-	// above the largest that the core accepts.
-	MaxBody int
+	// MaxBodyBytes is the largest body that the inbox accepts. Default 6 MiB, the
+	// largest that core accepts.
+	MaxBodyBytes int
 
-	// Wait is how long anything may take to be delivered, the pauses after
-	// failed deliveries included. Default 5 minutes: it bounds failures only.
-	Wait time.Duration
+	// DeliveryTimeout bounds the time from Put to a successful delivery, including
+	// the pauses after failures. Default 5 minutes: it bounds failures only.
+	DeliveryTimeout time.Duration
 
-	// Events is how many envelopes the case of many has. Default 500; less for
-	// an emulator that is slow.
-	Events int
+	// ConcurrentEvents is how many envelopes ConcurrentPuts puts. Default 500; set
+	// fewer for a slow emulator.
+	ConcurrentEvents int
 }
 
-// A Deliver is what an inbox hands its envelopes to.
-type Deliver = func(context.Context, core.Envelope) error
+// A DeliverFunc receives the envelopes of an inbox, as [core.Processor.Deliver] does.
+type DeliverFunc = func(context.Context, core.Envelope) error
 
 // An inboxCase is one promise of core.Inbox.
 type inboxCase struct {
 	name string
 	why  string // the promise, printed when it is broken
-	dead bool   // needs to see the dead
-	run  func(ctx context.Context, open func(Deliver) core.Inbox, tr InboxTraits) error
+	dead bool   // needs DeadLetterIDs
+	run  func(ctx context.Context, open func(DeliverFunc) core.Inbox, caps InboxCapabilities) error
 }
 
-// Inbox runs the suite. open starts an empty inbox for one case that hands its
-// envelopes to deliver, and stops it by t.Cleanup. An inbox with pauses of hours
-// must be opened with short ones; it must try at least 4 times before it
-// gives up, and give up within InboxTraits.Wait.
-func Inbox(t *testing.T, traits InboxTraits, open func(t *testing.T, deliver Deliver) core.Inbox) {
+// Inbox runs the suite of [core.Inbox]. open starts an empty inbox for one case,
+// which delivers its envelopes to deliver, and stops it with t.Cleanup. Its pauses
+// between attempts must be short: it must attempt a delivery at least 4 times,
+// and dead-letter the envelope within InboxCapabilities.DeliveryTimeout.
+func Inbox(t *testing.T, caps InboxCapabilities, open func(t *testing.T, deliver DeliverFunc) core.Inbox) {
 	t.Helper()
-	traits = traits.withDefaults()
+	caps = caps.withDefaults()
 	skipped := 0
 	for _, c := range inboxCases {
-		if c.dead && traits.Dead == nil {
+		if c.dead && caps.DeadLetterIDs == nil {
 			skipped++
-			t.Run(c.name, func(t *testing.T) { t.Skipf("NOT TESTED: %s; the dead cannot be seen", c.why) })
+			t.Run(c.name, func(t *testing.T) { t.Skipf("NOT TESTED: %s; its dead letters cannot be listed", c.why) })
 			continue
 		}
 		t.Run(c.name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), 2*traits.Wait)
+			ctx, cancel := context.WithTimeout(t.Context(), 2*caps.DeliveryTimeout)
 			defer cancel()
-			start := func(d Deliver) core.Inbox { return open(t, d) }
-			if err := c.run(ctx, start, traits); err != nil {
+			start := func(d DeliverFunc) core.Inbox { return open(t, d) }
+			if err := c.run(ctx, start, caps); err != nil {
 				t.Errorf("broken promise: %s\n\t%v", c.why, err)
 			}
 		})
@@ -68,47 +69,47 @@ func Inbox(t *testing.T, traits InboxTraits, open func(t *testing.T, deliver Del
 	}
 }
 
-func (tr InboxTraits) withDefaults() InboxTraits {
-	tr.MaxBody = cmp.Or(tr.MaxBody, 6<<20)
-	tr.Wait = cmp.Or(tr.Wait, 5*time.Minute)
-	tr.Events = cmp.Or(tr.Events, 500)
-	return tr
+func (caps InboxCapabilities) withDefaults() InboxCapabilities {
+	caps.MaxBodyBytes = cmp.Or(caps.MaxBodyBytes, 6<<20)
+	caps.DeliveryTimeout = cmp.Or(caps.DeliveryTimeout, 5*time.Minute)
+	caps.ConcurrentEvents = cmp.Or(caps.ConcurrentEvents, 500)
+	return caps
 }
 
-// inboxCases is the contract of core.Inbox, a line each.
+// inboxCases is the contract of core.Inbox, one promise per line.
 var inboxCases = []inboxCase{
-	{name: "Arrives", run: arrives,
-		why: "what was put is delivered, with every field as it was, Received to the millisecond and in UTC"},
-	{name: "NothingIsNothing", run: nothingIsNothing,
+	{name: "RoundTrip", run: roundTrip,
+		why: "what was put is delivered with every field unchanged, Received to the millisecond and in UTC"},
+	{name: "EmptyPut", run: emptyPut,
 		why: "a Put of no envelopes succeeds"},
 	{name: "BodiesAreExact", run: bodiesAreExact,
-		why: "a body comes out byte for byte, whatever JSON and whatever characters are in it"},
-	{name: "OddIDs", run: oddIDs,
-		why: "the id of a call and a type are the sender's, and may hold any character"},
+		why: "a body is delivered byte for byte, whatever JSON and characters it holds"},
+	{name: "ArbitraryIDs", run: arbitraryIDs,
+		why: "call ids and types are chosen by the sender and may hold any character"},
 	{name: "LargestBody", run: largestBody,
-		why: "a body of the largest size comes out as it went in, packable or not"},
-	{name: "SeveralAtOnce", run: severalAtOnce,
+		why: "a body of the largest size is delivered unchanged, compressible or not"},
+	{name: "BatchPut", run: batchPut,
 		why: "every envelope of a Put of several is delivered"},
-	{name: "AllOrNone", run: allOrNone,
-		why: "a Put that was interrupted has put all of its envelopes or none"},
-	{name: "ManyAtOnce", run: manyAtOnce,
+	{name: "AtomicPut", run: atomicPut,
+		why: "an interrupted Put has put all of its envelopes or none"},
+	{name: "ConcurrentPuts", run: concurrentPuts,
 		why: "of many concurrent Puts, each that returned nil is delivered"},
-	{name: "RepeatedPut", run: repeatedPut,
+	{name: "DuplicatePut", run: duplicatePut,
 		why: "a second Put of the same envelope succeeds; it may be delivered again or not"},
-	{name: "SlicesAreNotKept", run: putSlicesAreNotKept,
-		why: "what the caller does to its slices after Put returned changes nothing"},
+	{name: "SlicesNotRetained", run: putSlicesNotRetained,
+		why: "what the caller does to its slices after Put returns changes nothing"},
 	{name: "DeliveryOwnsBody", run: deliveryOwnsBody,
-		why: "what a delivery does to the body does not reach the next delivery"},
-	{name: "FailureIsRepeated", run: failureIsRepeated,
-		why: "a delivery that fails is repeated until it returns nil"},
-	{name: "PanicIsRepeated", run: panicIsRepeated,
-		why: "a delivery that panics is repeated like one that fails"},
-	{name: "PoisonBlocksNobody", run: poisonBlocksNobody,
-		why: "envelopes that can never be delivered keep no others waiting"},
-	{name: "TheDeadAreKept", run: theDeadAreKept, dead: true,
-		why: "an envelope that can never be delivered ends in the dead-letter place, and only such a one"},
+		why: "what a delivery does to the body does not affect the next delivery"},
+	{name: "FailureIsRedelivered", run: failureIsRedelivered,
+		why: "an envelope whose delivery fails is redelivered until a delivery returns nil"},
+	{name: "PanicIsRedelivered", run: panicIsRedelivered,
+		why: "a delivery that panics counts as one that fails"},
+	{name: "PoisonMessageDoesNotBlock", run: poisonMessageDoesNotBlock,
+		why: "envelopes that can never be delivered do not delay others"},
+	{name: "DeadLettersAreKept", run: deadLettersAreKept, dead: true,
+		why: "an envelope that can never be delivered becomes a dead letter, and no other does"},
 	{name: "DeliveryHasDeadline", run: deliveryHasDeadline,
-		why: "the context of a delivery has a deadline, so that one that hangs is repeated"},
-	{name: "CancelledPut", run: cancelledPut,
-		why: "a Put whose context has ended fails, and harms nobody else"},
+		why: "the context of a delivery has a deadline, so that a hung delivery is repeated"},
+	{name: "CanceledPut", run: canceledPut,
+		why: "a Put whose context has ended fails, and affects no other"},
 }

@@ -16,21 +16,21 @@ import (
 	"github.com/serverurl/serverurl/core/event"
 )
 
-// A memoryInbox is an inbox for tests of the suite. Its faults are those that
-// we have seen in an inbox, or can think of.
+// A memoryInbox is an inbox for tests of the suite, with faults that were seen in
+// an inbox or imagined.
 type memoryInbox struct {
 	ctx     context.Context
-	deliver Deliver
+	deliver DeliverFunc
 	wg      sync.WaitGroup
 
-	// Faults. change sees an envelope on its way in, and may drop it.
-	change     func(core.Envelope) (core.Envelope, bool)
-	once       bool // delivers once, whatever comes of it
-	shares     bool // delivers the same slice again
-	noDeadline bool
-	splits     bool // stores a Put one by one
-	deaf       bool // to the context
-	inOrder    bool // starts no delivery before the one before it succeeded
+	// Faults. change may change or drop an envelope that is put.
+	change         func(core.Envelope) (core.Envelope, bool)
+	once           bool // attempts each delivery once
+	shares         bool // redelivers the same slice
+	noDeadline     bool
+	splits         bool // stores the envelopes of a Put one by one
+	ignoresContext bool // ignores the context of Put
+	inOrder        bool // starts a delivery only after the previous one succeeded
 
 	mu   sync.Mutex
 	dead map[string]bool
@@ -38,7 +38,7 @@ type memoryInbox struct {
 }
 
 func (in *memoryInbox) Put(ctx context.Context, es ...core.Envelope) error {
-	if ctx.Err() != nil && !in.deaf && !in.splits {
+	if ctx.Err() != nil && !in.ignoresContext && !in.splits {
 		return ctx.Err()
 	}
 	for i, e := range es {
@@ -91,7 +91,7 @@ func (in *memoryInbox) try(e core.Envelope) (done bool) {
 	return in.deliver(ctx, e) == nil
 }
 
-func (in *memoryInbox) start(t *testing.T, d Deliver) *memoryInbox {
+func (in *memoryInbox) start(t *testing.T, d DeliverFunc) *memoryInbox {
 	ctx, cancel := context.WithCancel(context.Background())
 	in.ctx, in.deliver, in.dead = ctx, d, map[string]bool{}
 	t.Cleanup(func() { cancel(); in.wg.Wait() })
@@ -106,7 +106,7 @@ func deadOf(_ context.Context, in core.Inbox) ([]string, error) {
 }
 
 func TestMemoryInbox(t *testing.T) {
-	Inbox(t, InboxTraits{Dead: deadOf, Wait: time.Minute}, func(t *testing.T, d Deliver) core.Inbox {
+	Inbox(t, InboxCapabilities{DeadLetterIDs: deadOf, DeliveryTimeout: time.Minute}, func(t *testing.T, d DeliverFunc) core.Inbox {
 		return new(memoryInbox).start(t, d)
 	})
 }
@@ -119,15 +119,15 @@ func changed(f func([]byte) []byte) func(core.Envelope) (core.Envelope, bool) {
 	}
 }
 
-// TestInboxFindsFaults is the control of the suite: each fault breaks the cases
-// named beside it.
+// TestInboxFindsFaults tests the suite: each fault fails the cases named next to
+// it.
 func TestInboxFindsFaults(t *testing.T) {
 	count := 0
 	for name, f := range map[string]struct {
 		found string // cases that must fail
 		make  func() *memoryInbox
 	}{
-		"loses one of ten": {"ManyAtOnce", func() *memoryInbox {
+		"loses one of ten": {"ConcurrentPuts", func() *memoryInbox {
 			var mu sync.Mutex
 			return &memoryInbox{change: func(e core.Envelope) (core.Envelope, bool) {
 				mu.Lock()
@@ -154,26 +154,26 @@ func TestInboxFindsFaults(t *testing.T) {
 		"cut at 256 kB": {"LargestBody BodiesAreExact", func() *memoryInbox {
 			return &memoryInbox{change: changed(func(b []byte) []byte { return b[:min(len(b), 256<<10)] })}
 		}},
-		"ids as C strings": {"OddIDs", func() *memoryInbox {
+		"ids as C strings": {"ArbitraryIDs", func() *memoryInbox {
 			return &memoryInbox{change: func(e core.Envelope) (core.Envelope, bool) {
 				id, _, _ := strings.Cut(string(e.Call), "\x00")
 				e.Call = event.CallID(id)
 				return e, true
 			}}
 		}},
-		"seconds only": {"Arrives", func() *memoryInbox {
+		"seconds only": {"RoundTrip", func() *memoryInbox {
 			return &memoryInbox{change: func(e core.Envelope) (core.Envelope, bool) {
 				e.Received = e.Received.Truncate(time.Second)
 				return e, true
 			}}
 		}},
-		"once":             {"FailureIsRepeated PanicIsRepeated DeliveryOwnsBody", func() *memoryInbox { return &memoryInbox{once: true} }},
-		"shares the body":  {"DeliveryOwnsBody", func() *memoryInbox { return &memoryInbox{shares: true} }},
-		"no deadline":      {"DeliveryHasDeadline", func() *memoryInbox { return &memoryInbox{noDeadline: true} }},
-		"one by one":       {"SeveralAtOnce AllOrNone", func() *memoryInbox { return &memoryInbox{splits: true} }},
-		"deaf":             {"CancelledPut", func() *memoryInbox { return &memoryInbox{deaf: true} }},
-		"in order":         {"PoisonBlocksNobody TheDeadAreKept", func() *memoryInbox { return &memoryInbox{inOrder: true} }},
-		"drops the failed": {"TheDeadAreKept", func() *memoryInbox { return &memoryInbox{once: true, noDeadline: true} }},
+		"once":                {"FailureIsRedelivered PanicIsRedelivered DeliveryOwnsBody", func() *memoryInbox { return &memoryInbox{once: true} }},
+		"shares the body":     {"DeliveryOwnsBody", func() *memoryInbox { return &memoryInbox{shares: true} }},
+		"no deadline":         {"DeliveryHasDeadline", func() *memoryInbox { return &memoryInbox{noDeadline: true} }},
+		"one by one":          {"BatchPut AtomicPut", func() *memoryInbox { return &memoryInbox{splits: true} }},
+		"ignores the context": {"CanceledPut", func() *memoryInbox { return &memoryInbox{ignoresContext: true} }},
+		"in order":            {"PoisonMessageDoesNotBlock DeadLettersAreKept", func() *memoryInbox { return &memoryInbox{inOrder: true} }},
+		"drops failures":      {"DeadLettersAreKept", func() *memoryInbox { return &memoryInbox{once: true, noDeadline: true} }},
 	} {
 		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
 			for want := range strings.FieldsSeq(f.found) {
@@ -181,13 +181,13 @@ func TestInboxFindsFaults(t *testing.T) {
 				if i < 0 {
 					t.Fatalf("no case %s", want)
 				}
-				tr := InboxTraits{Dead: deadOf, Wait: 300 * time.Millisecond}.withDefaults()
-				if name == "drops the failed" {
-					tr.Dead = func(context.Context, core.Inbox) ([]string, error) { return nil, nil }
+				caps := InboxCapabilities{DeadLetterIDs: deadOf, DeliveryTimeout: 300 * time.Millisecond}.withDefaults()
+				if name == "drops failures" {
+					caps.DeadLetterIDs = func(context.Context, core.Inbox) ([]string, error) { return nil, nil }
 				}
-				err := inboxCases[i].run(t.Context(), func(d Deliver) core.Inbox { return f.make().start(t, d) }, tr)
+				err := inboxCases[i].run(t.Context(), func(d DeliverFunc) core.Inbox { return f.make().start(t, d) }, caps)
 				if err == nil {
-					t.Errorf("%s did not find it", want)
+					t.Errorf("%s passed", want)
 				}
 			}
 		})

@@ -12,25 +12,27 @@ import (
 	"github.com/serverurl/serverurl/core/records"
 )
 
-// A MemoryStore is a records.Store in memory, for tests and examples. It passes
-// [records.Store]. Its clock is time.Now, so it may live in a testing/synctest bubble.
-// Nothing survives the process: it is never a store to deploy.
+// A MemoryStore is a [records.Store] in memory, for tests and examples; it
+// passes [Store]. Its clock is time.Now, so it works in a testing/synctest
+// bubble. It loses everything when the process ends, so never deploy it.
 //
-// Set the hooks before the store is used; they run outside of its lock, may
-// block, and may call the store. op is "Get", "Range" or "Commit"; keys are
-// those asked for or written, for Range the directory with a slash after it.
+// Set the hooks before the store is used. They run outside its lock, may block,
+// and may call the store. op is "Get", "Range" or "Commit"; keys are the keys
+// read or written, for Range the directory followed by a slash.
 type MemoryStore struct {
-	// Fail is called first. An error is returned and nothing happens: the
-	// store is down.
+	// Fail, if not nil, is called first. If it returns an error, the method
+	// returns that and does nothing, as if the store were down.
 	Fail func(op string, keys []string) error
 
-	// FailAfter is called when the work is done. An error is returned in
-	// place of the answer: a Commit has happened and the writer cannot know.
+	// FailAfter, if not nil, is called when the work is done. If it returns an
+	// error, the method returns that, as if the reply were lost: a Commit has been
+	// applied and the writer does not know.
 	FailAfter func(op string, keys []string) error
 
 	mu      sync.Mutex
 	records map[string]memoryRecord
-	version int64 // of the whole store, so that none repeats for a key
+	written map[string]bool // keys of all commits
+	version int64           // of the whole store, so that none repeats for a key
 }
 
 type memoryRecord struct {
@@ -42,9 +44,9 @@ type memoryRecord struct {
 
 var _ records.Store = (*MemoryStore)(nil)
 
-// NewStore returns an empty store.
-func NewStore() *MemoryStore {
-	return &MemoryStore{records: make(map[string]memoryRecord)}
+// NewMemoryStore returns an empty store.
+func NewMemoryStore() *MemoryStore {
+	return &MemoryStore{records: make(map[string]memoryRecord), written: make(map[string]bool)}
 }
 
 // Get implements records.Store.
@@ -108,6 +110,7 @@ func (s *MemoryStore) Commit(ctx context.Context, rs ...records.Record) error {
 			}
 		}
 		for _, r := range rs {
+			s.written[r.Key] = true
 			if r.Value == nil {
 				delete(s.records, r.Key)
 				continue
@@ -124,8 +127,8 @@ func (s *MemoryStore) Commit(ctx context.Context, rs ...records.Record) error {
 	})
 }
 
-// All returns every record that has not expired, in order of keys, for tests
-// that look for what must not be stored. It calls no hook.
+// All returns every record that has not expired, ordered by key, for tests that
+// check what must not be stored. It calls no hook.
 func (s *MemoryStore) All() []records.Record {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -137,6 +140,14 @@ func (s *MemoryStore) All() []records.Record {
 		}
 	}
 	return rs
+}
+
+// Written returns every key that was ever committed, also of records that were
+// deleted or have expired, in order. It calls no hook.
+func (s *MemoryStore) Written() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Sorted(maps.Keys(s.written))
 }
 
 // do runs one operation between the hooks.
@@ -158,7 +169,8 @@ func (s *MemoryStore) do(ctx context.Context, op string, keys []string, f func(n
 	return err
 }
 
-// record returns what is at the key, nothing but the key if that has expired.
+// record returns the record of key, with only its key if it is absent or has
+// expired.
 func (s *MemoryStore) record(key string, now time.Time) records.Record {
 	m, ok := s.records[key]
 	if !ok || !m.expires.IsZero() && !now.Before(m.expires) {
@@ -173,7 +185,7 @@ func (s *MemoryStore) record(key string, now time.Time) records.Record {
 	}
 }
 
-// wholeSecond is what engines keep of an expiry.
+// wholeSecond returns t in the resolution that stores promise for Expires.
 func wholeSecond(t time.Time) time.Time {
 	if t.IsZero() {
 		return t

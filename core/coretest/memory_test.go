@@ -1,9 +1,7 @@
 package coretest_test
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,24 +10,9 @@ import (
 	"github.com/serverurl/serverurl/core/records"
 )
 
-func ExampleMemoryStore() {
-	ctx := context.Background()
-	s := coretest.NewStore()
-
-	fmt.Println(s.Commit(ctx, records.Record{Key: "call/c1", Value: []byte("ringing")}))
-	fmt.Println(s.Commit(ctx, records.Record{Key: "call/c1", Value: []byte("again")})) // created twice
-
-	rs, _ := s.Get(ctx, "call/c1")
-	fmt.Printf("%s\n", rs[0].Value)
-	// Output:
-	// <nil>
-	// core: record has changed
-	// ringing
-}
-
 func TestMemoryStoreClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := coretest.NewStore()
+		s := coretest.NewMemoryStore()
 		if err := s.Commit(t.Context(), records.Record{Key: "d/a", Value: []byte("1"), Expires: time.Now().Add(time.Minute)}); err != nil {
 			t.Fatal(err)
 		}
@@ -48,7 +31,7 @@ func TestMemoryStoreClock(t *testing.T) {
 
 func TestMemoryStoreFails(t *testing.T) {
 	down := errors.New("store is down")
-	s := coretest.NewStore()
+	s := coretest.NewMemoryStore()
 	s.Fail = func(op string, keys []string) error {
 		if op == "Commit" && keys[0] == "d/refused" {
 			return down

@@ -9,136 +9,109 @@ import (
 	"github.com/serverurl/serverurl/core/records"
 )
 
-// Traits declare what an engine cannot do. The zero value can do all that
-// [records.Store] promises. A case that a trait rules out is skipped aloud.
-type Traits struct {
-	// OneKeyCommit says that the engine commits one record at a time. Such an
-	// engine is no records.Store for a Processor; the rest of the suite is still
-	// worth its run while one is being written.
-	OneKeyCommit bool
-
-	// InstanceClock says that the engine has no clock of its own: Age and the
-	// end of a record are by the clock of the instance that asks, so that two
-	// instances disagree by the difference of their clocks.
-	InstanceClock bool
-
-	// Rounds is how often each race is run. Default 100; less for an emulator
-	// that needs seconds for them.
-	Rounds int
+// Capabilities adapt the suite to an engine. The zero value is right for an
+// engine that is fast enough for every race.
+type Capabilities struct {
+	// RaceIterations is how often each race is run. Default 100; set fewer for an
+	// emulator on which they take seconds.
+	RaceIterations int
 }
 
 // A storeCase is one promise of records.Store.
 type storeCase struct {
 	name  string
 	why   string // the promise, printed when it is broken
-	many  bool   // needs a Commit of several records
-	waits bool   // waits for a second of real time: run beside the others that do
-	run   func(ctx context.Context, s records.Store, tr Traits) error
+	waits bool   // waits for a second of real time: runs in parallel with the others that do
+	run   func(ctx context.Context, s records.Store, caps Capabilities) error
 }
 
-// storeTimeout bounds one case: an engine that hangs is a failure with a name.
+// storeTimeout bounds one case, so that an engine that hangs fails that case by name.
 const storeTimeout = 5 * time.Minute
 
-// Store runs the suite. open returns an empty store for one case and cleans up
-// by t.Cleanup; stores of different cases may be open at the same time.
-func Store(t *testing.T, traits Traits, open func(t *testing.T) records.Store) {
+// Store runs the suite of [records.Store]. open returns an empty store for one
+// case and cleans up with t.Cleanup; stores of several cases may be open at the
+// same time.
+func Store(t *testing.T, caps Capabilities, open func(t *testing.T) records.Store) {
 	t.Helper()
-	traits.Rounds = cmp.Or(traits.Rounds, 100)
-	skipped := 0
+	caps.RaceIterations = cmp.Or(caps.RaceIterations, 100)
 	for _, c := range storeCases {
-		if reason := c.ruledOut(traits); reason != "" {
-			skipped++
-			t.Run(c.name, func(t *testing.T) { t.Skipf("NOT PROMISED: %s; %s", c.why, reason) })
-			continue
-		}
 		t.Run(c.name, func(t *testing.T) {
 			if c.waits {
 				t.Parallel()
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), storeTimeout)
 			defer cancel()
-			if err := c.run(ctx, open(t), traits); err != nil {
+			if err := c.run(ctx, open(t), caps); err != nil {
 				t.Errorf("broken promise: %s\n\t%v", c.why, err)
 			}
 		})
 	}
-	if skipped > 0 {
-		t.Logf("%d of %d promises are not made by this engine", skipped, len(storeCases))
-	}
 }
 
-// ruledOut returns why an engine with the traits is not asked.
-func (c storeCase) ruledOut(tr Traits) string {
-	if c.many && tr.OneKeyCommit {
-		return "the engine commits one record at a time"
-	}
-	return ""
-}
-
-// storeCases is the contract of records.Store, a line each.
+// storeCases is the contract of records.Store, one promise per line.
 var storeCases = []storeCase{
-	{name: "ReadsBack", run: readsBack,
-		why: "Get and Range see a Commit that returned before they began, and an absent key has its Key and nothing else"},
-	{name: "SecondCreateLoses", run: secondCreateLoses,
+	{name: "ReadYourWrites", run: readYourWrites,
+		why: "Get and Range see every Commit that returned before they began; the record of an absent key has only its Key"},
+	{name: "CreateConflict", run: createConflict,
 		why: "of two writers that create a key, the second gets ErrStale"},
-	{name: "OldVersionLoses", run: oldVersionLoses,
-		why: "an update or a delete at any Version but the record's own is ErrStale and changes nothing"},
-	{name: "StaleChangesNothing", run: staleChangesNothing, many: true,
-		why: "a refused Commit leaves every record as it was, wherever in it the stale one stands"},
-	{name: "MixedCommit", run: mixedCommit, many: true,
+	{name: "StaleVersionRejected", run: staleVersionRejected,
+		why: "an update or delete at any Version except the record's own returns ErrStale and changes nothing"},
+	{name: "StaleCommitIsAtomic", run: staleCommitIsAtomic,
+		why: "a rejected Commit changes no record, wherever in it the stale one is"},
+	{name: "MixedCommit", run: mixedCommit,
 		why: "one Commit may create, update and delete"},
-	{name: "NilDeletes", run: nilDeletes,
+	{name: "NilValueDeletes", run: nilValueDeletes,
 		why: "a nil Value deletes"},
-	{name: "EmptyIsKept", run: emptyIsKept,
+	{name: "EmptyValueIsStored", run: emptyValueIsStored,
 		why: "an empty Value that is not nil is a record like any other"},
 	{name: "VersionsNeverRepeat", run: versionsNeverRepeat,
-		why: "a Version never repeats for a key, also after it was deleted or has expired, so that a late writer is always found out"},
+		why: "a Version never repeats for a key, not even after a delete or expiry, so that a late writer is always detected"},
 	{name: "GetKeepsOrder", run: getKeepsOrder,
-		why: "Get returns one record per key asked for, in their order, repeated ones too"},
+		why: "Get returns one record per key, in the order of the keys, also for repeated keys"},
 	{name: "GetManyKeys", run: getManyKeys,
-		why: "Get takes more keys, and returns more bytes, than one request of the engine may"},
+		why: "Get accepts more keys, and returns more bytes, than one request of the engine allows"},
 	{name: "RangeOrder", run: rangeOrder,
-		why: "Range is in byte order of names, after the name given, up to the limit"},
+		why: "Range returns names in byte order, after the given name, up to the limit"},
 	{name: "RangeOneDirectory", run: rangeOneDirectory,
 		why: "Range returns the direct children of exactly one directory"},
 	{name: "RangePages", run: rangePages,
-		why: "a directory read page by page has every record once, however large the records are"},
+		why: "reading a directory page by page returns every record once, however large the records are"},
 	{name: "NamesAreExact", run: namesAreExact,
-		why: "names that differ by a byte are different records; no character has a meaning"},
+		why: "names that differ in one byte are different records; no character is special"},
 	{name: "ValuesAreExact", run: valuesAreExact,
-		why: "a Value comes back byte for byte, whatever the bytes"},
+		why: "a Value is returned byte for byte, whatever the bytes"},
 	{name: "LargestRecord", run: largestRecord,
-		why: "a Value of MaxRecord bytes is taken, one byte more is refused"},
-	{name: "LargestCommit", run: largestCommit, many: true,
-		why: "a Commit of MaxCommit bytes is taken, one byte more is refused and changes nothing"},
-	{name: "MostRecords", run: mostRecords, many: true,
-		why: "a Commit of MaxRecords records is taken, one more is refused and changes nothing"},
+		why: "a Value of MaxRecordBytes is accepted, one byte more is rejected"},
+	{name: "LargestCommit", run: largestCommit,
+		why: "a Commit of MaxCommitBytes is accepted, one byte more is rejected and changes nothing"},
+	{name: "MostRecordsPerCommit", run: mostRecordsPerCommit,
+		why: "a Commit of MaxCommitRecords is accepted, one more is rejected and changes nothing"},
 	{name: "LongestKey", run: longestKey,
-		why: "a Key of MaxKey bytes is taken, one byte more is refused"},
-	{name: "RulesOfCommit", run: rulesOfCommit,
-		why: "a Commit that breaks a rule of core.CheckCommit is refused, not with ErrStale, and changes nothing"},
+		why: "a Key of MaxKeyBytes is accepted, one byte more is rejected"},
+	{name: "InvalidCommitRejected", run: invalidCommitRejected,
+		why: "a Commit that records.ValidateCommit rejects returns an error that is not ErrStale, and changes nothing"},
 	{name: "ExpiredIsAbsent", run: expiredIsAbsent,
-		why: "a record past its Expires is as good as absent to Get, Range and Commit"},
+		why: "a record past its Expires is absent for Get, Range and Commit"},
 	{name: "ExpiredIsNotCounted", run: expiredIsNotCounted,
-		why: "Range fills its limit with records that are there; expired ones do not count"},
-	{name: "ExpiresIsKept", run: expiresIsKept,
-		why: "Expires comes back to the second, zero is never, and each Commit sets it anew"},
-	{name: "Expires", run: expires, waits: true,
-		why: "when a record's time comes it is absent, its Version is stale, and its key can be created"},
+		why: "Range fills its limit with live records; expired ones do not count"},
+	{name: "ExpiresRoundTrip", run: expiresRoundTrip,
+		why: "Expires is returned to the second, zero means never, and each Commit sets it anew"},
+	{name: "RecordExpires", run: recordExpires, waits: true,
+		why: "once a record has expired it is absent, its Version is stale, and its key can be created"},
 	{name: "AgeGrows", run: ageGrows, waits: true,
 		why: "Age is the time since the last Commit of the record"},
-	{name: "SlicesAreNotKept", run: slicesAreNotKept,
-		why: "what the caller does to a slice after Commit or Get returned changes no record"},
-	{name: "CancelledContext", run: cancelledContext,
-		why: "a canceled context ends each method with an error and does no harm"},
-	{name: "CancelledInFlight", run: cancelledInFlight, many: true,
-		why: "a Commit whose context ends in the middle has happened whole or not at all"},
-	{name: "OneWinner", run: oneWinner,
-		why: "of 40 racers for one record exactly one wins and all others get ErrStale"},
-	{name: "CrossedCommits", run: crossedCommits, many: true,
-		why: "of Commits of the same records in different order exactly one wins: no deadlock, no false ErrStale"},
+	{name: "SlicesNotRetained", run: slicesNotRetained,
+		why: "what the caller does to a slice after Commit or Get returns changes no record"},
+	{name: "CanceledContext", run: canceledContext,
+		why: "with a canceled context each method returns an error and changes nothing"},
+	{name: "CanceledInFlight", run: canceledInFlight,
+		why: "a Commit whose context ends while it is in progress is applied completely or not at all"},
+	{name: "SingleWinner", run: singleWinner,
+		why: "of 40 concurrent writers of one record exactly one succeeds and all others get ErrStale"},
+	{name: "CrossedCommits", run: crossedCommits,
+		why: "of concurrent Commits of the same records in different orders exactly one succeeds: no deadlock, no false ErrStale"},
 	{name: "NoLostUpdate", run: noLostUpdate,
-		why: "writers that read, change and commit until they win lose no change"},
-	{name: "SeenWhole", run: seenWhole, many: true,
-		why: "who has seen one record of a Commit sees all of it in the next read"},
+		why: "concurrent writers that read, modify and commit until they succeed lose no update"},
+	{name: "AtomicVisibility", run: atomicVisibility,
+		why: "a reader that has seen one record of a Commit sees all of it in the next read"},
 }

@@ -28,19 +28,19 @@ func get(ctx context.Context, s records.Store, key string) (records.Record, erro
 	return rs[0], nil
 }
 
-// create makes a record and returns its version.
+// create creates a record and returns its version.
 func create(ctx context.Context, s records.Store, key, value string) (int64, error) {
 	if err := put(ctx, s, key, value, 0); err != nil {
 		return 0, fmt.Errorf("create %q: %w", key, err)
 	}
 	r, err := get(ctx, s, key)
 	if err == nil && (r.Version <= 0 || string(r.Value) != value) {
-		err = fmt.Errorf("create %q: then version %d, value of %d bytes; want a version above zero and the value", key, r.Version, len(r.Value))
+		err = fmt.Errorf("create %q: got version %d, value of %d bytes; want a version above zero and the value", key, r.Version, len(r.Value))
 	}
 	return r.Version, err
 }
 
-// holds checks a record by its value; "-" is for an absent one.
+// holds checks the value of a record; "-" means absent.
 func holds(ctx context.Context, s records.Store, key, want string) error {
 	r, err := get(ctx, s, key)
 	if err != nil {
@@ -55,15 +55,15 @@ func holds(ctx context.Context, s records.Store, key, want string) error {
 	return nil
 }
 
-// absent checks that a record has its key and nothing else.
+// absent checks that a record has only its key.
 func absent(r records.Record) error {
 	if r.Version != 0 || r.Value != nil || r.Age != 0 || !r.Expires.IsZero() {
-		return fmt.Errorf("%q: version %d, %d bytes, age %v, expires %v; want nothing but the key", r.Key, r.Version, len(r.Value), r.Age, r.Expires)
+		return fmt.Errorf("%q: version %d, %d bytes, age %v, expires %v; want only the key", r.Key, r.Version, len(r.Value), r.Age, r.Expires)
 	}
 	return nil
 }
 
-// stale checks that a Commit lost.
+// stale checks that a Commit returned ErrStale.
 func stale(what string, err error) error {
 	if !errors.Is(err, records.ErrStale) {
 		return fmt.Errorf("%s: %v; want ErrStale", what, err)
@@ -71,15 +71,15 @@ func stale(what string, err error) error {
 	return nil
 }
 
-// refused checks that a Commit broke a rule.
-func refused(what string, err error) error {
+// rejected checks that a Commit failed, and not because it was stale.
+func rejected(what string, err error) error {
 	if err == nil || errors.Is(err, records.ErrStale) {
 		return fmt.Errorf("%s: %v; want an error that is not ErrStale", what, err)
 	}
 	return nil
 }
 
-// names returns the names of what Range finds.
+// names returns the names that Range returns.
 func names(ctx context.Context, s records.Store, dir, after string, limit int) ([]string, error) {
 	rs, err := s.Range(ctx, dir, after, limit)
 	if err != nil {
@@ -96,7 +96,7 @@ func names(ctx context.Context, s records.Store, dir, after string, limit int) (
 	return ns, nil
 }
 
-func readsBack(ctx context.Context, s records.Store, _ Traits) error {
+func readYourWrites(ctx context.Context, s records.Store, _ Capabilities) error {
 	if err := holds(ctx, s, "d/a", "-"); err != nil {
 		return err
 	}
@@ -115,7 +115,7 @@ func readsBack(ctx context.Context, s records.Store, _ Traits) error {
 		return fmt.Errorf("range after the update: %d records, %v; want the new value at a new version", len(rs), err)
 	}
 	if r, err := get(ctx, s, "d/a"); err != nil || r.Version != rs[0].Version || string(r.Value) != "two" {
-		return fmt.Errorf("get after the update: version %d, %v; want what range found, version %d", r.Version, err, rs[0].Version)
+		return fmt.Errorf("get after the update: version %d, %v; want as from Range, version %d", r.Version, err, rs[0].Version)
 	}
 	if err := s.Commit(ctx); err != nil {
 		return fmt.Errorf("commit of nothing: %w", err)
@@ -126,7 +126,7 @@ func readsBack(ctx context.Context, s records.Store, _ Traits) error {
 	return nil
 }
 
-func secondCreateLoses(ctx context.Context, s records.Store, _ Traits) error {
+func createConflict(ctx context.Context, s records.Store, _ Capabilities) error {
 	if _, err := create(ctx, s, "d/a", "first"); err != nil {
 		return err
 	}
@@ -136,7 +136,7 @@ func secondCreateLoses(ctx context.Context, s records.Store, _ Traits) error {
 	return holds(ctx, s, "d/a", "first")
 }
 
-func oldVersionLoses(ctx context.Context, s records.Store, _ Traits) error {
+func staleVersionRejected(ctx context.Context, s records.Store, _ Capabilities) error {
 	v1, err := create(ctx, s, "d/a", "one")
 	if err != nil {
 		return err
@@ -153,8 +153,8 @@ func oldVersionLoses(ctx context.Context, s records.Store, _ Traits) error {
 		"update at a later version":     {Key: "d/a", Value: []byte("x"), Version: r.Version + 1},
 		"delete at an old version":      {Key: "d/a", Version: v1},
 		"delete at a later version":     {Key: "d/a", Version: r.Version + 1},
-		"update of what is not there":   {Key: "d/none", Value: []byte("x"), Version: r.Version},
-		"delete of what is not there":   {Key: "d/none", Version: r.Version},
+		"update of an absent record":    {Key: "d/none", Value: []byte("x"), Version: r.Version},
+		"delete of an absent record":    {Key: "d/none", Version: r.Version},
 		"update in another directory":   {Key: "e/a", Value: []byte("x"), Version: r.Version},
 		"delete in another letter case": {Key: "d/A", Version: r.Version},
 	} {
@@ -165,7 +165,7 @@ func oldVersionLoses(ctx context.Context, s records.Store, _ Traits) error {
 	return errors.Join(holds(ctx, s, "d/a", "two"), holds(ctx, s, "d/none", "-"), holds(ctx, s, "e/a", "-"))
 }
 
-func staleChangesNothing(ctx context.Context, s records.Store, _ Traits) error {
+func staleCommitIsAtomic(ctx context.Context, s records.Store, _ Capabilities) error {
 	before := map[string]records.Record{}
 	for _, k := range []string{"d/b", "d/d", "d/f"} {
 		v, err := create(ctx, s, k, "kept")
@@ -211,7 +211,7 @@ func staleChangesNothing(ctx context.Context, s records.Store, _ Traits) error {
 	return nil
 }
 
-func mixedCommit(ctx context.Context, s records.Store, _ Traits) error {
+func mixedCommit(ctx context.Context, s records.Store, _ Capabilities) error {
 	u, err := create(ctx, s, "d/update", "old")
 	if err != nil {
 		return err
@@ -230,7 +230,7 @@ func mixedCommit(ctx context.Context, s records.Store, _ Traits) error {
 	return errors.Join(holds(ctx, s, "c/create", "new"), holds(ctx, s, "d/update", "new"), holds(ctx, s, "e/delete", "-"))
 }
 
-func nilDeletes(ctx context.Context, s records.Store, _ Traits) error {
+func nilValueDeletes(ctx context.Context, s records.Store, _ Capabilities) error {
 	v, err := create(ctx, s, "d/a", "one")
 	if err != nil {
 		return err
@@ -247,7 +247,7 @@ func nilDeletes(ctx context.Context, s records.Store, _ Traits) error {
 	return holds(ctx, s, "d/a", "-")
 }
 
-func emptyIsKept(ctx context.Context, s records.Store, _ Traits) error {
+func emptyValueIsStored(ctx context.Context, s records.Store, _ Capabilities) error {
 	v, err := create(ctx, s, "d/a", "")
 	if err != nil {
 		return err
@@ -267,7 +267,7 @@ func emptyIsKept(ctx context.Context, s records.Store, _ Traits) error {
 	return nil
 }
 
-func versionsNeverRepeat(ctx context.Context, s records.Store, _ Traits) error {
+func versionsNeverRepeat(ctx context.Context, s records.Store, _ Capabilities) error {
 	seen := map[int64]bool{}
 	var version int64
 	for i := range 60 {
@@ -279,16 +279,16 @@ func versionsNeverRepeat(ctx context.Context, s records.Store, _ Traits) error {
 			return err
 		}
 		if seen[r.Version] {
-			return fmt.Errorf("write %d: version %d a second time", i, r.Version)
+			return fmt.Errorf("write %d: version %d was used before", i, r.Version)
 		}
 		seen[r.Version], version = true, r.Version
 		switch i % 3 {
-		case 1: // gone by delete
+		case 1: // by a delete
 			if err := s.Commit(ctx, records.Record{Key: "d/a", Version: version}); err != nil {
 				return fmt.Errorf("delete %d: %w", i, err)
 			}
 			version = 0
-		case 2: // gone by its own time
+		case 2: // by expiry
 			if err := s.Commit(ctx, records.Record{Key: "d/a", Value: []byte("x"), Version: version, Expires: time.Now().Add(-time.Hour)}); err != nil {
 				return fmt.Errorf("expire %d: %w", i, err)
 			}
@@ -299,14 +299,14 @@ func versionsNeverRepeat(ctx context.Context, s records.Store, _ Traits) error {
 		if v == version {
 			continue
 		}
-		if err := stale(fmt.Sprintf("version %d, long gone", v), put(ctx, s, "d/a", "late", v)); err != nil {
+		if err := stale(fmt.Sprintf("superseded version %d", v), put(ctx, s, "d/a", "late", v)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func valuesAreExact(ctx context.Context, s records.Store, _ Traits) error {
+func valuesAreExact(ctx context.Context, s records.Store, _ Capabilities) error {
 	every := make([]byte, 256)
 	for i := range every {
 		every[i] = byte(i)
@@ -321,13 +321,13 @@ func valuesAreExact(ctx context.Context, s records.Store, _ Traits) error {
 			return err
 		}
 		if !bytes.Equal(r.Value, v) {
-			return fmt.Errorf("value %x came back as %x", v, r.Value)
+			return fmt.Errorf("value %x was returned as %x", v, r.Value)
 		}
 	}
 	return nil
 }
 
-func slicesAreNotKept(ctx context.Context, s records.Store, _ Traits) error {
+func slicesNotRetained(ctx context.Context, s records.Store, _ Capabilities) error {
 	value := []byte("kept")
 	if err := s.Commit(ctx, records.Record{Key: "d/a", Value: value}); err != nil {
 		return err
@@ -344,7 +344,7 @@ func slicesAreNotKept(ctx context.Context, s records.Store, _ Traits) error {
 		}
 		for _, r := range rs {
 			if string(r.Value) != "kept" {
-				return fmt.Errorf("value is %q; want what it was when Commit was called", r.Value)
+				return fmt.Errorf("value is %q; want the value at the call of Commit", r.Value)
 			}
 			copy(r.Value, "lost")
 			_ = append(r.Value, "lost"...)

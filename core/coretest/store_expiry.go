@@ -10,7 +10,7 @@ import (
 	"github.com/serverurl/serverurl/core/records"
 )
 
-func expiredIsAbsent(ctx context.Context, s records.Store, _ Traits) error {
+func expiredIsAbsent(ctx context.Context, s records.Store, _ Capabilities) error {
 	past, future := time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
 	if err := s.Commit(ctx, records.Record{Key: "d/old", Value: []byte("x"), Expires: past}); err != nil {
 		return fmt.Errorf("create of an expired record: %w", err)
@@ -22,13 +22,13 @@ func expiredIsAbsent(ctx context.Context, s records.Store, _ Traits) error {
 		return err
 	}
 	if ns, err := names(ctx, s, "d", "", 10); err != nil || !slices.Equal(ns, []string{"live"}) {
-		return fmt.Errorf("range: %q, %v; want only the live one", ns, err)
+		return fmt.Errorf("range: %q, %v; want only the live record", ns, err)
 	}
 	live, err := get(ctx, s, "d/live")
 	if err != nil {
 		return err
 	}
-	for v := live.Version - 4; v < live.Version+4; v++ { // where a counter would have put it
+	for v := live.Version - 4; v < live.Version+4; v++ { // the versions that a counter would have given it
 		if v <= 0 {
 			continue
 		}
@@ -48,7 +48,7 @@ func expiredIsAbsent(ctx context.Context, s records.Store, _ Traits) error {
 	return stale("second create", put(ctx, s, "d/old", "z", 0))
 }
 
-func expiredIsNotCounted(ctx context.Context, s records.Store, _ Traits) error {
+func expiredIsNotCounted(ctx context.Context, s records.Store, _ Capabilities) error {
 	past := time.Now().Add(-time.Hour)
 	var want []string
 	for i := range 40 {
@@ -74,13 +74,13 @@ func expiredIsNotCounted(ctx context.Context, s records.Store, _ Traits) error {
 	return nil
 }
 
-func expiresIsKept(ctx context.Context, s records.Store, _ Traits) error {
+func expiresRoundTrip(ctx context.Context, s records.Store, _ Capabilities) error {
 	var version int64
 	for _, want := range []time.Time{
 		time.Now().Add(time.Hour).Truncate(time.Second),
 		{},
 		time.Date(2199, 12, 31, 23, 59, 59, 0, time.UTC),
-		time.Now().Add(48 * time.Hour).Truncate(time.Second).In(time.FixedZone("elsewhere", 5*3600)),
+		time.Now().Add(48 * time.Hour).Truncate(time.Second).In(time.FixedZone("UTC+5", 5*3600)),
 	} {
 		if err := s.Commit(ctx, records.Record{Key: "d/a", Value: []byte("x"), Version: version, Expires: want}); err != nil {
 			return err
@@ -101,8 +101,8 @@ func expiresIsKept(ctx context.Context, s records.Store, _ Traits) error {
 	return nil
 }
 
-func expires(ctx context.Context, s records.Store, _ Traits) error {
-	// The engine's clock may be a little off ours: long enough to be seen once.
+func recordExpires(ctx context.Context, s records.Store, _ Capabilities) error {
+	// Long enough to be read once although the engine's clock may differ from ours.
 	until := time.Now().Add(3 * time.Second).Truncate(time.Second)
 	if err := s.Commit(ctx, records.Record{Key: "d/a", Value: []byte("x"), Expires: until}); err != nil {
 		return err
@@ -112,30 +112,30 @@ func expires(ctx context.Context, s records.Store, _ Traits) error {
 		return err
 	}
 	if first.Version == 0 {
-		return fmt.Errorf("a record of three seconds is absent at once: the engine's clock is off")
+		return fmt.Errorf("a record that lives for three seconds is absent at once: the engine's clock is wrong")
 	}
 	err = poll(ctx, func() (bool, error) {
 		r, err := get(ctx, s, "d/a")
 		return r.Version == 0, err
 	})
 	if err != nil {
-		return fmt.Errorf("waiting for its end: %w", err)
+		return fmt.Errorf("waiting for expiry: %w", err)
 	}
-	if err := stale("update after its end", put(ctx, s, "d/a", "y", first.Version)); err != nil {
+	if err := stale("update after expiry", put(ctx, s, "d/a", "y", first.Version)); err != nil {
 		return err
 	}
-	if err := stale("delete after its end", s.Commit(ctx, records.Record{Key: "d/a", Version: first.Version})); err != nil {
+	if err := stale("delete after expiry", s.Commit(ctx, records.Record{Key: "d/a", Version: first.Version})); err != nil {
 		return err
 	}
 	v, err := create(ctx, s, "d/a", "y")
 	if err == nil && v == first.Version {
-		err = errors.New("the version came again")
+		err = errors.New("the version was used before")
 	}
 	return err
 }
 
-func ageGrows(ctx context.Context, s records.Store, _ Traits) error {
-	const slack = 2 * time.Second // engines count in milliseconds or seconds
+func ageGrows(ctx context.Context, s records.Store, _ Capabilities) error {
+	const slack = 2 * time.Second // engines measure in milliseconds or seconds
 	start := time.Now()
 	v, err := create(ctx, s, "d/a", "x")
 	if err != nil {
@@ -163,12 +163,12 @@ func ageGrows(ctx context.Context, s records.Store, _ Traits) error {
 	}
 	r, err := get(ctx, s, "d/a")
 	if err == nil && (r.Age < 0 || r.Age >= last.Age && r.Age > time.Since(start)) {
-		err = fmt.Errorf("age %v after an update; want it to begin again", r.Age)
+		err = fmt.Errorf("age %v after an update; want it to restart", r.Age)
 	}
 	return err
 }
 
-// poll asks until the answer is yes.
+// poll calls done until it returns true.
 func poll(ctx context.Context, done func() (bool, error)) error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()

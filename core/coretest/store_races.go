@@ -30,45 +30,45 @@ func race(n int, f func(i int) error) []error {
 	return errs
 }
 
-// winner returns which one error is nil; all others must be ErrStale.
+// winner returns the index of the only nil error; all others must be ErrStale.
 func winner(errs []error) (int, error) {
 	won := -1
 	for i, err := range errs {
 		switch {
 		case err == nil && won >= 0:
-			return 0, fmt.Errorf("%d and %d both won", won, i)
+			return 0, fmt.Errorf("%d and %d both succeeded", won, i)
 		case err == nil:
 			won = i
 		case !errors.Is(err, records.ErrStale):
-			return 0, fmt.Errorf("racer %d: %w; want ErrStale or none", i, err)
+			return 0, fmt.Errorf("racer %d: %w; want ErrStale or nil", i, err)
 		}
 	}
 	if won < 0 {
-		return 0, errors.New("nobody won")
+		return 0, errors.New("none succeeded")
 	}
 	return won, nil
 }
 
-func oneWinner(ctx context.Context, s records.Store, tr Traits) error {
-	for round := range tr.Rounds {
+func singleWinner(ctx context.Context, s records.Store, caps Capabilities) error {
+	for round := range caps.RaceIterations {
 		key := fmt.Sprintf("d/%d", round/2)
 		r := records.Record{Key: key}
 		switch round % 4 {
-		case 0: // for a key that is not there
-		case 1, 3: // for the record that the round before left
+		case 0: // an absent key
+		case 1, 3: // the record that the previous round left
 			now, err := get(ctx, s, key)
 			if err != nil {
 				return err
 			}
 			r.Version = now.Version
-		case 2: // for a key with an expired record
+		case 2: // a key with an expired record
 			if err := s.Commit(ctx, records.Record{Key: key, Value: []byte("x"), Expires: time.Now().Add(-time.Hour)}); err != nil {
 				return err
 			}
 		}
 		errs := race(racers, func(i int) error {
 			r := r
-			if round%4 != 3 || i%2 == 0 { // in the fourth, half of them delete
+			if round%4 != 3 || i%2 == 0 { // in every fourth round half of them delete
 				r.Value = []byte(strconv.Itoa(i))
 			}
 			return s.Commit(ctx, r)
@@ -82,15 +82,15 @@ func oneWinner(ctx context.Context, s records.Store, tr Traits) error {
 			want = "-"
 		}
 		if err := holds(ctx, s, key, want); err != nil {
-			return fmt.Errorf("round %d, won by %d: %w", round, won, err)
+			return fmt.Errorf("round %d, winner %d: %w", round, won, err)
 		}
 	}
 	return nil
 }
 
-func crossedCommits(ctx context.Context, s records.Store, tr Traits) error {
+func crossedCommits(ctx context.Context, s records.Store, caps Capabilities) error {
 	keys := []string{"d/a", "d/b", "d/c"}
-	for round := range tr.Rounds {
+	for round := range caps.RaceIterations {
 		rs, err := s.Get(ctx, keys...)
 		if err != nil {
 			return err
@@ -98,7 +98,7 @@ func crossedCommits(ctx context.Context, s records.Store, tr Traits) error {
 		errs := race(6, func(i int) error {
 			var mine []records.Record
 			for k := range keys {
-				r := rs[(k*(1+i%2)+i)%len(keys)] // each begins elsewhere, half go the other way round
+				r := rs[(k*(1+i%2)+i)%len(keys)] // different starts, half of them in reverse
 				mine = append(mine, records.Record{Key: r.Key, Version: r.Version, Value: []byte(strconv.Itoa(i))})
 			}
 			return s.Commit(ctx, mine...)
@@ -109,16 +109,16 @@ func crossedCommits(ctx context.Context, s records.Store, tr Traits) error {
 		}
 		for _, k := range keys {
 			if err := holds(ctx, s, k, strconv.Itoa(won)); err != nil {
-				return fmt.Errorf("round %d, won by %d: %w", round, won, err)
+				return fmt.Errorf("round %d, winner %d: %w", round, won, err)
 			}
 		}
 	}
 	return nil
 }
 
-func noLostUpdate(ctx context.Context, s records.Store, tr Traits) error {
+func noLostUpdate(ctx context.Context, s records.Store, caps Capabilities) error {
 	const writers = 8
-	each := max(1, tr.Rounds/4)
+	each := max(1, caps.RaceIterations/4)
 	errs := race(writers, func(int) error {
 		for range each {
 			for {
@@ -127,7 +127,7 @@ func noLostUpdate(ctx context.Context, s records.Store, tr Traits) error {
 					return err
 				}
 				n, _ := strconv.Atoi(string(r.Value))
-				runtime.Gosched() // let another writer in, also where nothing blocks
+				runtime.Gosched() // let other writers run, even if nothing blocks
 				err = put(ctx, s, "d/sum", strconv.Itoa(n+1), r.Version)
 				if err == nil {
 					break
@@ -142,9 +142,9 @@ func noLostUpdate(ctx context.Context, s records.Store, tr Traits) error {
 	return errors.Join(errors.Join(errs...), holds(ctx, s, "d/sum", strconv.Itoa(writers*each)))
 }
 
-// seenWhole: one writer counts two records up together. A reader that saw a
-// number in one must find at least that number in the other.
-func seenWhole(ctx context.Context, s records.Store, tr Traits) error {
+// In atomicVisibility one writer increments two records together. A reader that
+// saw a number in one must find at least that number in the other.
+func atomicVisibility(ctx context.Context, s records.Store, caps Capabilities) error {
 	done := make(chan struct{})
 	number := func(key string) (int, error) {
 		r, err := get(ctx, s, key)
@@ -156,7 +156,7 @@ func seenWhole(ctx context.Context, s records.Store, tr Traits) error {
 	errs := race(5, func(i int) error {
 		if i == 0 {
 			defer close(done)
-			return countTogether(ctx, s, tr.Rounds)
+			return countTogether(ctx, s, caps.RaceIterations)
 		}
 		first, second := "d/a", "d/b"
 		if i%2 == 0 {
@@ -172,7 +172,7 @@ func seenWhole(ctx context.Context, s records.Store, tr Traits) error {
 				return err
 			}
 			if m < n {
-				return fmt.Errorf("%s is %d, and then %s is %d: half a commit was seen", first, n, second, m)
+				return fmt.Errorf("%s is %d, then %s is %d: half of a commit was visible", first, n, second, m)
 			}
 			select {
 			case <-done:
@@ -184,6 +184,7 @@ func seenWhole(ctx context.Context, s records.Store, tr Traits) error {
 	return errors.Join(errs...)
 }
 
+// countTogether sets d/a and d/b to 1, 2, … n, both in each Commit.
 func countTogether(ctx context.Context, s records.Store, n int) error {
 	for i := range n {
 		rs, err := s.Get(ctx, "d/b", "d/a")
@@ -200,21 +201,21 @@ func countTogether(ctx context.Context, s records.Store, n int) error {
 	return nil
 }
 
-func cancelledContext(ctx context.Context, s records.Store, _ Traits) error {
+func canceledContext(ctx context.Context, s records.Store, _ Capabilities) error {
 	v, err := create(ctx, s, "d/a", "kept")
 	if err != nil {
 		return err
 	}
-	over, cancel := context.WithCancel(ctx)
+	ended, cancel := context.WithCancel(ctx)
 	cancel()
 	start := time.Now()
-	_, getErr := s.Get(over, "d/a")
-	_, rangeErr := s.Range(over, "d", "", 10)
+	_, getErr := s.Get(ended, "d/a")
+	_, rangeErr := s.Range(ended, "d", "", 10)
 	for what, err := range map[string]error{
 		"get":    getErr,
 		"range":  rangeErr,
-		"create": put(over, s, "d/b", "x", 0),
-		"update": put(over, s, "d/a", "x", v),
+		"create": put(ended, s, "d/b", "x", 0),
+		"update": put(ended, s, "d/a", "x", v),
 	} {
 		if err == nil || errors.Is(err, records.ErrStale) {
 			return fmt.Errorf("%s with a canceled context: %v; want an error that is not ErrStale", what, err)
@@ -226,23 +227,23 @@ func cancelledContext(ctx context.Context, s records.Store, _ Traits) error {
 	return errors.Join(holds(ctx, s, "d/a", "kept"), holds(ctx, s, "d/b", "-"))
 }
 
-// A Commit that was given up may still be on its way to a store behind a
-// network, and arrive between two reads or after them: once for each Commit
-// given up, a reader may see two halves, or be stale.
-func cancelledInFlight(ctx context.Context, s records.Store, tr Traits) error {
-	happened, onTheWay := 0, 0
+// In canceledInFlight an abandoned Commit may still be on its way to a store
+// behind a network, and be applied between two reads or after them. So once per
+// abandoned Commit a reader may see two halves, or the writer get ErrStale.
+func canceledInFlight(ctx context.Context, s records.Store, caps Capabilities) error {
+	applied, inFlight := 0, 0
 	read := func() ([]records.Record, error) {
 		for {
 			rs, err := s.Get(ctx, "d/a", "d/b")
 			if err != nil || string(rs[0].Value) == string(rs[1].Value) {
 				return rs, err
 			}
-			if onTheWay--; onTheWay < 0 {
-				return nil, fmt.Errorf("%q and %q: half a commit happened", rs[0].Value, rs[1].Value)
+			if inFlight--; inFlight < 0 {
+				return nil, fmt.Errorf("%q and %q: half of a commit was applied", rs[0].Value, rs[1].Value)
 			}
 		}
 	}
-	for round := range tr.Rounds {
+	for round := range caps.RaceIterations {
 		rs, err := read()
 		if err != nil {
 			return fmt.Errorf("round %d: %w", round, err)
@@ -256,15 +257,15 @@ func cancelledInFlight(ctx context.Context, s records.Store, tr Traits) error {
 		cancel()
 		switch {
 		case errors.Is(err, records.ErrStale):
-			if onTheWay--; onTheWay < 0 {
+			if inFlight--; inFlight < 0 {
 				return fmt.Errorf("round %d: the only writer got ErrStale", round)
 			}
 		case err != nil:
-			onTheWay++
+			inFlight++
 		default:
-			happened++
+			applied++
 			if err := holds(ctx, s, "d/b", strconv.Itoa(round)); err != nil {
-				return fmt.Errorf("round %d returned nil, before it %q: %w", round, before, err)
+				return fmt.Errorf("round %d: Commit returned nil, value before it %q: %w", round, before, err)
 			}
 		}
 	}
@@ -275,12 +276,12 @@ func cancelledInFlight(ctx context.Context, s records.Store, tr Traits) error {
 		}
 		rs[0].Value, rs[1].Value = []byte("end"), []byte("end")
 		err = s.Commit(ctx, rs...)
-		if errors.Is(err, records.ErrStale) && onTheWay > 0 {
-			onTheWay--
+		if errors.Is(err, records.ErrStale) && inFlight > 0 {
+			inFlight--
 			continue
 		}
 		if err != nil {
-			return fmt.Errorf("after %d of %d commits happened, the store takes no more: %w", happened, tr.Rounds, err)
+			return fmt.Errorf("after %d of %d commits the store rejects the next: %w", applied, caps.RaceIterations, err)
 		}
 		return nil
 	}

@@ -10,21 +10,21 @@ import (
 	"github.com/serverurl/serverurl/core/records"
 )
 
-func getKeepsOrder(ctx context.Context, s records.Store, _ Traits) error {
+func getKeepsOrder(ctx context.Context, s records.Store, _ Capabilities) error {
 	for _, k := range []string{"d/a", "d/b", "e/a"} {
 		if _, err := create(ctx, s, k, k); err != nil {
 			return err
 		}
 	}
-	asked := []string{"e/a", "d/none", "d/b", "d/a", "d/b", "none/a", "d/none"}
-	rs, err := s.Get(ctx, asked...)
-	if err != nil || len(rs) != len(asked) {
-		return fmt.Errorf("get of %d keys: %d records, %v", len(asked), len(rs), err)
+	keys := []string{"e/a", "d/none", "d/b", "d/a", "d/b", "none/a", "d/none"}
+	rs, err := s.Get(ctx, keys...)
+	if err != nil || len(rs) != len(keys) {
+		return fmt.Errorf("get of %d keys: %d records, %v", len(keys), len(rs), err)
 	}
 	for i, r := range rs {
 		switch {
-		case r.Key != asked[i]:
-			return fmt.Errorf("record %d is %q; want %q", i, r.Key, asked[i])
+		case r.Key != keys[i]:
+			return fmt.Errorf("record %d is %q; want %q", i, r.Key, keys[i])
 		case strings.Contains(r.Key, "none"):
 			if err := absent(r); err != nil {
 				return err
@@ -35,13 +35,13 @@ func getKeepsOrder(ctx context.Context, s records.Store, _ Traits) error {
 	}
 	for _, bad := range []string{"", "noslash", "/a", "d/", "d/\x00", "d/\xff"} {
 		if _, err := s.Get(ctx, "d/a", bad); err == nil {
-			return fmt.Errorf("get of %q, which is no key: no error", bad)
+			return fmt.Errorf("get of %q, an invalid key: no error", bad)
 		}
 	}
 	return nil
 }
 
-func getManyKeys(ctx context.Context, s records.Store, _ Traits) error {
+func getManyKeys(ctx context.Context, s records.Store, _ Capabilities) error {
 	value := bytes.Repeat([]byte{'v'}, records.MaxRecordBytes)
 	var keys []string
 	for i := range 150 {
@@ -51,7 +51,7 @@ func getManyKeys(ctx context.Context, s records.Store, _ Traits) error {
 		if i%15 == 0 {
 			v = value // ten large ones, 2.5 MB in all
 		}
-		if i%5 == 0 { // every fifth is there
+		if i%5 == 0 { // every fifth exists
 			if err := s.Commit(ctx, records.Record{Key: key, Value: v}); err != nil {
 				return err
 			}
@@ -75,15 +75,15 @@ func getManyKeys(ctx context.Context, s records.Store, _ Traits) error {
 	return nil
 }
 
-// inByteOrder are names that languages, cases and normal forms would sort or
-// merge in another way.
+// inByteOrder are names that a collation by language, case or normal form would
+// sort differently or treat as equal.
 var inByteOrder = []string{
 	" ", "!", "%", "'", "*", ".", "..", "0", "10", "2", "?", "A", "B", "Z", "[a]", `\`, "_", "__a__", "a", "a ", "a.b", "aa", "b",
 	"e\u0301", "z", "{}", "~", "\u00a0", "\u00df", "\u00e9", "\u0131", "\u202e", "\uff21", "\ufffd", "\U0001f600",
 }
 
-func rangeOrder(ctx context.Context, s records.Store, _ Traits) error {
-	for i := range inByteOrder { // written in an order of no meaning
+func rangeOrder(ctx context.Context, s records.Store, _ Capabilities) error {
+	for i := range inByteOrder { // written in another order
 		name := inByteOrder[i*17%len(inByteOrder)]
 		if _, err := create(ctx, s, "d/"+name, name); err != nil {
 			return err
@@ -109,12 +109,12 @@ func rangeOrder(ctx context.Context, s records.Store, _ Traits) error {
 		}
 	}
 	if got, err := names(ctx, s, "d", "zz", 1); err != nil || !slices.Equal(got, []string{"{}"}) {
-		return fmt.Errorf("after a name that is not there: %q, %v", got, err)
+		return fmt.Errorf("after an absent name: %q, %v", got, err)
 	}
 	return nil
 }
 
-func rangeOneDirectory(ctx context.Context, s records.Store, _ Traits) error {
+func rangeOneDirectory(ctx context.Context, s records.Store, _ Capabilities) error {
 	for _, k := range []string{"d/a", "d/x/a", "d/x/b", "d/x/y/a", "dd/a", "D/a", "c/a", "d%/a", "_/a", "%/a", "*/a", "d /a", " d/a"} {
 		if _, err := create(ctx, s, k, k); err != nil {
 			return err
@@ -126,7 +126,7 @@ func rangeOneDirectory(ctx context.Context, s records.Store, _ Traits) error {
 	} {
 		got, err := s.Range(ctx, dir, "", 10)
 		if want == nil && err != nil {
-			continue // a directory that can hold nothing may be refused
+			continue // a directory that cannot hold records may be rejected
 		}
 		if err != nil || len(got) != len(want) {
 			return fmt.Errorf("range of %q: %d records, %v; want %q", dir, len(got), err, want)
@@ -140,7 +140,7 @@ func rangeOneDirectory(ctx context.Context, s records.Store, _ Traits) error {
 	return nil
 }
 
-func rangePages(ctx context.Context, s records.Store, _ Traits) error {
+func rangePages(ctx context.Context, s records.Store, _ Capabilities) error {
 	large := bytes.Repeat([]byte{'v'}, records.MaxRecordBytes)
 	const n = 60
 	for i := range n {
@@ -177,7 +177,7 @@ func rangePages(ctx context.Context, s records.Store, _ Traits) error {
 	return nil
 }
 
-func namesAreExact(ctx context.Context, s records.Store, _ Traits) error {
+func namesAreExact(ctx context.Context, s records.Store, _ Capabilities) error {
 	for _, name := range inByteOrder {
 		for _, key := range []string{"d/" + name, name + "/d"} {
 			if _, err := create(ctx, s, key, key); err != nil {

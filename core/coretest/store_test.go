@@ -12,10 +12,10 @@ import (
 )
 
 func TestMemoryStore(t *testing.T) {
-	Store(t, Traits{}, func(t *testing.T) records.Store { return NewStore() })
+	Store(t, Capabilities{}, func(t *testing.T) records.Store { return NewMemoryStore() })
 }
 
-// A broken store is a good one with a fault; the suite must find it.
+// A brokenStore is a MemoryStore with a fault that the suite must find.
 type brokenStore struct {
 	*MemoryStore
 	get    func(ctx context.Context, s *MemoryStore, keys []string) ([]records.Record, error)
@@ -44,8 +44,8 @@ func (b *brokenStore) Commit(ctx context.Context, rs ...records.Record) error {
 	return b.MemoryStore.Commit(ctx, rs...)
 }
 
-// TestStoreFindsFaults is the control of the suite: each fault that we have
-// seen in an engine, or can think of, breaks the cases named beside it.
+// TestStoreFindsFaults tests the suite: each fault, seen in an engine or
+// imagined, fails the cases named next to it.
 func TestStoreFindsFaults(t *testing.T) {
 	if len(storeCases) < 30 {
 		t.Fatalf("%d cases", len(storeCases))
@@ -54,7 +54,7 @@ func TestStoreFindsFaults(t *testing.T) {
 		found string // cases that must fail
 		store brokenStore
 	}{
-		"last writer wins": {"SecondCreateLoses OldVersionLoses StaleChangesNothing OneWinner NoLostUpdate", brokenStore{
+		"last writer wins": {"CreateConflict StaleVersionRejected StaleCommitIsAtomic SingleWinner NoLostUpdate", brokenStore{
 			commit: func(ctx context.Context, s *MemoryStore, rs []records.Record) error {
 				for {
 					now := slices.Clone(rs)
@@ -70,7 +70,7 @@ func TestStoreFindsFaults(t *testing.T) {
 					}
 				}
 			}}},
-		"one record after the other": {"StaleChangesNothing CrossedCommits SeenWhole", brokenStore{
+		"record by record": {"StaleCommitIsAtomic CrossedCommits AtomicVisibility", brokenStore{
 			commit: func(ctx context.Context, s *MemoryStore, rs []records.Record) error {
 				if err := records.ValidateCommit(rs); err != nil {
 					return err
@@ -79,11 +79,11 @@ func TestStoreFindsFaults(t *testing.T) {
 					if err := s.Commit(ctx, r); err != nil {
 						return err
 					}
-					time.Sleep(time.Millisecond) // long enough for others to look in between, once in a hundred rounds
+					time.Sleep(time.Millisecond) // long enough for others to read in between, once in a hundred rounds
 				}
 				return nil
 			}}},
-		"empty is nothing": {"EmptyIsKept", brokenStore{
+		"empty means absent": {"EmptyValueIsStored", brokenStore{
 			get: func(ctx context.Context, s *MemoryStore, keys []string) ([]records.Record, error) {
 				rs, err := s.Get(ctx, keys...)
 				for i := range rs {
@@ -101,7 +101,7 @@ func TestStoreFindsFaults(t *testing.T) {
 				s.mu.Unlock()
 				return s.Commit(ctx, rs...)
 			}}},
-		"expiry is left to the sweeper": {"ExpiredIsAbsent ExpiredIsNotCounted VersionsNeverRepeat OneWinner", brokenStore{
+		"expired until swept": {"ExpiredIsAbsent ExpiredIsNotCounted VersionsNeverRepeat SingleWinner", brokenStore{
 			commit: func(ctx context.Context, s *MemoryStore, rs []records.Record) error {
 				rs = slices.Clone(rs)
 				for i := range rs {
@@ -109,7 +109,7 @@ func TestStoreFindsFaults(t *testing.T) {
 				}
 				return s.Commit(ctx, rs...)
 			}}},
-		"the limit counts the expired": {"ExpiredIsNotCounted", brokenStore{
+		"limit counts expired": {"ExpiredIsNotCounted", brokenStore{
 			ranges: func(ctx context.Context, s *MemoryStore, dir, after string, limit int) ([]records.Record, error) {
 				rs, err := s.Range(ctx, dir, after, limit)
 				if strings.HasPrefix(dir, "d") && len(rs) > 1 && len(s.All()) < len(s.records) {
@@ -127,7 +127,7 @@ func TestStoreFindsFaults(t *testing.T) {
 				}
 				return rs, ctx.Err()
 			}}},
-		"keys without case": {"NamesAreExact RangeOrder", brokenStore{
+		"case-insensitive keys": {"NamesAreExact RangeOrder", brokenStore{
 			commit: func(ctx context.Context, s *MemoryStore, rs []records.Record) error {
 				for i := range rs {
 					rs[i].Key = strings.ToLower(rs[i].Key)
@@ -155,11 +155,11 @@ func TestStoreFindsFaults(t *testing.T) {
 				}
 				return rs, err
 			}}},
-		"deaf to the context": {"CancelledContext", brokenStore{
+		"ignores the context": {"CanceledContext", brokenStore{
 			commit: func(ctx context.Context, s *MemoryStore, rs []records.Record) error {
 				return s.Commit(context.WithoutCancel(ctx), rs...)
 			}}},
-		"a conflict is stale": {"CancelledContext", brokenStore{
+		"canceled is stale": {"CanceledContext", brokenStore{
 			commit: func(ctx context.Context, s *MemoryStore, rs []records.Record) error {
 				if ctx.Err() != nil {
 					return records.ErrStale
@@ -172,7 +172,7 @@ func TestStoreFindsFaults(t *testing.T) {
 				slices.Sort(keys)
 				return s.Get(ctx, slices.Compact(keys)...)
 			}}},
-		"no rules": {"RulesOfCommit", brokenStore{
+		"invalid is stale": {"InvalidCommitRejected", brokenStore{
 			commit: func(ctx context.Context, s *MemoryStore, rs []records.Record) error {
 				if err := records.ValidateCommit(rs); err != nil {
 					return records.ErrStale
@@ -188,22 +188,19 @@ func TestStoreFindsFaults(t *testing.T) {
 					t.Fatalf("no case %s", want)
 				}
 				s := f.store
-				s.MemoryStore = NewStore()
-				if err := storeCases[i].run(t.Context(), &s, Traits{Rounds: 100}); err == nil {
-					t.Errorf("%s did not find it", want)
+				s.MemoryStore = NewMemoryStore()
+				if err := storeCases[i].run(t.Context(), &s, Capabilities{RaceIterations: 100}); err == nil {
+					t.Errorf("%s passed", want)
 				}
 			}
 		})
 	}
 }
 
-func TestStoreSkipsAloud(t *testing.T) {
+func TestStoreCasesSayWhy(t *testing.T) {
 	for _, c := range storeCases {
 		if c.why == "" || c.run == nil {
 			t.Errorf("%s: no promise, or no check", c.name)
-		}
-		if got := c.ruledOut(Traits{OneKeyCommit: true}); (got != "") != c.many {
-			t.Errorf("%s: ruled out by OneKeyCommit: %q; needs many: %t", c.name, got, c.many)
 		}
 	}
 }

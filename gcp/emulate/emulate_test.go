@@ -25,7 +25,6 @@ import (
 	"github.com/serverurl/serverurl/core/records"
 	"github.com/serverurl/serverurl/gcp"
 	"github.com/serverurl/serverurl/gcp/emulate"
-	"github.com/serverurl/serverurl/internal/callstate"
 	"github.com/serverurl/serverurl/internal/testing/gcptest"
 	"github.com/serverurl/serverurl/simulate"
 )
@@ -252,7 +251,7 @@ func TestAdapter(t *testing.T) {
 func stateOf(s records.Store) func(context.Context, string) (simulate.State, bool, error) {
 	return func(ctx context.Context, id string) (simulate.State, bool, error) {
 		c, err := calls.Read(ctx, s, event.CallID(id))
-		if errors.Is(err, callstate.ErrNotFound) {
+		if errors.Is(err, calls.ErrNotFound) {
 			return simulate.State{}, false, nil
 		}
 		return simulate.State{Status: string(c.Status), Messages: len(c.Transcript), Ended: c.Ended, Report: c.Report != nil}, true, err
@@ -274,8 +273,8 @@ func TestScenarios(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				r, err := simulate.Run(t.Context(), simulate.Options{URL: url, Secret: secret, Fast: true, State: stateOf(store), Settle: time.Minute,
-					Seed: uint64(1000*n + i + 1), Faults: []simulate.Fault{simulate.Duplicate, simulate.Reorder, simulate.Late}}, s)
+				r, err := simulate.Run(t.Context(), simulate.Options{URL: url, Secret: secret, NoDelay: true, State: stateOf(store), SettleTimeout: time.Minute,
+					Seed: uint64(1000*n + i + 1), Faults: []simulate.Fault{simulate.FaultDuplicate, simulate.FaultReorder, simulate.FaultLate}}, s)
 				if err != nil {
 					t.Error(err)
 					return
@@ -357,7 +356,7 @@ func settled(t *testing.T, s records.Store, id event.CallID, messages int) calls
 		if err == nil && c.Ended && c.MessageCount == messages && c.PendingHandlers == 0 {
 			return c
 		}
-		if err != nil && !errors.Is(err, callstate.ErrNotFound) || time.Now().After(end) {
+		if err != nil && !errors.Is(err, calls.ErrNotFound) || time.Now().After(end) {
 			t.Fatalf("%+v, %v", c.Summary, err)
 		}
 	}
@@ -390,7 +389,7 @@ func TestCrash(t *testing.T) {
 			if err != nil || len(notes) != 1 {
 				t.Errorf("%d notes in the daybook, %v", len(notes), err)
 			}
-			entries, err := store.Range(t.Context(), "calls/"+callstate.KeyName("CA1")+"/log", "", 10)
+			entries, err := store.Range(t.Context(), "calls/"+records.KeyName("CA1")+"/log", "", 10)
 			if err != nil || len(entries) != 1 {
 				t.Errorf("%d entries in the call's log, %v", len(entries), err)
 			}

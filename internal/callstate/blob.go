@@ -9,28 +9,34 @@ import (
 	"github.com/serverurl/serverurl/core/records"
 )
 
-// What is over the size of a record is cut into parts, written before the
-// record that points at them.
+// A blob is stored in place of a value that is larger than a record may be. The
+// value's parts are committed before it, so that a blob that can be read is
+// whole; parts without a blob are what a crash left, and go with the directory.
 type blob struct {
 	Blob  string `json:"blob"`
 	Parts int    `json:"parts"`
 }
 
+// partSize leaves space for what engines store next to a value.
 const partSize = records.MaxRecordBytes - 1<<10
 
-// PutValue returns what to store for v: its JSON where a record holds it, else
-// a pointer at parts that it writes below dir. name must be of no other value,
-// so that a part that is there already is the same.
+// inlinePrefix begins a value that is stored whole. JSON never begins so.
+const inlinePrefix = '='
+
+// PutValue returns what to store for v: its JSON if a record can hold it, else
+// a reference to parts that it commits below dir. name identifies the value,
+// so that a part that already exists is the same one, written by an earlier
+// attempt.
 func PutValue(ctx context.Context, s records.Store, dir, name string, v any) ([]byte, error) {
 	w := partWriter{ctx: ctx, s: s, dir: dir, name: name}
 	if err := json.MarshalWrite(&w, v); err != nil {
 		if w.err != nil {
 			return nil, w.err
 		}
-		return nil, errors.New("core: a record cannot be encoded") // the encoder's text quotes it
+		return nil, errors.New("callstate: record encoding failed") // the encoder's text quotes the value
 	}
 	if w.parts == 0 {
-		return append([]byte{'='}, w.rest...), nil
+		return append([]byte{inlinePrefix}, w.rest...), nil
 	}
 	if w.flush(); w.err != nil {
 		return nil, w.err
@@ -38,17 +44,18 @@ func PutValue(ctx context.Context, s records.Store, dir, name string, v any) ([]
 	return json.Marshal(blob{Blob: name, Parts: w.parts})
 }
 
-// A partWriter commits what is written to it, part by part, so that a large
+// A partWriter commits what is written to it part by part, so that a large
 // value is never in memory twice.
 type partWriter struct {
 	ctx       context.Context
 	s         records.Store
 	dir, name string
-	rest      []byte
-	parts     int
-	err       error
+	rest      []byte // not committed yet
+	parts     int    // committed
+	err       error  // of the first commit that failed
 }
 
+// Write implements io.Writer.
 func (w *partWriter) Write(p []byte) (int, error) {
 	for b := p; len(b) > 0; {
 		n := min(len(b), partSize-len(w.rest))
@@ -71,9 +78,9 @@ func (w *partWriter) flush() {
 	w.parts, w.rest = w.parts+1, w.rest[:0]
 }
 
-// GetBytes is the reverse of putValue.
+// GetBytes returns the JSON of a value that was stored as PutValue returned it.
 func GetBytes(ctx context.Context, s records.Store, dir string, value []byte) ([]byte, error) {
-	if rest, whole := bytes.CutPrefix(value, []byte{'='}); whole {
+	if rest, whole := bytes.CutPrefix(value, []byte{inlinePrefix}); whole {
 		return rest, nil
 	}
 	var ref blob
@@ -93,5 +100,3 @@ func GetBytes(ctx context.Context, s records.Store, dir string, value []byte) ([
 	}
 	return b, nil
 }
-
-var ErrBadRecord = errors.New("core: a stored record cannot be read")

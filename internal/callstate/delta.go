@@ -9,15 +9,16 @@ import (
 	"github.com/serverurl/serverurl/internal/loosejson"
 )
 
-// NewIncoming prepares an event for the merge.
+// NewIncoming prepares an event for [Merge]: it separates the messages from the
+// body, and digests both. id is the envelope's. It does not copy body.
 func NewIncoming(id string, body []byte, event event.Event) Incoming {
 	l := event.Layout
 	a := Incoming{Event: event, id: id, timestamp: l.Time.Of(body)}
 	sum := sha256.Sum256(body)
 	a.fingerprint = shortDigest(sum[:])[:12]
 	a.body = body
-	if said := l.Messages.Of(body); !loosejson.IsEmptyList(said) {
-		a.conversation = said
+	if messages := l.Messages.Of(body); !loosejson.IsEmptyList(messages) {
+		a.conversation = messages
 		a.body = loosejson.Splice(body, l.Messages, []byte("[]"))
 	}
 	h := sha256.New()
@@ -27,16 +28,17 @@ func NewIncoming(id string, body []byte, event event.Event) Incoming {
 	return a
 }
 
-// withoutTimestamp is the skeleton with its time blanked out.
-func withoutTimestamp(skeleton []byte) []byte {
-	l := loosejson.LayoutOf(skeleton)
+// withoutTimestamp returns body with its time replaced by 0, so that bodies that
+// differ in nothing else have one digest.
+func withoutTimestamp(body []byte) []byte {
+	l := loosejson.LayoutOf(body)
 	if l.Time == (loosejson.Span{}) {
-		return skeleton
+		return body
 	}
-	return loosejson.Splice(skeleton, l.Time, []byte("0"))
+	return loosejson.Splice(body, l.Time, []byte("0"))
 }
 
-// bodyOf is the body of entry i without its messages.
+// bodyOf returns the body of entry i without its messages.
 func bodyOf(entries []Entry, i int) []byte {
 	e := entries[i]
 	if e.SameBodyAs < 1 || e.SameBodyAs > len(entries) {
@@ -49,54 +51,56 @@ func bodyOf(entries []Entry, i int) []byte {
 	return body
 }
 
-// Rebuild puts the event of entry i together again as it was sent, masked. v
-// is the conversation after it.
+// Rebuild returns the body of entry i as it was accepted: as sent, secrets
+// redacted. v must be the transcript after that entry.
 func Rebuild(entries []Entry, i int, v *Transcript) jsontext.Value {
 	e := entries[i]
 	body := bodyOf(entries, i)
-	said := RawMessages(v.Current)
+	sent := RawMessages(v.Current)
 	if e.Stale {
-		said = append(said[:min(e.PrefixLen, len(said)):min(e.PrefixLen, len(said))], e.Added...)
+		n := min(e.PrefixLen, len(sent))
+		sent = append(sent[:n:n], e.Added...)
 	}
 	at := loosejson.LayoutOf(body).Messages
-	if len(said) == 0 || at == (loosejson.Span{}) {
+	if len(sent) == 0 || at == (loosejson.Span{}) {
 		return body
 	}
 	var messages []byte
-	for _, m := range said {
+	for _, m := range sent {
 		messages = append(append(messages, ','), m...)
 	}
 	messages[0] = '['
 	return loosejson.Splice(body, at, append(messages, ']'))
 }
 
-// readConversation reads the messages of a list from the byte given on, of
-// each what the merge looks at. They share the list's memory.
+// readConversation reads the messages of a JSON list that begin at or after a
+// byte; of each it reads what the merge compares. They share the list's memory.
 func readConversation(v jsontext.Value, from int) []Message {
-	// It begins after a message, or after the bracket.
+	// from is behind a message, or 0 for the bracket.
 	rest := bytes.TrimLeft(v[max(1, from):], ", \t\r\n")
-	var said []Message
+	var messages []Message
 	w := loosejson.NewWalker(rest)
 	for {
-		// A list without its brackets is values with commas between them.
+		// The decoder reads a value at a time: it takes no list without brackets.
 		at := w.Skip()
 		if at == (loosejson.Span{}) {
-			return said
+			return messages
 		}
-		said = append(said, ReadMessage(at.Of(rest)))
+		messages = append(messages, ReadMessage(at.Of(rest)))
 		rest = bytes.TrimLeft(rest[at.To:], ", \t\r\n")
 		if len(rest) == 0 || rest[0] == ']' {
-			return said
+			return messages
 		}
 		w.Reset(bytes.NewBuffer(rest), jsontext.AllowDuplicateNames(true))
 		w.Body = rest
 	}
 }
 
-// ReadMessage reads one message. Anything but an object is one without words.
+// ReadMessage reads one message of a conversation. Anything but an object reads
+// as a message without text.
 func ReadMessage(raw jsontext.Value) Message {
 	m := Message{raw: raw}
-	var id, role, said string
+	var id, role, text string
 	loosejson.Members(raw, func(name string, value jsontext.Value) {
 		switch name {
 		case "messageId":
@@ -104,13 +108,13 @@ func ReadMessage(raw jsontext.Value) Message {
 		case "role":
 			role = loosejson.Text(value)
 		case "text":
-			said = loosejson.Text(value)
+			text = loosejson.Text(value)
 		case "timestamp":
 			if t := loosejson.Time(value); !t.IsZero() {
 				m.at = t.UnixMilli()
 			}
 		}
 	})
-	m.sum = digestOf(id, role, said)
+	m.sum = digestOf(id, role, text)
 	return m
 }

@@ -6,7 +6,8 @@ import (
 	"encoding/hex"
 )
 
-// Digest is a name for a list of strings that no other list has.
+// Digest returns 64 hex digits that identify a list of strings. Each string is
+// hashed with its length, so that ("a", "bc") and ("ab", "c") differ.
 func Digest(parts ...string) string {
 	sum := digestOf(parts...)
 	return hex.EncodeToString(sum[:])

@@ -1,8 +1,7 @@
 // Package callstate holds the state of a call and the rule by which an event
 // changes it. [Merge] is a pure function: it reads no clock and does no I/O.
-// Around it are the keys under which the parts of a call are stored, and the
-// functions that read and delete them. It knows no Processor and runs no
-// handler.
+// Around it are the key space ([Directories]) and the functions that read and
+// delete what is stored below it. It knows no Processor and runs no handler.
 //
 //	change := callstate.Merge(state, incoming, nil)
 //	if change.NeedsTranscript {

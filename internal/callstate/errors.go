@@ -1,11 +1,10 @@
 package callstate
 
-import (
-	"errors"
+import "errors"
+
+// Errors about calls. Their texts are constant, so they may be logged.
+var (
+	ErrNotFound  = errors.New("calls: no such call")                   // nothing is stored of it, or it was deleted
+	ErrOnHold    = errors.New("calls: the call is on hold")            // see calls.PlaceHold
+	ErrBadRecord = errors.New("calls: a stored record cannot be read") // damaged, or of another version
 )
-
-// ErrOnHold reports a call that may not be deleted: see [calls.PlaceHold].
-var ErrOnHold = errors.New("core: the call is held")
-
-// ErrNotFound reports a call that was never heard of.
-var ErrNotFound = errors.New("core: no such call")

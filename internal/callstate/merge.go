@@ -12,64 +12,69 @@ import (
 	"github.com/serverurl/serverurl/internal/fault"
 )
 
-// An Effect is something that an event brought about, for the handlers.
+// An Effect is a kind of change that handlers can be registered for.
 type Effect string
 
+// The effects that an event can have.
 const (
-	EffectStatus   Effect = "status"
-	EffectMessages Effect = "messages"
-	EffectHang     Effect = "hang"
-	EffectError    Effect = "error"
-	EffectReport   Effect = "report"
-	EffectEnded    Effect = "ended"
+	EffectEvent    Effect = "event"    // any event, known or not
+	EffectStatus   Effect = "status"   // the status moved forward
+	EffectMessages Effect = "messages" // there are messages that no handler was given
+	EffectHang     Effect = "hang"     // the assistant was silent
+	EffectError    Effect = "error"    // a model or a voice failed
+	EffectReport   Effect = "report"   // an end-of-call-report was received
+	EffectEnded    Effect = "ended"    // the call is over: once for each call
 )
 
 const (
-	// repeatWindow tells an event that was sent twice by mistake from one that
-	// happened twice: events have no id (docs/events.md#delivery).
+	// repeatWindow separates an event that was sent twice by mistake from one
+	// that happened twice: events have no id (docs/events.md#delivery).
 	repeatWindow = 30 * time.Second
 
-	seenLast        = 64  // fingerprints kept
-	occurrencesLast = 100 // hangs and errors kept, each
+	// maxFingerprints bounds the state. A duplicate that is older than 64 events
+	// is merged again, which changes only the log.
+	maxFingerprints = 64
+
+	maxOccurrences = 100 // hangs and errors that are listed, each
 )
 
-// An Incoming is an event as the merge sees it.
+// An Incoming is an event prepared for [Merge]: see [NewIncoming].
 type Incoming struct {
 	event.Event
 	id           string         // of the envelope
-	body         []byte         // the body without messages
-	bodyDigest   string         // digest of the skeleton without its time
-	timestamp    []byte         // that time
-	fingerprint  string         // of the whole body
-	conversation jsontext.Value // the list of messages, nil without any
+	body         []byte         // without messages
+	bodyDigest   string         // of body without its time
+	timestamp    []byte         // the JSON of that time
+	fingerprint  string         // digest of the whole body
+	conversation jsontext.Value // the list of messages; nil if it has none
 }
 
-// A Change is what the merge decided.
+// A Change is what [Merge] decided.
 type Change struct {
 	State       State
-	Entry       *Entry // nil: the event brings nothing, not even for the log
+	Entry       *Entry // to append to the log; nil if the event is a duplicate
 	Effects     []Effect
-	NewMessages []jsontext.Value // messages that no handler has heard of
+	NewMessages []jsontext.Value // messages that no handler was given
 
-	// NeedsTranscript: the conversation is not a plain addition, so the decision
-	// needs the one that is stored.
+	// NeedsTranscript asks for another Merge with the stored transcript, because
+	// the event's conversation does not just add to it. Nothing else is set then.
 	NeedsTranscript bool
 }
 
-// Merge decides what an event does to a call. It reads no clock and does no
-// I/O: the caller commits the state and the entry, then runs the effects. It
-// comes to the same state in whatever order events arrive, except for what
-// only arrival can tell (docs/architecture.md#Merge).
+// Merge decides how an event changes a call. It reads no clock and does no I/O:
+// the caller commits the state and the entry, then runs the effects. Events in
+// any order of arrival lead to the same state, except for what only the arrival
+// says (docs/architecture.md#merge).
 //
-// stored is the conversation so far, or nil as long as Merge has not asked for
-// it.
+// stored is the call's transcript, or nil until Merge asks for it with
+// NeedsTranscript. It is expensive to read and seldom needed.
 func Merge(s State, a Incoming, stored *Transcript) Change {
 	countable := a.Type == event.TypeHang || a.Type == event.TypeError
 	if !countable && slices.Contains(s.RecentFingerprints, a.fingerprint) && !fault.Mutated("no dedupe") {
 		return Change{State: s}
 	}
 	if a.Backfilled && a.Type == event.TypeReport && s.Report != nil {
-		return Change{State: s} // what was sent says more
+		return Change{State: s} // the report that was sent is more complete
 	}
 	c := Change{State: s}
 	n := &c.State
@@ -99,7 +104,7 @@ func Merge(s State, a Incoming, stored *Transcript) Change {
 		c.Effects = append(c.Effects, EffectError)
 	case event.TypeReport:
 		mergeReport(&c, a)
-	case event.TypeStatusUpdate, event.TypeConversationUpdate, event.TypeToolCalls, event.TypeFunctionCall: // nothing of their own
+	case event.TypeStatusUpdate, event.TypeConversationUpdate, event.TypeToolCalls, event.TypeFunctionCall: // no effects besides status and messages
 	}
 
 	if a.Type == event.TypeConversationUpdate && a.bodyDigest == n.BodyDigest && n.BodyEntry > 0 {
@@ -110,14 +115,15 @@ func Merge(s State, a Incoming, stored *Transcript) Change {
 			n.BodyDigest, n.BodyEntry = a.bodyDigest, n.Entries+1
 		}
 	}
+	c.Effects = append(c.Effects, EffectEvent)
 	n.Entries++
-	n.RecentFingerprints = append(slices.Clone(n.RecentFingerprints[max(0, len(n.RecentFingerprints)-seenLast+1):]), a.fingerprint)
+	n.RecentFingerprints = append(slices.Clone(n.RecentFingerprints[max(0, len(n.RecentFingerprints)-maxFingerprints+1):]), a.fingerprint)
 	c.Entry = e
 	return c
 }
 
-// mergeStatus moves the status forward, never back. A report closes a call
-// whatever its own status says.
+// mergeStatus moves the status forward, never back. A report finishes a call
+// whatever status it carries.
 func mergeStatus(c *Change, a Incoming) {
 	status := a.Status
 	if a.Type == event.TypeReport && !status.Terminal() {
@@ -129,9 +135,9 @@ func mergeStatus(c *Change, a Incoming) {
 	}
 }
 
-// mergeMessages compares the conversation that an event carries with the one
-// that is stored. The one with more messages is newer, then the one whose last
-// message is later; a digest decides what is left, so that all instances agree
+// mergeMessages compares the conversation that an event carries with the stored
+// one. The longer one is newer, then the one whose last message is later, then
+// the one with the larger digest: that is arbitrary, but all instances agree
 // (docs/events.md#conversation-update).
 func mergeMessages(c *Change, e *Entry, a Incoming, stored *Transcript) {
 	s := &c.State
@@ -139,92 +145,105 @@ func mergeMessages(c *Change, e *Entry, a Incoming, stored *Transcript) {
 		e.PrefixLen = s.Messages
 		return
 	}
-	// An old conversation that comes again byte for byte need not be read.
-	var said []Message // those from known on
-	known := 0
-	if n := s.PrefixBytes; n > 0 && n < len(a.conversation) && bytes.Equal(sumOf(a.conversation[:n]), s.PrefixSum) {
-		known, said = s.Messages, readConversation(a.conversation, n)
-	} else {
-		said = readConversation(a.conversation, 0)
-	}
-	chained, before := chainDigest(s, known, said)
-	total := known + len(said)
-	last := s.LastMessageAt
-	if len(said) > 0 {
-		last = said[len(said)-1].at
-	}
-
-	// take makes the conversation that came the one that counts; it shares its
-	// first keep messages with the one before.
-	take := func(keep int, fresh []Message) {
-		e.PrefixLen, e.Added = keep, RawMessages(said[keep-known:])
-		s.Messages, s.TranscriptDigest, s.LastMessageAt = total, chained, last
-		s.PrefixBytes = len(bytes.TrimRight(a.conversation[:len(a.conversation)-1], " \t\r\n"))
-		s.PrefixSum = sumOf(a.conversation[:s.PrefixBytes])
-		if len(fresh) > 0 {
-			c.NewMessages = RawMessages(fresh)
-			c.Effects = append(c.Effects, EffectMessages)
-		}
-	}
+	in := readSnapshot(s, a.conversation)
 	switch {
-	case total > s.Messages && bytes.Equal(before, s.TranscriptDigest):
-		take(s.Messages, said[s.Messages-known:])
-		return
-	case total == s.Messages && bytes.Equal(chained, s.TranscriptDigest):
+	case in.total > s.Messages && bytes.Equal(in.prefixDigest, s.TranscriptDigest): // it only adds messages
+		in.replace(c, e, s.Messages, in.messages[s.Messages-in.skipped:])
+	case in.total == s.Messages && bytes.Equal(in.digest, s.TranscriptDigest): // it is the stored one
 		e.PrefixLen = s.Messages
-		s.LastMessageAt = max(s.LastMessageAt, last)
-		return
+		s.LastMessageAt = max(s.LastMessageAt, in.lastAt)
 	case stored == nil:
 		c.NeedsTranscript = true
-		return
+	default:
+		mergeDivergent(c, e, in, stored)
 	}
+}
 
-	var fresh, untold []Message
-	for _, m := range said {
+// mergeDivergent merges a conversation that differs from the stored one in
+// messages that both should have: it is older, or messages were changed.
+func mergeDivergent(c *Change, e *Entry, in snapshot, stored *Transcript) {
+	s := &c.State
+	var unseen, undelivered []Message
+	for _, m := range in.messages {
 		if !stored.seen(m) {
-			fresh = append(fresh, m)
+			unseen = append(unseen, m)
 		}
 		if !stored.Delivered(m) {
-			untold = append(untold, m)
+			undelivered = append(undelivered, m)
 		}
 	}
 	if fault.Mutated("last snapshot wins") {
 		s.Messages, s.LastMessageAt = 0, 0
 	}
-	newer := cmp.Or(cmp.Compare(total, s.Messages), cmp.Compare(last, s.LastMessageAt), bytes.Compare(chained, s.TranscriptDigest))
+	newer := cmp.Or(cmp.Compare(in.total, s.Messages), cmp.Compare(in.lastAt, s.LastMessageAt), bytes.Compare(in.digest, s.TranscriptDigest))
 	if newer < 0 {
-		e.Stale, e.PrefixLen, e.Added = true, total, RawMessages(fresh)
+		e.Stale, e.PrefixLen, e.Added = true, in.total, RawMessages(unseen)
 		return
 	}
-	keep := 0
-	for keep < min(len(said), len(stored.Current)) && said[keep].same(stored.Current[keep]) {
-		keep++
+	common := 0
+	for common < min(len(in.messages), len(stored.Current)) && in.messages[common].same(stored.Current[common]) {
+		common++
 	}
-	take(keep, untold)
+	in.replace(c, e, common, undelivered)
 }
 
-// chainDigest returns the digest of the whole conversation that came, of which said
-// are the messages after the known ones, and the digest of as many of its
-// messages as are stored.
-func chainDigest(s *State, known int, said []Message) (whole, before []byte) {
+// A snapshot is the conversation in an event, compared with the stored one.
+type snapshot struct {
+	raw          jsontext.Value
+	skipped      int       // messages that were not parsed: their bytes are those of the stored ones
+	messages     []Message // the others
+	total        int
+	lastAt       int64  // time of the last message, ms
+	digest       []byte // chained over all messages
+	prefixDigest []byte // over as many messages as are stored; nil if it has fewer
+}
+
+func readSnapshot(s *State, raw jsontext.Value) snapshot {
+	in := snapshot{raw: raw, lastAt: s.LastMessageAt}
+	if n := s.PrefixBytes; n > 0 && n < len(raw) && bytes.Equal(sumOf(raw[:n]), s.PrefixSum) {
+		in.skipped, in.messages = s.Messages, readConversation(raw, n)
+	} else {
+		in.messages = readConversation(raw, 0)
+	}
+	in.total = in.skipped + len(in.messages)
+	if len(in.messages) > 0 {
+		in.lastAt = in.messages[len(in.messages)-1].at
+	}
 	var sum [sha256.Size]byte
-	if known > 0 {
+	if in.skipped > 0 {
 		copy(sum[:], s.TranscriptDigest)
 	}
-	for i, m := range said {
-		if known+i == s.Messages && s.Messages > 0 {
-			before = bytes.Clone(sum[:])
+	for i, m := range in.messages {
+		if in.skipped+i == s.Messages && s.Messages > 0 {
+			in.prefixDigest = bytes.Clone(sum[:])
 		}
 		sum = m.chain(sum)
 	}
-	return sum[:], before
+	in.digest = sum[:]
+	return in
 }
 
+// replace makes the snapshot the call's conversation. Its first prefix messages
+// are those of the stored one, and undelivered are new to handlers.
+func (in snapshot) replace(c *Change, e *Entry, prefix int, undelivered []Message) {
+	s := &c.State
+	e.PrefixLen, e.Added = prefix, RawMessages(in.messages[prefix-in.skipped:])
+	s.Messages, s.TranscriptDigest, s.LastMessageAt = in.total, in.digest, in.lastAt
+	s.PrefixBytes = len(bytes.TrimRight(in.raw[:len(in.raw)-1], " \t\r\n"))
+	s.PrefixSum = sumOf(in.raw[:s.PrefixBytes])
+	if len(undelivered) > 0 {
+		c.NewMessages = RawMessages(undelivered)
+		c.Effects = append(c.Effects, EffectMessages)
+	}
+}
+
+// sumOf cuts the digest of the conversation's bytes to 128 bits.
 func sumOf(b []byte) []byte {
 	sum := sha256.Sum256(b)
 	return sum[:16]
 }
 
+// RawMessages returns the JSON of messages as they were sent.
 func RawMessages(ms []Message) []jsontext.Value {
 	vs := make([]jsontext.Value, len(ms))
 	for i, m := range ms {
@@ -233,7 +252,8 @@ func RawMessages(ms []Message) []jsontext.Value {
 	return vs
 }
 
-// mergeReport takes the newest of several reports. The first ends the call.
+// mergeReport selects the latest of several reports by their own time. The first
+// to arrive ends the call.
 func mergeReport(c *Change, a Incoming) {
 	s := &c.State
 	at := a.Time.UnixMilli()
@@ -254,7 +274,7 @@ func mergeReport(c *Change, a Incoming) {
 	End(c, a.Received, why)
 }
 
-// End ends the call once.
+// End ends the call, unless it has ended.
 func End(c *Change, at time.Time, why event.EndReason) {
 	if c.State.Ended == nil {
 		c.State.Ended = &Ended{At: at, Reason: why}
@@ -262,7 +282,7 @@ func End(c *Change, at time.Time, why event.EndReason) {
 	}
 }
 
-// add counts a, unless it is one of the recent ones sent again.
+// add counts a and reports true, unless a recent one was only sent again.
 func (o *occurrences) add(a Incoming) bool {
 	key := Digest(string(a.Type), string(a.timestamp), failureCode(a.Event))[:16]
 	for _, r := range o.Recent {
@@ -272,10 +292,11 @@ func (o *occurrences) add(a Incoming) bool {
 	}
 	o.Count++
 	recent := append(slices.Clone(o.Recent), occurrence{Key: key, At: a.Received})
-	o.Recent = recent[max(0, len(recent)-occurrencesLast):]
+	o.Recent = recent[max(0, len(recent)-maxOccurrences):]
 	return true
 }
 
+// failureCode returns the vendor's code, or "".
 func failureCode(e event.Event) string {
 	if e.Error == nil {
 		return ""

@@ -2,6 +2,7 @@ package callstate
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"time"
 
@@ -12,8 +13,10 @@ import (
 	"github.com/serverurl/serverurl/internal/loosejson"
 )
 
-// State is the record of a call: what the events say so far, as much as
-// the next event needs. Everything else is in the log.
+// A State is the record of a call: as much of its events as the merge of the
+// next one needs, so that it stays small however long the call is. The log has
+// everything. JSON names are older than the fields' names, and stay because
+// they are stored.
 type State struct {
 	V         int          `json:"v"`
 	ID        event.CallID `json:"id"`
@@ -21,19 +24,20 @@ type State struct {
 	FirstSeen time.Time    `json:"first"`
 	LastSeen  time.Time    `json:"last"`
 	Entries   int          `json:"entries"`
-	Messages  int          `json:"messages"` // in the conversation as it stands
+	Messages  int          `json:"messages"` // in the latest conversation
 
-	// TranscriptDigest is over the messages of the conversation, one after the other, and
-	// LastSaid the time of the last in ms, so that a snapshot that only adds is
-	// known without reading the log. Mostly not even its old messages are read:
-	// its first Bytes have the sum Sum.
+	// TranscriptDigest is the chained digest of the conversation, and
+	// LastMessageAt the time of its last message in ms. With them the merge
+	// recognizes a conversation that only adds to the stored one without reading
+	// the log. It skips even parsing the old messages if the first PrefixBytes
+	// of the new conversation have the sum PrefixSum.
 	TranscriptDigest []byte `json:"digest,omitempty"`
 	LastMessageAt    int64  `json:"lastSaid,omitempty"`
 	PrefixBytes      int    `json:"bytes,omitempty"`
 	PrefixSum        []byte `json:"sum,omitempty"`
 
-	// BodyDigest is a digest of the last conversation-update without its messages
-	// and time, and SkeletonAt the entry that holds it.
+	// BodyDigest is the digest of the last conversation-update without its
+	// messages and time, and BodyEntry the number of the entry that holds it.
 	BodyDigest string `json:"skeleton,omitempty"`
 	BodyEntry  int    `json:"skeletonAt,omitempty"`
 
@@ -43,99 +47,107 @@ type State struct {
 	Hangs              occurrences  `json:"hangs,omitzero"`
 	Errors             occurrences  `json:"errors,omitzero"`
 	Ended              *Ended       `json:"ended,omitempty"`
-	Deleted            bool         `json:"gone,omitempty"`    // it was deleted: nothing brings it back
-	ContentPurged      bool         `json:"emptied,omitempty"` // retention took what was said and sent
-	BackfillAttempts   int          `json:"asked,omitempty"`   // how often the API was asked for it
+	Deleted            bool         `json:"gone,omitempty"`    // a tombstone: no event brings the call back
+	ContentPurged      bool         `json:"emptied,omitempty"` // retention has deleted the log and the tools
+	BackfillAttempts   int          `json:"asked,omitempty"`   // how often Interactly's API was asked for it
 	LastBackfill       time.Time    `json:"askedAt,omitzero"`
-	OverdueSince       time.Time    `json:"wanted,omitzero"`   // since when it is asked for
-	RecentFingerprints []string     `json:"seen,omitempty"`    // fingerprints of the last events
-	Pending            []Pending    `json:"pending,omitempty"` // merged, handlers not done
+	OverdueSince       time.Time    `json:"wanted,omitzero"`   // since when the end or the report is missing
+	RecentFingerprints []string     `json:"seen,omitempty"`    // of the last events, to recognize duplicates
+	Pending            []Pending    `json:"pending,omitempty"` // merged, with handlers left to run
 }
 
+// A reportState is where the latest end-of-call-report is.
 type reportState struct {
 	Entry    int   `json:"entry"`
-	Revision int   `json:"revision"`
-	Time     int64 `json:"time"` // of the event, ms
+	Revision int   `json:"revision"` // 1 for the first
+	Time     int64 `json:"time"`     // when it was sent, ms
 }
 
-// Ended is when and why the call counts as over.
+// Ended is when and why a call was considered over.
 type Ended struct {
 	At     time.Time       `json:"at"`
 	Reason event.EndReason `json:"reason"`
 }
 
-// occurrences counts events that carry no id and may come twice for real.
+// occurrences counts events without an id that may really happen twice. Recent
+// ones are listed, to recognize those that were only sent twice.
 type occurrences struct {
 	Count  int          `json:"count,omitempty"`
 	Recent []occurrence `json:"recent,omitempty"`
 }
 
+// An occurrence is one such event.
 type occurrence struct {
 	Key string    `json:"key"`
 	At  time.Time `json:"at"`
 }
 
-// Pending is a change that was merged and whose handlers are not all done.
+// Pending is a merged event whose handlers have not all succeeded.
 type Pending struct {
-	Envelope string       `json:"envelope"`
-	Entry    int          `json:"entry"`
+	Envelope string       `json:"envelope"` // its ID, or that of the sweep
+	Entry    int          `json:"entry"`    // its number in the log
 	Effects  []Effect     `json:"effects"`
 	Previous event.Status `json:"previous,omitempty"`
-	Done     []string     `json:"done,omitempty"` // handlers that are
+	Done     []string     `json:"done,omitempty"` // names of handlers that succeeded
 }
 
+// stateVersion is the version of State that this program reads and writes.
 const stateVersion = 1
 
+// EncodeState returns the value of a call's record.
 func EncodeState(s State) ([]byte, error) {
 	b, err := json.Marshal(s)
 	if err != nil {
-		return nil, fmt.Errorf("core: state of a call cannot be encoded")
+		return nil, errors.New("callstate: state encoding failed") // the encoder's text quotes it
 	}
 	return b, nil
 }
 
+// DecodeState returns the state in a call's record, the zero State if there is
+// no record.
 func DecodeState(r records.Record) (State, error) {
 	var s State
 	if r.Version == 0 {
 		return s, nil
 	}
 	if err := json.Unmarshal(r.Value, &s); err != nil || s.V != stateVersion {
-		return s, fmt.Errorf("core: state of a call is not of version %d", stateVersion)
+		return s, fmt.Errorf("callstate: state of a call is not of version %d", stateVersion)
 	}
 	return s, nil
 }
 
-// About is what calls are found by.
+// About is what people look for calls by.
 type About struct {
 	AssistantID string         `json:"assistantId,omitempty"`
 	Assistant   string         `json:"assistant,omitempty"`
 	Metadata    jsontext.Value `json:"metadata,omitempty"`
 }
 
-// maxMetadata is the most bytes of metadata that a call's state holds, because
-// the state is written with every event. The log has all of it.
+// maxMetadata is how many bytes of metadata a call's state may hold, because it
+// is written with every event. The log has all metadata.
 const maxMetadata = 1 << 10
 
-// Add takes in what an event says. Of two values that differ the larger one
-// counts, so that every order of arrival comes to the same.
+// Add merges what an event says. Of two different values the larger wins: that
+// is arbitrary, but leads to the same result in every order of arrival.
 func (a *About) Add(e event.Event) {
-	a.AssistantID = max(a.AssistantID, cut256(cmp.Or(e.Call.AssistantID, e.Assistant.ID)))
-	a.Assistant = max(a.Assistant, cut256(e.Assistant.Name))
+	a.AssistantID = max(a.AssistantID, name256(cmp.Or(e.Call.AssistantID, e.Assistant.ID)))
+	a.Assistant = max(a.Assistant, name256(e.Assistant.Name))
 	if m := e.Call.Metadata; m.Kind() == '{' && len(m) <= maxMetadata && !loosejson.IsEmpty(m) && string(m) > string(a.Metadata) {
 		a.Metadata = m.Clone()
 	}
 }
 
-// cut256 leaves out what is no name.
-func cut256(s string) string {
+// name256 returns s, or "" if it is too long for a name or an id.
+func name256(s string) string {
 	if len(s) > 256 {
 		return ""
 	}
 	return s
 }
 
-// OpenRecord is what has to be written so that the sweep finds the call
-// exactly as long as there is something to do for it.
+// OpenRecord returns what to commit with a state so that the sweep finds the
+// call exactly as long as it has something to do. now is the record at its
+// [OpenKey].
 func OpenRecord(s State, now records.Record) []records.Record {
 	busy := s.Ended == nil || len(s.Pending) > 0
 	switch {
@@ -147,15 +159,17 @@ func OpenRecord(s State, now records.Record) []records.Record {
 	return nil
 }
 
-// Overdue says why the call counts as over at now, or "".
-func (s *State) Overdue(now time.Time, reportWait, callLimit time.Duration) event.EndReason {
+// Overdue returns why the call is to be ended at now, or "". A call that has
+// finished is given reportTimeout for its report; one that has not is over
+// after idleTimeout without events.
+func (s *State) Overdue(now time.Time, reportTimeout, idleTimeout time.Duration) event.EndReason {
 	quiet := now.Sub(s.LastSeen)
 	switch {
 	case s.Ended != nil:
 		return ""
-	case s.Status.Terminal() && quiet >= reportWait:
+	case s.Status.Terminal() && quiet >= reportTimeout:
 		return event.EndReasonReportTimeout
-	case quiet >= callLimit:
+	case quiet >= idleTimeout:
 		return event.EndReasonIdleTimeout
 	}
 	return ""

@@ -50,7 +50,7 @@ func TestEveryFieldComesBack(t *testing.T) {
 		"one": {small}, "one large": {large}, "several": {small, large, []byte("{}")}, "noise": {noise(3 << 20), small},
 	} {
 		for _, text := range []bool{false, true} {
-			store := coretest.NewStore()
+			store := coretest.NewMemoryStore()
 			m := envelope.Messages{Store: store, MaxBytes: 1 << 20, TTL: time.Hour, Text: text}
 			want := envelopes(t, bodies...)
 			message, err := m.Pack(t.Context(), want...)
@@ -126,7 +126,7 @@ func TestInvalidMessages(t *testing.T) {
 		"\x00\x0d[{\"size\":-1}]", "\x00\x0c[{\"size\":9}]", string(valid[:len(valid)/2]), string(plain[:len(plain)-1])}
 	for _, text := range []bool{false, true} {
 		for _, m := range messages {
-			es, err := envelope.Messages{Store: coretest.NewStore(), Text: text}.Unpack(t.Context(), []byte(m))
+			es, err := envelope.Messages{Store: coretest.NewMemoryStore(), Text: text}.Unpack(t.Context(), []byte(m))
 			if !errors.Is(err, envelope.ErrInvalid) {
 				t.Errorf("%q: %v, %v", m, es, err)
 			}
@@ -163,7 +163,7 @@ func FuzzUnpack(f *testing.F) {
 		f.Add([]byte(seed), false)
 	}
 	f.Fuzz(func(t *testing.T, message []byte, text bool) {
-		es, err := envelope.Messages{Store: coretest.NewStore(), Text: text}.Unpack(t.Context(), message)
+		es, err := envelope.Messages{Store: coretest.NewMemoryStore(), Text: text}.Unpack(t.Context(), message)
 		if (err == nil) != (len(es) > 0) {
 			t.Errorf("%d envelopes, %v", len(es), err)
 		}

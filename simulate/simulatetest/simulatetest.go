@@ -1,11 +1,10 @@
-// Package simulatetest plays scenarios at a backend in a test.
+// Package simulatetest runs scenarios of package simulate in Go tests. It is a
+// separate package so that programs do not link testing.
 //
-//	func TestDesk(t *testing.T) {
-//		url, secret := servertest.Start(t, mine.New())
+//	func TestFrontDesk(t *testing.T) {
+//		url, secret := servertest.Start(t, frontdesk.New())
 //		simulatetest.Run(t, simulate.Options{URL: url, Secret: secret}, "booking", "testdata/mine.yaml")
 //	}
-//
-// It stands apart from package simulate so that programs do not link testing.
 package simulatetest
 
 import (
@@ -14,12 +13,12 @@ import (
 	"github.com/serverurl/serverurl/simulate"
 )
 
-// Run plays scenarios, by name or by the path of a .yaml file, at a backend
-// under test, one call of each and as fast as they go, and fails t for what the
-// backend did wrong. What could not be checked is logged.
+// Run plays one call of each scenario, given by name or by the path of a .yaml
+// file, without delay and each in a subtest. Whatever the backend did wrong fails
+// the subtest. Expectations that cannot be checked are logged.
 func Run(t *testing.T, o simulate.Options, scenarios ...string) {
 	t.Helper()
-	o.Fast = true
+	o.NoDelay = true
 	seed := o.Seed
 	for i, name := range scenarios {
 		s, err := simulate.Load(name)
@@ -27,7 +26,7 @@ func Run(t *testing.T, o simulate.Options, scenarios ...string) {
 			t.Fatal(err)
 		}
 		if seed != 0 {
-			o.Seed = seed + uint64(i) // two callers want two times
+			o.Seed = seed + uint64(i) // another caller, who wants another time
 		}
 		t.Run(s.Name, func(t *testing.T) {
 			r, err := simulate.Run(t.Context(), o, s)
@@ -38,7 +37,7 @@ func Run(t *testing.T, o simulate.Options, scenarios ...string) {
 				t.Error(f)
 			}
 			if !r.OK() {
-				t.Logf("call %s; to play it again, set Options.Seed to %d and name this scenario first", r.Call, r.Seed)
+				t.Logf("call %s; to replay it, set Options.Seed to %d and name this scenario first", r.Call, r.Seed)
 			}
 			for _, u := range r.Unchecked {
 				t.Log("NOT CHECKED:", u)

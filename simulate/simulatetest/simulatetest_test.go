@@ -13,9 +13,8 @@ import (
 	"github.com/serverurl/serverurl/simulate/simulatetest"
 )
 
-// Run must fail the test that calls it, which can only be seen from another
-// process: this test runs itself against a backend that gives the same answer
-// to everything.
+// Run must fail the test that calls it, which only another process can observe.
+// So this test runs itself, against a backend that always replies the same.
 func TestRunFailsTheTest(t *testing.T) {
 	if os.Getenv("SIMULATETEST_CHILD") != "" {
 		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -31,7 +30,7 @@ func TestRunFailsTheTest(t *testing.T) {
 	cmd.Env = append(os.Environ(), "SIMULATETEST_CHILD=1")
 	out, err := cmd.CombinedOutput()
 	if err == nil {
-		t.Error("a backend that books nothing passes")
+		t.Error("a backend without bookings passes")
 	}
 	for _, want := range []string{"--- PASS: TestRunFailsTheTest/hang", "--- FAIL: TestRunFailsTheTest/booking", "set Options.Seed to ", "NOT CHECKED:"} {
 		if !strings.Contains(string(out), want) {

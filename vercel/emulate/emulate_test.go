@@ -186,7 +186,7 @@ func eachMode(t *testing.T, f func(t *testing.T, o emulate.Options)) {
 func TestAdapter(t *testing.T) {
 	eachMode(t, func(t *testing.T, o emulate.Options) {
 		o.Env = env(pgtest.Open(t))
-		coretest.Adapter(t, coretest.Target{URL: start(t, o), Secret: secret, MaxBody: 4_500_000})
+		coretest.Adapter(t, coretest.Target{URL: start(t, o), Secret: secret, MaxBodyBytes: 4_500_000})
 	})
 }
 

@@ -22,7 +22,7 @@ import (
 	"github.com/serverurl/serverurl/internal/testing/pgtest"
 	"github.com/serverurl/serverurl/simulate"
 	"github.com/serverurl/serverurl/simulate/simulatetest"
-	"github.com/serverurl/serverurl/sqlinbox"
+	"github.com/serverurl/serverurl/sqldb"
 	"github.com/serverurl/serverurl/vercel/emulate"
 )
 
@@ -32,12 +32,12 @@ const patience = 5 * time.Minute
 // storeOn is the store of the instances, from outside.
 func storeOn(t *testing.T, database string) records.Store {
 	t.Helper()
-	l, err := sqlinbox.OpenLazy(database, 2)
+	l, err := sqldb.OpenLazy(database, 2)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = l.Close() })
-	if err := l.Prepare(t.Context()); err != nil {
+	if err := l.Connect(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	return l.Database().Store()
@@ -60,8 +60,8 @@ func TestCalls(t *testing.T) {
 		database := pgtest.Open(t)
 		o.Env, o.Cron = env(database), time.Second
 		simulatetest.Run(t, simulate.Options{
-			URL: start(t, o), Secret: secret, Settle: 2 * time.Minute, State: state(storeOn(t, database)),
-			Faults: []simulate.Fault{simulate.Duplicate, simulate.Reorder, simulate.Late},
+			URL: start(t, o), Secret: secret, SettleTimeout: 2 * time.Minute, State: state(storeOn(t, database)),
+			Faults: []simulate.Fault{simulate.FaultDuplicate, simulate.FaultReorder, simulate.FaultLate},
 		}, "booking", "barge-in", "no-report")
 	})
 }
@@ -69,11 +69,11 @@ func TestCalls(t *testing.T) {
 // The same through a pooler in transaction mode, as in production, with the
 // instances ended after every fifth request.
 func TestCallsThroughAPooler(t *testing.T) {
-	database := pgtest.Pooler(t, pgtest.New(t, &pgtest.Options{TCP: true, NoSync: true}).Database(t))
+	database := pgtest.Pooler(t, pgtest.Open(t))
 	url := start(t, emulate.Options{Output: built(t, emulate.Standalone), Freeze: true, Recycle: 5, Cron: time.Second, Env: env(database)})
 	simulatetest.Run(t, simulate.Options{
-		URL: url, Secret: secret, Settle: 2 * time.Minute, State: state(storeOn(t, database)),
-		Faults: []simulate.Fault{simulate.Duplicate, simulate.Reorder, simulate.Late},
+		URL: url, Secret: secret, SettleTimeout: 2 * time.Minute, State: state(storeOn(t, database)),
+		Faults: []simulate.Fault{simulate.FaultDuplicate, simulate.FaultReorder, simulate.FaultLate},
 	}, "booking", "barge-in", "no-report")
 }
 
@@ -300,7 +300,7 @@ func TestDatabaseRestart(t *testing.T) {
 // Many instances at once stay within what a pooler is given: it never has more
 // connections to the database than its pool, and they each few to it.
 func TestConnectionBudget(t *testing.T) {
-	direct := pgtest.New(t, &pgtest.Options{TCP: true, NoSync: true}).Database(t)
+	direct := pgtest.Open(t)
 	pooled := pgtest.Pooler(t, direct)
 	const instances = 12
 	url := start(t, emulate.Options{Output: built(t, emulate.Standalone), Freeze: true, Instances: instances, Cron: time.Hour, Env: env(pooled)})
@@ -324,7 +324,7 @@ func TestConnectionBudget(t *testing.T) {
 
 // A database on a port of this machine is reached from an instance's own network.
 func TestDatabaseOnAPort(t *testing.T) {
-	database := pgtest.New(t, &pgtest.Options{TCP: true, NoSync: true}).Database(t)
+	database := pgtest.Open(t)
 	url := start(t, emulate.Options{Output: built(t, emulate.Standalone), Freeze: true, Cron: time.Hour, Env: env(database)})
 	for i := range 6 {
 		if code, said := send(t, url, status(fmt.Sprint("CA-", i), "ongoing")); code != 200 {

@@ -36,7 +36,7 @@ func TestStoreOnStandin(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(l) }()
 	t.Cleanup(func() { server.Stop(); <-ended })
-	coretest.Store(t, coretest.Traits{Rounds: 20}, func(t *testing.T) records.Store {
+	coretest.Store(t, coretest.Capabilities{RaceIterations: 20}, func(t *testing.T) records.Store {
 		return gcptest.Store(t, l.Addr().String(), gcptest.Project())
 	})
 }
@@ -75,7 +75,7 @@ func TestPush(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	in := gcp.NewInbox(topics, "projects/p/topics/t", coretest.NewStore())
+	in := gcp.NewInbox(topics, "projects/p/topics/t", coretest.NewMemoryStore())
 	if err := in.Put(t.Context(), core.Envelope{ID: "id", Type: "hang", Body: []byte("{}")}); err != nil {
 		t.Fatal(err)
 	}

@@ -1,9 +1,11 @@
-// Command conformance runs the shared suites of core/coretest on every store,
-// inbox and adapter of this repository and writes what passes where:
+// Command conformance runs the suites of core/coretest on every store, inbox and
+// adapter of this repository and writes the results to docs/conformance.md. It
+// deploys nothing and uses no cloud: the engines are databases and emulators on
+// this machine.
 //
 //	go run ./internal/testing/conformance [-o docs/conformance.md]
 //
-// It exits with 1 if a case fails or a tool is missing, and writes the table
+// It exits with 1 if a case fails or a tool is missing, and writes the tables
 // anyway.
 package main
 
@@ -12,7 +14,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-
 	"flag"
 	"fmt"
 	"io"
@@ -31,7 +32,7 @@ import (
 // A part is where a suite runs: a test, or a subtest of one.
 type part struct{ title, pkg, test string }
 
-// A suite is one of core/coretest's, with all that has to pass it.
+// A suite is one of core/coretest, with everything that has to pass it.
 type suite struct {
 	name, what string
 	parts      []part
@@ -39,20 +40,20 @@ type suite struct {
 
 var suites = []suite{
 	{"Stores", "what `core` needs of a database (`coretest.Store`)", []part{
-		{"SQLite", "sqlstore", "TestStore/SQLite"},
-		{"SQLite, shared commits", "sqlinbox", "TestStore"},
-		{"PostgreSQL", "sqlstore", "TestStore/Postgres"},
-		{"PostgreSQL, for a pooler", "sqlstore", "TestStoreExecMode"},
+		{"SQLite", "sqldb", "TestStore/SQLite"},
+		{"SQLite, shared commits", "sqldb", "TestGroupCommitStore"},
+		{"PostgreSQL", "sqldb", "TestStore/Postgres"},
+		{"PostgreSQL, for a pooler", "sqldb", "TestStoreExecMode"},
 		{"DynamoDB (moto)", "aws", "TestStoreOnMoto"},
 		{"Firestore (emulator)", "gcp", "TestStoreOnEmulator"},
 		{"Firestore (our stand-in)", "gcp/emulate/standin", "TestStoreOnStandin"},
 		{"D1 (miniflare)", "cloudflare", "TestStoreOnD1"},
 	}},
 	{"Inboxes", "what is acknowledged is delivered (`coretest.Inbox`)", []part{
-		{"SQLite", "sqlinbox", "TestInbox/SQLite"},
-		{"PostgreSQL", "sqlinbox", "TestInbox/Postgres"},
-		{"PostgreSQL, through PgBouncer", "sqlinbox", "TestThroughPooler"},
-		{"PostgreSQL, drained in requests", "sqlinbox", "TestDrainedInbox"},
+		{"SQLite", "sqldb", "TestInbox/SQLite"},
+		{"PostgreSQL", "sqldb", "TestInbox/Postgres"},
+		{"PostgreSQL, through PgBouncer", "sqldb", "TestThroughPooler"},
+		{"PostgreSQL, drained in requests", "sqldb", "TestDrainedInbox"},
 		{"SQS (moto)", "aws", "TestInboxOnMoto"},
 		{"Pub/Sub (emulator)", "gcp", "TestInboxOnEmulator"},
 		{"Pub/Sub (pstest)", "gcp", "TestInboxOnPstest"},
@@ -76,7 +77,7 @@ var suites = []suite{
 
 const module = "github.com/serverurl/serverurl/"
 
-// An outcome is what came of a case: "pass", "fail", "skip" and why.
+// An outcome is the result of a case: "pass", "fail" or "skip", and the reason.
 type outcome struct{ action, why string }
 
 func main() {
@@ -100,23 +101,23 @@ func run(ctx context.Context, out string) error {
 		return fmt.Errorf("git describe: %w", err)
 	}
 	page, bad := table(results)
-	head := fmt.Sprintf(`# What passes where
+	head := fmt.Sprintf(`# Conformance
 
     go run ./internal/testing/conformance
 
-One suite for all stores, one for all inboxes, one for all adapters: a rule that holds on one platform holds on each. This page is written by that command.
-%s, %s on %s/%s, commit %s. An emulator shows what our side does, not what the cloud does.
+One suite for all stores, one for all inboxes and one for all adapters, so every platform keeps the same rules. The command above writes this page.
+%s, %s on %s/%s, commit %s. An emulator shows what this code does, not what the cloud does.
 `, time.Now().UTC().Format(time.DateOnly), runtime.Version(), runtime.GOOS, runtime.GOARCH, strings.TrimSpace(string(version)))
 	if err := os.WriteFile(out, []byte(head+page), 0o644); err != nil {
 		return err
 	}
 	if len(bad) > 0 {
-		return fmt.Errorf("did not pass: %s", strings.Join(bad, ", "))
+		return fmt.Errorf("not passed: %s", strings.Join(bad, ", "))
 	}
 	return nil
 }
 
-// test runs the suites and returns what came of each test, by package and name.
+// test runs the suites and returns the outcomes by package and name of the test.
 func test(ctx context.Context) (map[string]outcome, error) {
 	var packages, tests []string
 	for _, s := range suites {
@@ -130,26 +131,26 @@ func test(ctx context.Context) (map[string]outcome, error) {
 	slices.Sort(tests)
 	args := append([]string{"test", "-json", "-count=1", "-run", "^(" + strings.Join(slices.Compact(tests), "|") + ")$"}, slices.Compact(packages)...)
 	cmd := exec.CommandContext(ctx, "go", args...)
-	cmd.Env = append(os.Environ(), "CI=true") // a tool that is missing is a failure
+	cmd.Env = append(os.Environ(), "CI=true") // a missing tool is a failure
 	cmd.Stderr = os.Stderr
-	said, err := cmd.StdoutPipe()
+	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		return nil, err
 	}
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	results, err := read(said)
+	results, err := read(stdout)
 	if err != nil {
 		return nil, err
 	}
-	_ = cmd.Wait() // what failed is in the results
+	_ = cmd.Wait() // the results say what failed
 	return results, ctx.Err()
 }
 
-// read reads what go test -json says.
+// read reads the output of go test -json.
 func read(r io.Reader) (map[string]outcome, error) {
-	results, said := map[string]outcome{}, map[string]string{}
+	results, output := map[string]outcome{}, map[string]string{}
 	lines := bufio.NewReader(r)
 	for {
 		line, err := lines.ReadBytes('\n')
@@ -158,12 +159,12 @@ func read(r io.Reader) (map[string]outcome, error) {
 			key := strings.TrimPrefix(e.Package, module) + " " + e.Test
 			switch e.Action {
 			case "output":
-				said[key] += e.Output
+				output[key] += e.Output
 			case "pass", "fail", "skip":
 				if e.Test == "" && e.Action != "skip" {
 					fmt.Fprintf(os.Stderr, "%s %s\n", e.Action, e.Package)
 				}
-				results[key] = outcome{e.Action, reason(said[key])}
+				results[key] = outcome{e.Action, reason(output[key])}
 			}
 		}
 		if err == io.EOF {
@@ -175,10 +176,10 @@ func read(r io.Reader) (map[string]outcome, error) {
 	}
 }
 
-// reason finds why a case was skipped in what it said.
-func reason(said string) string {
-	for _, mark := range []string{"NOT PROMISED: ", "NOT TESTED: ", "NOT RUN: "} {
-		if _, after, ok := strings.Cut(said, mark); ok {
+// reason finds in the output of a case why it was skipped.
+func reason(output string) string {
+	for _, mark := range []string{"NOT TESTED: ", "NOT RUN: "} {
+		if _, after, ok := strings.Cut(output, mark); ok {
 			why, _, _ := strings.Cut(after, "\n")
 			return mark + why
 		}
@@ -186,7 +187,7 @@ func reason(said string) string {
 	return ""
 }
 
-// table returns the tables, and what did not pass.
+// table returns the tables and the cases that did not pass.
 func table(results map[string]outcome) (page string, bad []string) {
 	var b strings.Builder
 	for _, s := range suites {
@@ -196,7 +197,7 @@ func table(results map[string]outcome) (page string, bad []string) {
 				rows[name] = true
 			}
 		}
-		fmt.Fprintf(&b, "\n## %s\n\n%s: %d cases.\n\n| | passed | not asked |\n| --- | --- | --- |\n", s.name, strings.ToUpper(s.what[:1])+s.what[1:], len(rows))
+		fmt.Fprintf(&b, "\n## %s\n\n%s: %d cases.\n\n| | passed | skipped |\n| --- | --- | --- |\n", s.name, strings.ToUpper(s.what[:1])+s.what[1:], len(rows))
 		for _, p := range s.parts {
 			passed := 0
 			var skipped []string

@@ -7,19 +7,19 @@ import (
 	"testing"
 )
 
-func TestTableSaysWhatFailed(t *testing.T) {
-	said := strings.ReplaceAll(`{"Action":"pass","Package":"MODsqlstore","Test":"TestStore/SQLite/a_case"}
-{"Action":"output","Package":"MODaws","Test":"TestStoreOnMoto/a_case","Output":"    x.go:1: NOT PROMISED: a; because\n"}
+func TestTableReportsFailures(t *testing.T) {
+	output := strings.ReplaceAll(`{"Action":"pass","Package":"MODsqldb","Test":"TestStore/SQLite/a_case"}
+{"Action":"output","Package":"MODaws","Test":"TestStoreOnMoto/a_case","Output":"    x.go:1: NOT TESTED: a; because\n"}
 {"Action":"skip","Package":"MODaws","Test":"TestStoreOnMoto/a_case"}
 {"Action":"fail","Package":"MODgcp","Test":"TestStoreOnEmulator/a_case"}
 a line that is not JSON
 `, "MOD", module)
-	results, err := read(strings.NewReader(said))
+	results, err := read(strings.NewReader(output))
 	if err != nil {
 		t.Fatal(err)
 	}
 	page, bad := table(results)
-	for _, want := range []string{"| SQLite | 1 |", "| DynamoDB (moto) | 0 | `a_case`: NOT PROMISED: a; because |", "| Firestore (emulator) | 0, **1 failed** |", "- a case\n"} {
+	for _, want := range []string{"| SQLite | 1 |", "| DynamoDB (moto) | 0 | `a_case`: NOT TESTED: a; because |", "| Firestore (emulator) | 0, **1 failed** |", "- a case\n"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("no %q in\n%s", want, page)
 		}
@@ -30,7 +30,7 @@ a line that is not JSON
 	}
 }
 
-// The page is written by a run. Who adds a case runs it again.
+// A run writes the page: after adding a case, run the command again.
 func TestPageHasEveryAdapterCase(t *testing.T) {
 	page, err := os.ReadFile("../../../docs/conformance.md")
 	if err != nil {

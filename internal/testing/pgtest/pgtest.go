@@ -43,7 +43,7 @@ func Open(t testing.TB) (dsn string) {
 	t.Helper()
 	need(t)
 	shared.once.Do(func() {
-		shared.cluster, shared.err = start(&Options{NoSync: true})
+		shared.cluster, shared.err = start(&Options{NoSync: true, TCP: true})
 	})
 	if shared.err != nil {
 		t.Fatalf("pgtest: %v", shared.err)
