@@ -182,7 +182,7 @@ func Build(ctx context.Context, dir, pkg, out string, tags ...string) error {
 // default: settings of the backend, and where its services are.
 func Forwarded(name string) bool {
 	switch name {
-	case "TABLE_NAME", "QUEUE_URL", "SECRET_ARN", "BASE_PATH":
+	case "TABLE_NAME", "QUEUE_URL", "SERVERURL_SECRET_ARN", "BASE_PATH":
 		return true
 	}
 	return strings.HasPrefix(name, "SERVERURL_") || strings.HasPrefix(name, "AWS_ENDPOINT_URL")
