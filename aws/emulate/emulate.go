@@ -211,7 +211,7 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Log == nil {
 		o.Log = io.Discard
 	}
-	o.Log = proc.Shared(o.Log)
+	o.Log = proc.SyncWriter(o.Log)
 	host, _, err := net.SplitHostPort(o.Addr)
 	if ip := net.ParseIP(host); err != nil || host != "localhost" && (ip == nil || !ip.IsLoopback()) {
 		return o, fmt.Errorf("emulate: %q is not HOST:PORT on loopback: an emulator is for this machine only", o.Addr)
