@@ -68,7 +68,7 @@ func next(t *tool, rec callstate.ToolRecord, found bool, age, lease time.Duratio
 		return stepReplay
 	case rec.State == callstate.ToolRunning && age < lease:
 		return stepWait
-	case t.Effect == Idempotent, fault.Mutated("runs again"):
+	case t.Effect == Idempotent, fault.Mutated("rerun-unconfirmed"):
 		return stepClaim
 	case rec.State == callstate.ToolRunning:
 		return stepMarkUnknown
@@ -130,7 +130,7 @@ func (p *Processor) runAcrossInstances(ctx context.Context, c *claim) toolAnswer
 					return toolAnswer{result: sayWorking, state: callstate.ToolTimedOut}
 				}
 				mine, err := p.claim(opening, c, rec, raw.Version)
-				if errors.Is(err, records.ErrStale) && fault.Mutated("no condition") {
+				if errors.Is(err, records.ErrStale) && fault.Mutated("no-claim-condition") {
 					err = nil
 				}
 				if errors.Is(err, records.ErrStale) {

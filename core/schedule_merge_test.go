@@ -177,7 +177,7 @@ func TestSchedulesOfMerge(t *testing.T) {
 				t.Errorf("lost: no handler heard of %q: %v", what, told)
 			}
 			if d.withoutFaults && told[what] > 1 {
-				t.Errorf("twice: handlers heard %d times of %q, and nothing had gone wrong", told[what], what)
+				t.Errorf("duplicated: handlers heard %d times of %q, and nothing had gone wrong", told[what], what)
 			}
 		}
 		stored := map[string]int{}
@@ -191,7 +191,7 @@ func TestSchedulesOfMerge(t *testing.T) {
 		}
 		for _, n := range stored {
 			if n > 1 {
-				t.Errorf("twice: an event is stored %d times", n)
+				t.Errorf("duplicated: an event is stored %d times", n)
 			}
 		}
 		if len(stored) != len(events) {

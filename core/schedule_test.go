@@ -385,7 +385,7 @@ func TestSchedulesOfOnce(t *testing.T) {
 			tool, _, _ := strings.Cut(key, " ")
 			refs := out.done[key]
 			if tool != "safe" && len(refs) > 1 {
-				t.Errorf("twice: %s was executed %d times: %v", key, len(refs), refs)
+				t.Errorf("duplicated: %s was executed %d times: %v", key, len(refs), refs)
 			}
 			said, replayed := map[string]bool{}, map[string]bool{}
 			for _, r := range replies {
@@ -400,14 +400,14 @@ func TestSchedulesOfOnce(t *testing.T) {
 					replayed[r.text] = true
 				}
 				if !strings.Contains(strings.Join(refs, " "), r.text) {
-					t.Errorf("unequal: %s was answered %s, which was never done: %v", key, r.text, refs)
+					t.Errorf("inconsistent: %s was answered %s, which was never done: %v", key, r.text, refs)
 				}
 			}
 			// What may run again and could not be stored is said all the same,
 			// and may come out otherwise for the next who asks.
 			kept := d.down == 0 && d.lost == 0 && len(d.crashes) == 0
 			if tool != "safe" && len(said) > 1 || kept && len(replayed) > 1 {
-				t.Errorf("unequal: %s was answered %v, repeated %v", key, said, replayed)
+				t.Errorf("inconsistent: %s was answered %v, repeated %v", key, said, replayed)
 			}
 			if last := replies[len(replies)-1]; tool != "plain" && !strings.HasPrefix(last.text, "Booked") {
 				t.Errorf("without end: %s is answered %q when all is well again", key, last.text)

@@ -14,10 +14,9 @@ import (
 	"github.com/serverurl/serverurl/internal/testing/testenv"
 )
 
-// What the tests run: the programs as they are deployed, and those whose rules
-// can be broken.
-var whole, breakable = sync.OnceValues(func() (programs, error) { return buildFor("whole") }),
-	sync.OnceValues(func() (programs, error) { return buildFor("breakable", "mutations") })
+// The programs under test: as deployed, and with mutations.
+var deployed, mutable = sync.OnceValues(func() (programs, error) { return buildFor("deployed") }),
+	sync.OnceValues(func() (programs, error) { return buildFor("mutable", "mutations") })
 
 var built string // a folder
 
@@ -39,12 +38,12 @@ func buildFor(name string, tags ...string) (programs, error) {
 	return buildPrograms(dir, []string{"sqlite"}, tags...)
 }
 
-// small is enough of each experiment to see a broken rule.
-var small = plan{drain: time.Second, cycles: 5, killRate: 200, keys: 12, dups: 20, keyRate: 12, rate: 100, rateFor: time.Second, replies: 40, replyRate: 40, slowest: 2 * time.Second, synced: 20}
+// small is enough of each experiment to detect a broken rule.
+var small = plan{drain: time.Second, cycles: 5, killRate: 200, keys: 12, dups: 20, keyRate: 12, rate: 100, rateFor: time.Second, replies: 40, replyRate: 40, slowest: 2 * time.Second, fsyncs: 20}
 
-func try(t *testing.T, store string, p programs, name string, env ...string) Result {
+func runExperiment(t *testing.T, store string, p programs, name string, env ...string) Result {
 	t.Helper()
-	r := &runner{store: store, processes: 2, programs: p, dir: t.TempDir(), env: env, seed: 1, say: &testLog{t: t}}
+	r := &runner{store: store, processes: 2, programs: p, dir: t.TempDir(), env: env, seed: 1, log: &testLog{t: t}}
 	for _, e := range experiments {
 		if e.name == name {
 			res, err := e.run(r, t.Context(), small)
@@ -65,77 +64,77 @@ func (l *testLog) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// Each rule, broken on purpose, is noticed by the checker, and as what it is;
-// whole, nothing is. core and its schedules have the rules that take longer
-// than this to break.
-func TestABrokenRuleIsNoticed(t *testing.T) {
+// Each rule that is broken on purpose is detected by the checker as the right
+// violation; without mutations it detects none. The schedules in core have the
+// rules that take longer to break.
+func TestBrokenRulesAreDetected(t *testing.T) {
 	for _, c := range []struct {
 		rule, experiment string
 		broken           func(Counts) int
 	}{
-		{"ack before put", "kills", func(c Counts) int { return c.Lost }},
-		{"no mask", "kills", func(c Counts) int { return c.Leaked }},
-		{"no dedupe", "kills", func(c Counts) int { return c.Twice }},
-		{"no condition", "book", func(c Counts) int { return c.Twice }},
-		{"unconditional-commit", "book", func(c Counts) int { return c.Twice }},
-		{"unsynced-commit", "synced", func(c Counts) int { return c.Unsynced }},
-		{"no budget", "replies", func(c Counts) int { return c.Late }},
+		{"ack-before-put", "crash", func(c Counts) int { return c.Lost }},
+		{"no-redaction", "crash", func(c Counts) int { return c.Leaked }},
+		{"no-dedup", "crash", func(c Counts) int { return c.Duplicated }},
+		{"no-claim-condition", "idempotency", func(c Counts) int { return c.Duplicated }},
+		{"unconditional-commit", "idempotency", func(c Counts) int { return c.Duplicated }},
+		{"unsynced-commit", "fsync", func(c Counts) int { return c.Unsynced }},
+		{"no-budget", "deadlines", func(c Counts) int { return c.Late }},
 	} {
 		t.Run(c.rule, func(t *testing.T) {
-			if c.experiment == "synced" {
+			if c.experiment == "fsync" {
 				testenv.Program(t, "strace")
 			}
-			p, err := breakable()
+			p, err := mutable()
 			if err != nil {
 				t.Fatal(err)
 			}
-			for n := 1; ; n++ { // races and deaths are up to chance
-				res := try(t, "sqlite", p, c.experiment, "SERVERURL_MUTATION="+c.rule)
+			for n := 1; ; n++ { // races and crashes are random
+				res := runExperiment(t, "sqlite", p, c.experiment, "SERVERURL_MUTATION="+c.rule)
 				if c.broken(res.Counts) > 0 {
 					break
 				}
 				if n == 5 {
-					t.Fatalf("not noticed: %s: %v", res.Did, res.Counts)
+					t.Fatalf("not detected: %s: %v", res.Summary, res.Counts)
 				}
 			}
 		})
 	}
-	for _, name := range []string{"synced", "kills", "book", "replies", "rate"} {
-		t.Run("whole: "+name, func(t *testing.T) {
-			if name == "synced" {
+	for _, name := range []string{"fsync", "crash", "idempotency", "deadlines", "throughput"} {
+		t.Run("unbroken: "+name, func(t *testing.T) {
+			if name == "fsync" {
 				testenv.Program(t, "strace")
 			}
-			p, err := whole()
+			p, err := deployed()
 			if err != nil {
 				t.Fatal(err)
 			}
-			if res := try(t, "sqlite", p, name); !res.ok() {
-				t.Errorf("%s: %v %v", res.Did, res.Counts, res.Failed)
+			if res := runExperiment(t, "sqlite", p, name); !res.ok() {
+				t.Errorf("%s: %v %v", res.Summary, res.Counts, res.Failed)
 			}
 		})
 	}
 }
 
-// The database is stopped in the middle; and all the rest on Postgres.
+// The same on Postgres, which is restarted as well.
 func TestOnPostgres(t *testing.T) {
 	testenv.Program(t, "postgres", "/usr/lib/postgresql/17/bin/postgres", "/usr/lib/postgresql/16/bin/postgres", "/usr/lib/postgresql/15/bin/postgres")
-	p, err := whole()
+	p, err := deployed()
 	if err != nil {
 		t.Fatal(err)
 	}
-	stops := small
+	saved := small
 	small.stops = 1
-	defer func() { small = stops }()
-	for _, name := range []string{"kills", "stops", "book", "replies"} {
+	defer func() { small = saved }()
+	for _, name := range []string{"crash", "db-restart", "idempotency", "deadlines"} {
 		t.Run(name, func(t *testing.T) {
-			if res := try(t, "postgres", p, name); !res.ok() {
-				t.Errorf("%s: %v %v", res.Did, res.Counts, res.Failed)
+			if res := runExperiment(t, "postgres", p, name); !res.ok() {
+				t.Errorf("%s: %v %v", res.Summary, res.Counts, res.Failed)
 			}
 		})
 	}
 }
 
-// The command line says what is wrong with it, and what came of it.
+// Errors of the command line say what is wrong.
 func TestRun(t *testing.T) {
 	for _, c := range []struct {
 		args []string
@@ -143,9 +142,9 @@ func TestRun(t *testing.T) {
 	}{
 		{nil, "one of --gate and --release"},
 		{[]string{"--gate", "--release"}, "one of --gate and --release"},
-		{[]string{"--gate", "--processes", "5"}, "--processes is 1 to 4"},
-		{[]string{"--gate", "--only", "nothing"}, `no experiment is called "nothing"`},
-		{[]string{"--gate", "--quick", "--store", "paper"}, `no store is called "paper"`},
+		{[]string{"--gate", "--processes", "5"}, "--processes must be 1 to 4"},
+		{[]string{"--gate", "--only", "nothing"}, `unknown experiment "nothing"; there are fsync, crash`},
+		{[]string{"--gate", "--quick", "--store", "paper"}, `unknown store "paper"`},
 		{[]string{"--color"}, "unknown flag"},
 	} {
 		var out, errs bytes.Buffer
@@ -155,15 +154,15 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// Figures go between their marks, and nowhere else.
+// Figures are written between their marks only.
 func TestWriteFigures(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "doc.md")
 	const before = "# Title\n<!-- figures: gate sqlite -->\nold\n<!-- end of figures -->\ntext\n<!-- figures: gate postgres -->\nkept\n<!-- end of figures -->\n"
 	if err := os.WriteFile(path, []byte(before), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	good := Result{Name: "kills", Store: "sqlite", Did: "500 kills", Figures: "; fast"}
-	bad := Result{Name: "book", Store: "sqlite", Did: "2000 requests", Counts: Counts{Twice: 3}}
+	good := Result{Name: "crash", Store: "sqlite", Summary: "500 kills", Figures: "; fast"}
+	bad := Result{Name: "idempotency", Store: "sqlite", Summary: "2000 requests", Counts: Counts{Duplicated: 3}}
 	if err := writeFigures(path, "    go run ./chaos --gate\n", []Result{good, bad}); err != nil {
 		t.Fatal(err)
 	}
@@ -172,7 +171,7 @@ func TestWriteFigures(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := string(b)
-	for _, want := range []string{"# Title\n<!-- figures: gate sqlite -->\n\n    go run", "| kills | 500 kills | 0 | fast |", "twice 3", "<!-- end of figures -->\ntext\n", "kept"} {
+	for _, want := range []string{"# Title\n<!-- figures: gate sqlite -->\n\n    go run", "| crash | 500 kills | 0 | fast |", "duplicated 3", "<!-- end of figures -->\ntext\n", "kept"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %q in\n%s", want, got)
 		}
@@ -185,8 +184,8 @@ func TestWriteFigures(t *testing.T) {
 	}
 }
 
-// Every experiment is played by the gate of some store, and each store's plan
-// says what the gate promises.
+// Every experiment is part of the gate of a store, and the plan of each store is
+// the documented one.
 func TestPlans(t *testing.T) {
 	for _, e := range experiments {
 		found := false
@@ -194,7 +193,7 @@ func TestPlans(t *testing.T) {
 			found = found || e.in(planOf(store, false))
 		}
 		if !found {
-			t.Errorf("no gate plays %s", e.name)
+			t.Errorf("no gate runs %s", e.name)
 		}
 	}
 	for store, want := range map[string]string{
@@ -210,21 +209,21 @@ func TestPlans(t *testing.T) {
 	}
 }
 
-// The deployed program has none of the mutations in it.
+// The deployed program contains no mutation.
 func TestNoMutationIsDeployed(t *testing.T) {
-	p, err := whole()
+	p, err := deployed()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, words := range []string{"SERVERURL_MUTATION", "ack before put", "SERVERURL_FAILPOINT"} {
+	for _, words := range []string{"SERVERURL_MUTATION", "ack-before-put", "SERVERURL_FAILPOINT"} {
 		if n, err := search(p.server, words); err != nil || n > 0 {
 			t.Errorf("%q is in the program: %v", words, err)
 		}
 	}
-	if p, err = breakable(); err != nil {
+	if p, err = mutable(); err != nil {
 		t.Fatal(err)
 	}
 	if n, err := search(p.server, "SERVERURL_MUTATION"); err != nil || n != 1 {
-		t.Errorf("and it is not found where it is: %v", err)
+		t.Errorf("the search does not find it where it is: %v", err)
 	}
 }

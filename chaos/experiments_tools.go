@@ -13,33 +13,34 @@ import (
 	"github.com/serverurl/serverurl/chaos/backend"
 )
 
-func isOnce(what string) bool { return what == "book" }
+// atMostOnce reports whether the effects of a tool must not be repeated.
+func atMostOnce(what string) bool { return what == "book" }
 
-// An order is one request, which may be sent any number of times.
+// An order is a request that is sent repeatedly.
 type order struct {
 	call string
 	args backend.Order
 }
 
-func (o order) send(ctx context.Context, client *http.Client, url string, to *replies) replied {
+func (o order) send(ctx context.Context, client *http.Client, url string, to *replies) toolReply {
 	a := ask(ctx, client, url, "book", o.call, o.args)
 	to.add(o.call+"/"+o.args.Item, a)
 	return a
 }
 
-// book sends each of many requests many times, to all processes, while those
-// are killed and paused.
-func (r *runner) book(ctx context.Context, p plan) (res Result, err error) {
-	res = Result{Name: "book", Store: r.store}
-	began, rnd, tools := time.Now(), r.random("book"), newReplies()
+// idempotency sends many requests, each of them many times and to all processes,
+// while those are killed and paused.
+func (r *runner) idempotency(ctx context.Context, p plan) (res Result, err error) {
+	res = Result{Name: "idempotency", Store: r.store}
+	began, rnd, tools := time.Now(), r.random("idempotency"), newReplies()
 	var kills, pauses atomic.Int64
 	stop := r.every(5*time.Second, func() string {
 		tools.mu.Lock()
 		defer tools.mu.Unlock()
-		return fmt.Sprintf("book: %d replies, %d kills, %d pauses", tools.n, kills.Load(), pauses.Load())
+		return fmt.Sprintf("idempotency: %d replies, %d kills, %d pauses", tools.n, kills.Load(), pauses.Load())
 	})
 	defer stop()
-	err = r.with(&res, 4, func(s site) error {
+	err = r.with(&res, 4, func(s environment) error {
 		client := newClient()
 		defer client.CloseIdleConnections()
 		faults := rand.New(rand.NewPCG(r.seed, 3))
@@ -68,7 +69,7 @@ func (r *runner) book(ctx context.Context, p plan) (res Result, err error) {
 			first := began.Add(time.Duration(float64(i) / p.keyRate * float64(time.Second)))
 			for range p.dups {
 				due, pick := first, rnd.Int()
-				if i%2 == 0 { // the others come all at once
+				if i%2 == 0 { // the others arrive at once
 					due = first.Add(time.Duration(rnd.IntN(1000)) * time.Millisecond)
 				}
 				wg.Go(func() {
@@ -84,28 +85,28 @@ func (r *runner) book(ctx context.Context, p plan) (res Result, err error) {
 			return err
 		}
 		if p.settle {
-			if err := r.askAgain(ctx, s, client, orders, tools, &res); err != nil {
+			if err := r.retryUnresolved(ctx, s, client, orders, tools, &res); err != nil {
 				return err
 			}
 		}
 		if err := s.stop(); err != nil {
 			res.fail("%v", err)
 		}
-		return r.lookAtTools(s, tools, &res, 0)
+		return r.verifyTools(s, tools, &res, 0)
 	})
-	res.Did = fmt.Sprintf("%d requests × %d over 4 processes, %d kills, %d pauses, %d replies", p.keys, p.dups, kills.Load(), pauses.Load(), tools.n)
-	res.Took = time.Since(began)
+	res.Summary = fmt.Sprintf("%d requests × %d over 4 processes, %d kills, %d pauses, %d replies", p.keys, p.dups, kills.Load(), pauses.Load(), tools.n)
+	res.Duration = time.Since(began)
 	return res, err
 }
 
-// lease is when an owner counts as dead: budget, linger and slack of core's
-// once, on this server.
+// lease is after which time core takes a request over from its owner: budget,
+// background grace and slack, with the defaults of this server.
 const lease = (4 + 20 + 30) * time.Second
 
-// askAgain waits until every owner that was killed counts as dead, and asks
-// once more for what has no result yet. Then each has one.
-func (r *runner) askAgain(ctx context.Context, s site, client *http.Client, orders []order, tools *replies, res *Result) error {
-	r.progress("book: waiting %v for the leases of dead owners", lease+2*time.Second)
+// retryUnresolved waits until the leases of killed owners have expired, and retries
+// the requests without a result. Then each has one.
+func (r *runner) retryUnresolved(ctx context.Context, s environment, client *http.Client, orders []order, tools *replies, res *Result) error {
+	r.progress("idempotency: waiting %v for the leases of killed owners", lease+2*time.Second)
 	sleep(ctx, lease+2*time.Second)
 	open, unresolved := 0, 0
 	for _, o := range orders {
@@ -123,14 +124,14 @@ func (r *runner) askAgain(ctx context.Context, s site, client *http.Client, orde
 			unresolved++
 		}
 	}
-	res.Figures += fmt.Sprintf("; %d requests were without a result after the kills, all asked again after the lease: %d without", open, unresolved)
+	res.Figures += fmt.Sprintf("; %d requests without a result after the kills, %d of them after a retry", open, unresolved)
 	if unresolved > 0 {
 		res.fail("%d requests have no result", unresolved)
 	}
 	return nil
 }
 
-func booked(as []replied) bool {
+func booked(as []toolReply) bool {
 	for _, a := range as {
 		if strings.HasPrefix(a.result, "Booked") {
 			return true
@@ -139,19 +140,19 @@ func booked(as []replied) bool {
 	return false
 }
 
-func (r *runner) lookAtTools(s site, tools *replies, res *Result, deadline time.Duration) error {
+func (r *runner) verifyTools(s environment, tools *replies, res *Result, deadline time.Duration) error {
 	effects, err := backend.Read(s.effects())
 	if err != nil {
 		return err
 	}
-	res.Counts.add(checkTools(tools, effects, isOnce, deadline))
+	res.Counts.add(checkTools(tools, effects, atMostOnce, deadline))
 	files, err := checkFiles(nil, s.logs())
 	res.Counts.add(files)
 	return err
 }
 
-// bookUntil sends requests, each three times, until ctx ends.
-func (r *runner) bookUntil(ctx context.Context, s site, rnd *rand.Rand, tools *replies) {
+// bookUntil sends requests, each of them three times, until ctx ends.
+func (r *runner) bookUntil(ctx context.Context, s environment, rnd *rand.Rand, tools *replies) {
 	client := newClient()
 	defer client.CloseIdleConnections()
 	var wg sync.WaitGroup
@@ -170,17 +171,17 @@ func (r *runner) bookUntil(ctx context.Context, s site, rnd *rand.Rand, tools *r
 	}
 }
 
-// answers asks tools while the store is slow, and looks at the clock.
-func (r *runner) answers(ctx context.Context, p plan) (res Result, err error) {
-	res = Result{Name: "replies", Store: r.store}
-	began, rnd, tools, stalled := time.Now(), r.random("replies"), newReplies(), stalls(ctx)
+// deadlines calls tools while the store is slow, and measures the replies.
+func (r *runner) deadlines(ctx context.Context, p plan) (res Result, err error) {
+	res = Result{Name: "deadlines", Store: r.store}
+	began, rnd, tools, stalled := time.Now(), r.random("deadlines"), newReplies(), stalls(ctx)
 	stop := r.every(5*time.Second, func() string {
 		tools.mu.Lock()
 		defer tools.mu.Unlock()
-		return fmt.Sprintf("replies: %d of %d", tools.n, p.replies)
+		return fmt.Sprintf("deadlines: %d of %d", tools.n, p.replies)
 	})
 	defer stop()
-	err = r.with(&res, r.processes, func(s site) error {
+	err = r.with(&res, r.processes, func(s environment) error {
 		client := newClient()
 		defer client.CloseIdleConnections()
 		stopSlow := background(ctx, func(ctx context.Context) error { return s.slow(ctx, rand.New(rand.NewPCG(r.seed, 4)), p.slowest) })
@@ -193,10 +194,10 @@ func (r *runner) answers(ctx context.Context, p plan) (res Result, err error) {
 				break
 			}
 			url, tool := urls[rnd.IntN(len(urls))], []string{"book", "book", "look"}[rnd.IntN(3)]
-			call, item := fmt.Sprintf("CL-%d", i/3), fmt.Sprint(i/3) // each about twice
+			call, item := fmt.Sprintf("CL-%d", i/3), fmt.Sprint(i/3) // each about two times
 			work := 0
 			if i%20 == 0 {
-				tool, work = "look", 7000 // slower than a reply may be
+				tool, work = "look", 7000 // longer than a reply may take
 			}
 			wg.Go(func() {
 				a := ask(context.WithoutCancel(ctx), client, url, tool, call, backend.Order{Item: item, Before: work})
@@ -210,33 +211,33 @@ func (r *runner) answers(ctx context.Context, p plan) (res Result, err error) {
 		if err := s.stop(); err != nil {
 			res.fail("%v", err)
 		}
-		return r.lookAtTools(s, tools, &res, deadline)
+		return r.verifyTools(s, tools, &res, deadline)
 	})
 	var times []time.Duration
 	results := 0
 	for _, all := range tools.by {
 		for _, a := range all {
-			times = append(times, a.took)
+			times = append(times, a.latency)
 			if strings.HasPrefix(a.result, "Booked") || strings.HasPrefix(a.result, "Seen") {
 				results++
 			}
 		}
 	}
-	res.Did = fmt.Sprintf("%d tool calls while the store took 0 to %v", tools.n, p.slowest)
-	res.Figures = fmt.Sprintf("slowest reply %.2f s; %d with a result, the rest with a sentence; the machine itself stood still for up to %.2f s",
+	res.Summary = fmt.Sprintf("%d tool calls while the store took 0 to %v", tools.n, p.slowest)
+	res.Figures = fmt.Sprintf("slowest reply %.2f s; %d with a result, the others with a sentence; the machine stalled for up to %.2f s",
 		quantile(times, 1).Seconds(), results, stalled().Seconds()) + res.Figures
-	res.Took = time.Since(began)
+	res.Duration = time.Since(began)
 	return res, err
 }
 
-// zombie pauses an owner until another has taken its request over, and lets it
-// go on. It must not overwrite what the other said.
-func (r *runner) zombie(ctx context.Context, _ plan) (res Result, err error) {
-	res = Result{Name: "zombie", Store: r.store}
+// staleOwner suspends an owner until another process has taken its requests over,
+// and resumes it. It must not overwrite the results of the other.
+func (r *runner) staleOwner(ctx context.Context, _ plan) (res Result, err error) {
+	res = Result{Name: "stale-owner", Store: r.store}
 	began, tools := time.Now(), newReplies()
-	r.progress("zombie: an owner is paused for %v", lease+5*time.Second)
+	r.progress("stale-owner: an owner is suspended for %v", lease+5*time.Second)
 	const n = 20
-	err = r.with(&res, 2, func(s site) error {
+	err = r.with(&res, 2, func(s environment) error {
 		all := s.(*servers)
 		client := newClient()
 		defer client.CloseIdleConnections()
@@ -248,16 +249,16 @@ func (r *runner) zombie(ctx context.Context, _ plan) (res Result, err error) {
 		for i := range n {
 			wg.Go(func() { send(one, i) })
 		}
-		sleep(ctx, time.Second) // they are claimed, and in the middle
+		sleep(ctx, time.Second) // they are claimed and in progress
 		var failed error
 		wg.Go(func() { failed = all.pauseOne(ctx, 0, lease+10*time.Second) })
 		sleep(ctx, lease+2*time.Second)
-		var overtake sync.WaitGroup
+		var takeover sync.WaitGroup
 		for i := range n {
-			overtake.Go(func() { send(two, i) })
+			takeover.Go(func() { send(two, i) })
 		}
-		overtake.Wait()
-		wg.Wait() // it goes on
+		takeover.Wait()
+		wg.Wait() // the owner resumes
 		for i := range n {
 			send(one, i)
 			send(two, i)
@@ -268,7 +269,7 @@ func (r *runner) zombie(ctx context.Context, _ plan) (res Result, err error) {
 		if err := s.stop(); err != nil {
 			res.fail("%v", err)
 		}
-		return r.lookAtTools(s, tools, &res, 0)
+		return r.verifyTools(s, tools, &res, 0)
 	})
 	taken := 0
 	for _, all := range tools.by {
@@ -279,7 +280,7 @@ func (r *runner) zombie(ctx context.Context, _ plan) (res Result, err error) {
 	if taken < n {
 		res.fail("%d of %d requests were taken over", taken, n)
 	}
-	res.Did = fmt.Sprintf("%d requests whose owner was paused for %v and overtaken", n, lease+10*time.Second)
-	res.Took = time.Since(began)
+	res.Summary = fmt.Sprintf("%d requests whose owner was suspended for %v and superseded", n, lease+10*time.Second)
+	res.Duration = time.Since(began)
 	return res, err
 }
