@@ -69,12 +69,12 @@ func (r Backfill) withDefaults() Backfill {
 
 // BackfillStats counts what one backfill did.
 type BackfillStats struct {
-	Listed     int `json:"listed"`   // calls in the API's list
-	Queried    int `json:"asked"`    // calls fetched one by one
-	Recovered  int `json:"repaired"` // calls over, put into the inbox as if their report had been sent
-	NotFound   int `json:"unknown"`  // calls that the API does not know
-	InProgress int `json:"going"`    // calls that are not over
-	Failed     int `json:"failed"`   // requests without a usable response
+	Listed     int `json:"listed"`     // calls in the API's list
+	Queried    int `json:"queried"`    // calls fetched one by one
+	Recovered  int `json:"recovered"`  // calls over, put into the inbox as if their report had been sent
+	NotFound   int `json:"notFound"`   // calls that the API does not know
+	InProgress int `json:"inProgress"` // calls that are not over
+	Failed     int `json:"failed"`     // requests without a usable response
 }
 
 // Errors of a backfill.

@@ -12,7 +12,7 @@ import (
 )
 
 // A CallsAPI reads calls from Interactly's API. Events are sent once, so those
-// that were lost can be recovered only there (docs/repair.md#api). Package
+// that were lost can be recovered only there (docs/backfill.md#api). Package
 // interactly implements it.
 type CallsAPI interface {
 	// Get returns the JSON object of a call with its messages, or nil if the API

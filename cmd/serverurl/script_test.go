@@ -3,7 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json" // on purpose: what is printed is read by somebody else's reader
+	"encoding/json" // on purpose: other programs read the output with another decoder
 	"errors"
 	"fmt"
 	"io"
@@ -30,7 +30,7 @@ import (
 	"github.com/serverurl/serverurl/internal/testing/mototest"
 	"github.com/serverurl/serverurl/internal/testing/pgtest"
 	"github.com/serverurl/serverurl/simulate"
-	"github.com/serverurl/serverurl/sqlinbox"
+	"github.com/serverurl/serverurl/sqldb"
 )
 
 // raceOptions keep programs under the race detector from sleeping for a second
@@ -41,14 +41,14 @@ func TestMain(m *testing.M) {
 	testscript.Main(mototest.Tests{M: m}, map[string]func(){"serverurl": main})
 }
 
-// Sessions of the command line, in testdata/script. Beside testscript's own,
-// scripts have these commands:
+// TestScripts runs sessions of the command line, in testdata/script. In addition
+// to testscript's own, scripts have these commands:
 //
 //	backend ARG...         start serverurl dev on a free port and set $URL
-//	page ARG...            start serverurl inspect on a free port and set $PAGE
+//	page ARG...            start serverurl inspect on a free port and set $URL
 //	emulated ARG...        the same with serverurl emulate, in the module's folder
 //	terminate              stop it with SIGTERM: it must exit 0; writes backend.out and backend.err
-//	stub STATUS BODY       answer everything so, and set $STUB; requests go to the file stub.log
+//	stub STATUS BODY       reply to every request so, and set $STUB; requests are written to stub.log
 //	api FILE               serve the calls in the file as Interactly's API does, with the key "key", and set $API
 //	bury DATA CALL FILE    make a dead letter of the event in the file
 //	exits N CMD ARG...     run a command that must exit with N
@@ -172,13 +172,11 @@ func startBackend(ts *testscript.TestScript, neg bool, args []string) {
 	startServer(ts, "URL", listening, command(ts, append([]string{"serverurl", "dev", "--addr", "127.0.0.1:0"}, args...)))
 }
 
-const inspecting = `(?m)^inspector on (http://\S+)$`
-
 func startPage(ts *testscript.TestScript, neg bool, args []string) {
 	if _, running := backends.Load(ts); neg || running {
 		ts.Fatalf("usage: page ARG..., where nothing runs")
 	}
-	startServer(ts, "PAGE", inspecting, command(ts, append([]string{"serverurl", "inspect", "--addr", "127.0.0.1:0"}, args...)))
+	startServer(ts, "URL", listening, command(ts, append([]string{"serverurl", "inspect", "--addr", "127.0.0.1:0"}, args...)))
 }
 
 func startEmulated(ts *testscript.TestScript, neg bool, args []string) {
@@ -412,20 +410,20 @@ func bury(ts *testscript.TestScript, _ bool, args []string) {
 	if url == "" {
 		url = filepath.Join(ts.MkAbs(args[0]), "serverurl.db")
 	}
-	db, err := sqlinbox.Open(ctx, url)
+	db, err := sqldb.Open(ctx, url)
 	ts.Check(err)
 	defer db.Close()
 	failing := func(context.Context, core.Envelope) error { return core.ErrHandlerFailed }
-	in, err := sqlinbox.New(db, failing, sqlinbox.Options{Attempts: 1, Logger: slog.New(slog.DiscardHandler)})
+	in, err := sqldb.NewInbox(db, failing, sqldb.InboxOptions{MaxAttempts: 1, Logger: slog.New(slog.DiscardHandler)})
 	ts.Check(err)
 	ran := make(chan error, 1)
 	go func() { ran <- in.Run(ctx) }()
 	defer func() { stop(); ts.Check(<-ran) }()
-	before, err := in.Dead(ctx, 1000)
+	before, err := in.DeadLetters().List(ctx, 1000)
 	ts.Check(err)
 	ts.Check(in.Put(ctx, core.Envelope{ID: "buried-" + args[1], Received: time.Now(), Type: event.TypeReport, Call: event.CallID(args[1]), Body: []byte(ts.ReadFile(args[2]))}))
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
-		if dead, err := in.Dead(ctx, 1000); err == nil && len(dead) > len(before) {
+		if dead, err := in.DeadLetters().List(ctx, 1000); err == nil && len(dead) > len(before) {
 			return
 		}
 	}
