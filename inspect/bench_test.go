@@ -42,8 +42,8 @@ func startServer(b testing.TB, database string) started {
 	p.Observe(r.Observe)
 	go func() {
 		done <- server.Run(ctx, p, server.Config{
-			Addr: "127.0.0.1:0", Database: database, Sender: auth.Verifier{AllowUnauthenticated: true}, Logger: quiet, Ready: func(url string) { urls <- url },
-			Beside: func(ctx context.Context, with server.Parts) error {
+			Addr: "127.0.0.1:0", Database: database, Verifier: auth.Verifier{AllowUnauthenticated: true}, Logger: quiet, OnReady: func(url string) { urls <- url },
+			Background: func(ctx context.Context, with server.Components) error {
 				page, err := inspect.New(inspect.Options{Store: with.Store, Recorder: r, Processor: with.Processor, Target: with.URL, MadeUp: true, Logger: quiet})
 				if err != nil {
 					return err

@@ -45,11 +45,11 @@ func run(ctx context.Context, p *core.Processor, args []string, getenv func(stri
 		return 2
 	}
 	c.Logger = slog.New(slog.NewJSONHandler(stderr, nil))
-	if c.Listener, err = passedSocket(getenv); err != nil {
+	if c.Listener, err = activatedSocket(getenv); err != nil {
 		fmt.Fprintln(stderr, err)
 		return 1
 	}
-	c.Ready = func(url string) { fmt.Fprintf(stdout, "listening on %s\n", url) }
+	c.OnReady = func(url string) { fmt.Fprintf(stdout, "listening on %s\n", url) }
 	if err := Run(ctx, p, c); err != nil {
 		fmt.Fprintln(stderr, err)
 		return 1
@@ -97,7 +97,7 @@ func ParseConfig(args []string, getenv func(string) string, stderr io.Writer) (C
 	fs.Usage = func() { fmt.Fprint(stderr, usage) }
 	fs.StringVar(&c.Addr, "addr", getenv("SERVERURL_ADDR"), "")
 	fs.StringVar(&c.Database, "database", getenv("SERVERURL_DATABASE_URL"), "")
-	fs.BoolVar(&c.Sender.AllowUnauthenticated, "development", getenv("SERVERURL_DEVELOPMENT") == "1", "")
+	fs.BoolVar(&c.Verifier.AllowUnauthenticated, "development", getenv("SERVERURL_DEVELOPMENT") == "1", "")
 	if err := fs.Parse(args); err != nil {
 		return c, err
 	}
@@ -110,16 +110,16 @@ func ParseConfig(args []string, getenv func(string) string, stderr io.Writer) (C
 	if c.Database == "" {
 		c.Database = filepath.Join(getenv("SERVERURL_DATA"), "serverurl.db")
 	}
-	c.Sender.Secrets = auth.ParseSecrets(getenv("SERVERURL_SECRET"))
-	c.Sender.SigningSecrets = auth.ParseSecrets(getenv("SERVERURL_SIGNING_SECRET"))
-	c.Sender.StandardWebhooksSecrets = auth.ParseSecrets(getenv("SERVERURL_STANDARD_WEBHOOKS_SECRET"))
+	c.Verifier.Secrets = auth.ParseSecrets(getenv("SERVERURL_SECRET"))
+	c.Verifier.SigningSecrets = auth.ParseSecrets(getenv("SERVERURL_SIGNING_SECRET"))
+	c.Verifier.StandardWebhooksSecrets = auth.ParseSecrets(getenv("SERVERURL_STANDARD_WEBHOOKS_SECRET"))
 	c.Spool = getenv("SERVERURL_SPOOL")
 	var err error
 	if c.Retention, err = calls.ParseRetention(getenv("SERVERURL_RETENTION")); err != nil {
 		return c, err
 	}
 	if s := getenv("SERVERURL_SHUTDOWN_DELAY"); s != "" {
-		if c.Handover, err = time.ParseDuration(s); err != nil || c.Handover < 0 {
+		if c.ShutdownDelay, err = time.ParseDuration(s); err != nil || c.ShutdownDelay < 0 {
 			return c, errors.New("server: SERVERURL_SHUTDOWN_DELAY is no duration such as 3s")
 		}
 	}
@@ -128,14 +128,14 @@ func ParseConfig(args []string, getenv func(string) string, stderr io.Writer) (C
 		if err != nil || n < 1 || n > 1<<20 {
 			return c, errors.New("server: SERVERURL_MAX_INFLIGHT_MIB is no number of MiB")
 		}
-		c.InFlight = int64(n) << 20
+		c.MaxInflightBytes = int64(n) << 20
 	}
 	calls, assistants, err := interactly.FromEnv(getenv)
 	if err != nil {
 		return c, err
 	}
-	if c.Repair.Assistants = assistants; calls != nil {
-		c.Repair.API = calls
+	if c.Backfill.Assistants = assistants; calls != nil {
+		c.Backfill.API = calls
 	}
 	return c, nil
 }

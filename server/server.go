@@ -48,17 +48,17 @@ type Config struct {
 
 	// Sender says who may send. Required, but on a loopback address its field
 	// Anyone may be set for development.
-	Sender auth.Verifier
+	Verifier auth.Verifier
 
 	// Grace is how long requests and tools may take to end at a stop; running
 	// deliveries have 15 s more. Default: 12 s, so that all is inside the 30 s
 	// that container platforms give.
-	Grace time.Duration
+	ShutdownTimeout time.Duration
 
 	// Handover is how long the server goes on taking requests when it is to
 	// stop: /readyz says so, and every connection ends with its next answer, so
 	// that whoever sends goes elsewhere before it is refused. Default: not at all.
-	Handover time.Duration
+	ShutdownDelay time.Duration
 
 	// Spool is a SQLite file for events that come while the database is away,
 	// on a disk that outlives the process. Default: none, they are refused.
@@ -66,36 +66,36 @@ type Config struct {
 
 	// InFlight is the most bytes of request bodies in memory at a time; who comes
 	// above it waits a little and is then told to come again. Default: 64 MiB.
-	InFlight int64
+	MaxInflightBytes int64
 
 	// Retention is how long things are kept. Default: for ever.
 	Retention calls.Retention
 
 	// Sweep is how often calls are looked for that are over without a report.
 	// Default: 1 minute.
-	Sweep time.Duration
+	SweepInterval time.Duration
 
 	// ReportWait and CallLimit are how long a finished call waits for its
 	// report, and any call for its next event. Default: see [core.Platform].
-	ReportWait, CallLimit time.Duration
+	ReportTimeout, CallIdleTimeout time.Duration
 
 	// Repair is how the sweep asks for what was never sent. Default: it does not
 	// ask.
-	Repair core.Backfill
+	Backfill core.Backfill
 
 	// Ready is called with the server's URL when it takes requests.
-	Ready func(url string)
+	OnReady func(url string)
 
 	// Beside runs beside the server, with what the server works with, from
 	// when it takes requests. It returns soon after ctx ends; when it returns an
 	// error before, the server stops.
-	Beside func(ctx context.Context, with Parts) error
+	Background func(ctx context.Context, with Components) error
 
 	Logger *slog.Logger
 }
 
 // Parts are what a running server works with.
-type Parts struct {
+type Components struct {
 	URL       string // of the server
 	Processor *core.Processor
 	Store     records.Store
@@ -103,7 +103,7 @@ type Parts struct {
 }
 
 // linger is how long a tool may go on working after its reply was due.
-const linger = 20 * time.Second
+const backgroundGrace = 20 * time.Second
 
 // Run serves p until ctx ends, then stops as the package says and returns nil.
 func Run(ctx context.Context, p *core.Processor, c Config) (err error) {
@@ -112,7 +112,7 @@ func Run(ctx context.Context, p *core.Processor, c Config) (err error) {
 		defer c.Listener.Close()
 		c.Addr = c.Listener.Addr().String()
 	}
-	if c.Sender.AllowUnauthenticated && !isLoopback(c.Addr) {
+	if c.Verifier.AllowUnauthenticated && !isLoopback(c.Addr) {
 		return fmt.Errorf("server: %s can be reached by others, so a secret is needed: %w", c.Addr, auth.ErrNoSecret)
 	}
 	db, err := sqldb.Open(ctx, c.Database)
@@ -123,7 +123,7 @@ func Run(ctx context.Context, p *core.Processor, c Config) (err error) {
 	for _, w := range db.Warnings() {
 		c.Logger.Warn(w)
 	}
-	inbox, err := sqldb.NewInbox(db, p.Deliver, sqldb.InboxOptions{Sweep: p.Sweep, SweepInterval: c.Sweep, Logger: c.Logger})
+	inbox, err := sqldb.NewInbox(db, p.Deliver, sqldb.InboxOptions{Sweep: p.Sweep, SweepInterval: c.SweepInterval, Logger: c.Logger})
 	if err != nil {
 		return err
 	}
@@ -137,8 +137,8 @@ func Run(ctx context.Context, p *core.Processor, c Config) (err error) {
 		accepts = spooled
 	}
 	err = p.Bind(core.Platform{
-		Name: "server", Store: db.Store(), Inbox: accepts, Verifier: c.Sender, BackgroundGrace: linger, Logger: c.Logger,
-		Retention: c.Retention, Backfill: c.Repair, ReportTimeout: c.ReportWait, CallIdleTimeout: c.CallLimit,
+		Name: "server", Store: db.Store(), Inbox: accepts, Verifier: c.Verifier, BackgroundGrace: backgroundGrace, Logger: c.Logger,
+		Retention: c.Retention, Backfill: c.Backfill, ReportTimeout: c.ReportTimeout, CallIdleTimeout: c.CallIdleTimeout,
 	})
 	if err != nil {
 		return err
@@ -161,7 +161,7 @@ func serve(ctx context.Context, p *core.Processor, c Config, db *sqldb.Database,
 
 	stopping := make(chan struct{})
 	srv := &http.Server{
-		Handler:           routes(db, spooled, newGate(p, c.InFlight).handler(corehttp.Handler(p)), stopping),
+		Handler:           routes(db, spooled, newAdmissionControl(p, c.MaxInflightBytes).handler(corehttp.Handler(p)), stopping),
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       20 * time.Second,
 		WriteTimeout:      40 * time.Second,
@@ -172,14 +172,16 @@ func serve(ctx context.Context, p *core.Processor, c Config, db *sqldb.Database,
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(c.Listener) }()
 	url := "http://" + c.Listener.Addr().String()
-	if c.Ready != nil {
-		c.Ready(url)
+	if c.OnReady != nil {
+		c.OnReady(url)
 	}
 	beside := make(chan error, 1)
 	besideCtx, stopBeside := context.WithCancel(ctx)
 	defer stopBeside()
-	if c.Beside != nil {
-		go func() { beside <- c.Beside(besideCtx, Parts{URL: url, Processor: p, Store: db.Store(), Inbox: inbox}) }()
+	if c.Background != nil {
+		go func() {
+			beside <- c.Background(besideCtx, Components{URL: url, Processor: p, Store: db.Store(), Inbox: inbox})
+		}()
 		defer func() {
 			stopBeside()
 			err = errors.Join(err, <-beside)
@@ -196,15 +198,15 @@ func serve(ctx context.Context, p *core.Processor, c Config, db *sqldb.Database,
 		worked <- nil
 	}
 	close(stopping)
-	if failed == nil && c.Handover > 0 {
+	if failed == nil && c.ShutdownDelay > 0 {
 		select {
 		case failed = <-served:
 		case failed = <-worked:
 			worked <- nil
-		case <-time.After(c.Handover):
+		case <-time.After(c.ShutdownDelay):
 		}
 	}
-	graceful, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.Grace)
+	graceful, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.ShutdownTimeout)
 	defer cancel()
 	if err := srv.Shutdown(graceful); err != nil {
 		failed = errors.Join(failed, fmt.Errorf("server: requests were cut off: %w", err))
@@ -231,14 +233,14 @@ func (c Config) withDefaults() Config {
 	if c.Addr == "" {
 		c.Addr = ":8080"
 	}
-	if c.Grace == 0 {
-		c.Grace = 12 * time.Second
+	if c.ShutdownTimeout == 0 {
+		c.ShutdownTimeout = 12 * time.Second
 	}
-	if c.InFlight == 0 {
-		c.InFlight = inFlight
+	if c.MaxInflightBytes == 0 {
+		c.MaxInflightBytes = defaultMaxInflightBytes
 	}
-	if c.Sweep == 0 {
-		c.Sweep = time.Minute
+	if c.SweepInterval == 0 {
+		c.SweepInterval = time.Minute
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
@@ -255,7 +257,7 @@ func routes(db *sqldb.Database, spooled *spool, requests http.Handler, stopping 
 		case r.URL.Path == "/healthz" && r.Method == http.MethodGet:
 			fmt.Fprintln(w, "ok")
 		case r.URL.Path == "/readyz" && r.Method == http.MethodGet:
-			ready(w, r, db, spooled, stopping)
+			serveReady(w, r, db, spooled, stopping)
 		default:
 			select {
 			case <-stopping: // the sender's next request goes elsewhere
@@ -267,7 +269,7 @@ func routes(db *sqldb.Database, spooled *spool, requests http.Handler, stopping 
 	})
 }
 
-func ready(w http.ResponseWriter, r *http.Request, db *sqldb.Database, spooled *spool, stopping <-chan struct{}) {
+func serveReady(w http.ResponseWriter, r *http.Request, db *sqldb.Database, spooled *spool, stopping <-chan struct{}) {
 	select {
 	case <-stopping:
 		http.Error(w, "stopping", http.StatusServiceUnavailable)

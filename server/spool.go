@@ -16,7 +16,7 @@ import (
 const (
 	// putTime is how long an event waits for the database before it is spooled.
 	// Its sender gives up after about 20 s.
-	putTime = 6 * time.Second
+	putTimeout = 6 * time.Second
 
 	// spoolWorkers is how many events are moved at a time: enough for a thousand
 	// a second. Those that were on their way when a process died wait for a
@@ -49,11 +49,11 @@ type spool struct {
 	*sqldb.Inbox // the database's
 	put          func(ctx context.Context, es ...core.Envelope) error
 
-	file *sqldb.Inbox
-	db   *sqldb.Database // the file's
-	most int64           // bytes of the file
-	away atomic.Bool
-	log  *slog.Logger
+	file        *sqldb.Inbox
+	db          *sqldb.Database // the file's
+	maxBytes    int64           // bytes of the file
+	unavailable atomic.Bool
+	log         *slog.Logger
 }
 
 var _ core.Inbox = (*spool)(nil)
@@ -64,8 +64,8 @@ func openSpool(ctx context.Context, path string, in *sqldb.Inbox, log *slog.Logg
 	if err != nil {
 		return nil, fmt.Errorf("server: spool: %w", err)
 	}
-	s := &spool{Inbox: in, put: in.Put, db: db, most: spoolBytes, log: log}
-	s.file, err = sqldb.NewInbox(db, s.move, sqldb.InboxOptions{
+	s := &spool{Inbox: in, put: in.Put, db: db, maxBytes: spoolBytes, log: log}
+	s.file, err = sqldb.NewInbox(db, s.forward, sqldb.InboxOptions{
 		Workers: spoolWorkers, MaxAttempts: spoolAttempts, Backoff: func(int) time.Duration { return spoolPause }, Logger: log,
 	})
 	if err != nil {
@@ -78,30 +78,30 @@ func openSpool(ctx context.Context, path string, in *sqldb.Inbox, log *slog.Logg
 // comes only once.
 func (s *spool) Put(ctx context.Context, es ...core.Envelope) error {
 	ctx = context.WithoutCancel(ctx)
-	if !s.away.Load() {
-		trying, cancel := context.WithTimeout(ctx, putTime)
+	if !s.unavailable.Load() {
+		trying, cancel := context.WithTimeout(ctx, putTimeout)
 		err := s.put(trying, es...)
 		cancel()
 		if err == nil || sqldb.IsPermanent(err) || errors.Is(err, sqldb.ErrOverloaded) {
 			return err
 		}
-		if s.away.CompareAndSwap(false, true) {
+		if s.unavailable.CompareAndSwap(false, true) {
 			s.log.Error("database away: events are spooled")
 		}
 	}
-	if fault.Mutated("spooled is not kept") {
+	if fault.Mutated("spool-discards") {
 		return nil
 	}
-	return s.hold(ctx, es)
+	return s.spoolEvents(ctx, es)
 }
 
 // hold puts events into the file while it has room.
-func (s *spool) hold(ctx context.Context, es []core.Envelope) error {
+func (s *spool) spoolEvents(ctx context.Context, es []core.Envelope) error {
 	used, err := s.db.UsedBytes(ctx)
 	if err != nil {
 		return err
 	}
-	if used >= s.most {
+	if used >= s.maxBytes {
 		s.log.Error("spool full: events are refused", "bytes", used)
 		return errSpoolFull
 	}
@@ -109,12 +109,12 @@ func (s *spool) hold(ctx context.Context, es []core.Envelope) error {
 }
 
 // move is the delivery of a spooled event: it waits for the database.
-func (s *spool) move(ctx context.Context, e core.Envelope) error {
+func (s *spool) forward(ctx context.Context, e core.Envelope) error {
 	for {
-		trying, cancel := context.WithTimeout(ctx, putTime)
+		trying, cancel := context.WithTimeout(ctx, putTimeout)
 		err := s.put(trying, e)
 		cancel()
-		if err == nil && s.away.CompareAndSwap(true, false) {
+		if err == nil && s.unavailable.CompareAndSwap(true, false) {
 			s.log.Info("database back: spooled events move into it")
 		}
 		if err == nil || sqldb.IsPermanent(err) {

@@ -56,9 +56,9 @@ func (c *devCommand) serve(ctx context.Context, t *terminal, p *core.Processor, 
 		level = slog.LevelInfo
 	}
 	config := server.Config{
-		Addr: c.Addr, Database: c.url(), Ready: ready,
-		Sender: auth.Verifier{Secrets: auth.ParseSecrets(c.Secret)},
-		Logger: slog.New(slog.NewTextHandler(t.err, &slog.HandlerOptions{Level: level})),
+		Addr: c.Addr, Database: c.url(), OnReady: ready,
+		Verifier: auth.Verifier{Secrets: auth.ParseSecrets(c.Secret)},
+		Logger:   slog.New(slog.NewTextHandler(t.err, &slog.HandlerOptions{Level: level})),
 	}
 	if c.Inspect != "off" && c.Inspect != "" {
 		if !loopback(c.Inspect) {
@@ -76,11 +76,11 @@ func (c *devCommand) serve(ctx context.Context, t *terminal, p *core.Processor, 
 			page.ready = func(url string) { fmt.Fprintf(t.out, "inspector on %s\n", url) }
 		}
 		p.Observe(page.recorder.Observe)
-		config.Beside = page.beside
+		config.Background = page.beside
 	}
 	// A secret of any length will do where nobody else can reach it.
 	if host == "localhost" || net.ParseIP(host).IsLoopback() {
-		config.Sender.AllowUnauthenticated = true
+		config.Verifier.AllowUnauthenticated = true
 	}
 	return server.Run(ctx, p, config)
 }

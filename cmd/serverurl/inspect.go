@@ -186,7 +186,7 @@ type inspector struct {
 }
 
 // beside runs the page and what records for it.
-func (i *inspector) beside(ctx context.Context, with server.Parts) error {
+func (i *inspector) beside(ctx context.Context, with server.Components) error {
 	page, err := inspect.New(inspect.Options{
 		Store: with.Store, Name: i.name, Recorder: i.recorder, Processor: with.Processor, Target: with.URL, MadeUp: i.madeUp,
 		Sign: func(h http.Header) {

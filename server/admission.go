@@ -21,36 +21,36 @@ import (
 // large events have a lane each: what is large or slow keeps out its own kind
 // only. Room is had for a time only: a body that trickles in is cut off. Whose
 // path or secret is wrong takes no room: their bodies are not read.
-type gate struct {
+type admissionControl struct {
 	p                    *core.Processor
-	events, large, tools *lane
-	replies              *lane // the tools' lane; its requests are refused as events are
+	events, large, tools *class
+	replies              *class // the tools' lane; its requests are refused as events are
 }
 
 // A lane is the room of one kind of request. Who does not find any waits for a
 // little, because a sender sends once.
-type lane struct {
-	room   *semaphore.Weighted
-	bytes  int64
-	places chan struct{} // as many requests at a time, also those that wait
-	wait   time.Duration
-	least  time.Duration // for a body to come, and longer with its size
-	busy   func(http.ResponseWriter)
+type class struct {
+	bytes       *semaphore.Weighted
+	maxBytes    int64
+	slots       chan struct{} // as many requests at a time, also those that wait
+	wait        time.Duration
+	bodyTimeout time.Duration // for a body to come, and longer with its size
+	reject      func(http.ResponseWriter)
 }
 
 const (
 	// inFlight is the most bytes of bodies at a time. A body is in memory up to
 	// three times: as it came, masked, and packed.
-	inFlight = 64 << 20
+	defaultMaxInflightBytes = 64 << 20
 
 	// eventPlaces, largePlaces and toolPlaces are the most requests at a time; each
 	// costs some kilobytes whatever its body.
-	eventPlaces, largePlaces, toolPlaces = 4096, 512, 1024
+	eventSlots, largeSlots, toolSlots = 4096, 512, 1024
 
 	// leastBody is what a request counts at least. Above smallBody it is large;
 	// nearly all events are below 20 kB.
-	leastBody = 4 << 10
-	smallBody = 64 << 10
+	minBodyBytes  = 4 << 10
+	maxSmallBytes = 64 << 10
 
 	// eventWait and toolWait are how long a request waits for room. A sender of
 	// events gives up after about 20 s; a caller hears silence after 5.
@@ -58,32 +58,32 @@ const (
 
 	// A body is to come within bodyTime, and a second more for each bodyRate bytes:
 	// 6 MiB have 6 s. That of one that is refused is read away for so long too.
-	bodyTime = 3 * time.Second
-	bodyRate = 2 << 20
+	bodyTimeout = 3 * time.Second
+	minBodyRate = 2 << 20
 )
 
-func newGate(p *core.Processor, bytes int64) *gate {
-	g := &gate{
+func newAdmissionControl(p *core.Processor, bytes int64) *admissionControl {
+	g := &admissionControl{
 		p:      p,
-		events: newLane(bytes/4, eventPlaces, eventWait, tellLater),
-		large:  newLane(max(bytes/2, min(bytes, int64(p.MaxBodyBytes())+1)), largePlaces, eventWait, tellLater),
-		tools:  newLane(bytes/4, toolPlaces, toolWait, saySorry),
+		events: newClass(bytes/4, eventSlots, eventWait, rejectEvent),
+		large:  newClass(max(bytes/2, min(bytes, int64(p.MaxBodyBytes())+1)), largeSlots, eventWait, rejectEvent),
+		tools:  newClass(bytes/4, toolSlots, toolWait, rejectTool),
 	}
 	replies := *g.tools
-	replies.busy = tellLater
+	replies.reject = rejectEvent
 	g.replies = &replies
 	return g
 }
 
-func newLane(bytes int64, places int, wait time.Duration, busy func(http.ResponseWriter)) *lane {
-	bytes = max(bytes, leastBody)
-	return &lane{semaphore.NewWeighted(bytes), bytes, make(chan struct{}, places), wait, bodyTime, busy}
+func newClass(bytes int64, places int, wait time.Duration, busy func(http.ResponseWriter)) *class {
+	bytes = max(bytes, minBodyBytes)
+	return &class{semaphore.NewWeighted(bytes), bytes, make(chan struct{}, places), wait, bodyTimeout, busy}
 }
 
 // handler lets requests through to next as there is capacity.
-func (g *gate) handler(next http.Handler) http.Handler {
+func (g *admissionControl) handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if fault.Mutated("strangers are read") {
+		if fault.Mutated("unauthenticated-body-read") {
 			_, _ = r.Body.Read(make([]byte, 1))
 		}
 		admission, r := corehttp.Admit(g.p, r)
@@ -95,21 +95,21 @@ func (g *gate) handler(next http.Handler) http.Handler {
 		if most := int64(g.p.MaxBodyBytes()) + 1; size < 0 || size > most {
 			size = most // a larger one is read no further
 		}
-		l := g.laneOf(admission, w, r, size)
+		l := g.classOf(admission, w, r, size)
 		if l == nil {
 			w.Header().Set("Connection", "close")
-			tellLater(w)
+			rejectEvent(w)
 			return
 		}
-		leave, ok := l.enter(r.Context(), size)
+		leave, ok := l.acquire(r.Context(), size)
 		if !ok {
-			readAway(w, r, size)
-			l.busy(w)
+			discardBody(w, r, size)
+			l.reject(w)
 			return
 		}
 		defer leave()
-		if !fault.Mutated("a body takes its time") {
-			promptly(w, r, l.least+time.Duration(size)*time.Second/bodyRate)
+		if !fault.Mutated("slow-body-allowed") {
+			withReadDeadline(w, r, l.bodyTimeout+time.Duration(size)*time.Second/minBodyRate)
 		}
 		next.ServeHTTP(w, r)
 	})
@@ -118,17 +118,17 @@ func (g *gate) handler(next http.Handler) http.Handler {
 // prefixBytes is how much of a body is read before the request waits for
 // capacity: the type of an event stands in it, unless the sender puts something
 // larger before.
-const prefixBytes = leastBody
+const prefixBytes = minBodyBytes
 
 // laneOf returns where a request waits. What a caller waits for never waits
 // behind events: the type tells, also of a tool call that comes in an envelope
 // to the events' URL. An event whose type is not in the beginning of its body
 // may be one, so it waits with the tool calls if it is small. It is nil if the
 // beginning does not arrive in time: such a body takes no capacity at all.
-func (g *gate) laneOf(a *core.Admission, w http.ResponseWriter, r *http.Request, size int64) *lane {
+func (g *admissionControl) classOf(a *core.Admission, w http.ResponseWriter, r *http.Request, size int64) *class {
 	known := a.Kind() != core.KindEvent
 	if !known {
-		promptly(w, r, bodyTime)
+		withReadDeadline(w, r, bodyTimeout)
 		b := bufio.NewReaderSize(r.Body, prefixBytes)
 		prefix, err := b.Peek(int(min(size, prefixBytes)))
 		if errors.Is(err, os.ErrDeadlineExceeded) {
@@ -143,9 +143,9 @@ func (g *gate) laneOf(a *core.Admission, w http.ResponseWriter, r *http.Request,
 	switch {
 	case a.Kind() == core.KindToolCall:
 		return g.tools
-	case a.Kind() == core.KindReply, !known && size <= smallBody:
+	case a.Kind() == core.KindReply, !known && size <= maxSmallBytes:
 		return g.replies
-	case size > smallBody:
+	case size > maxSmallBytes:
 		return g.large
 	}
 	return g.events
@@ -153,35 +153,35 @@ func (g *gate) laneOf(a *core.Admission, w http.ResponseWriter, r *http.Request,
 
 // promptly gives a body so long to come, and lifts the limit when it has: it
 // would end the request's context too.
-func promptly(w http.ResponseWriter, r *http.Request, within time.Duration) {
+func withReadDeadline(w http.ResponseWriter, r *http.Request, within time.Duration) {
 	rc := http.NewResponseController(w)
 	if rc.SetReadDeadline(time.Now().Add(within)) != nil {
 		return // no connection of our own server
 	}
-	r.Body = &promptBody{ReadCloser: r.Body, left: r.ContentLength, came: func() { _ = rc.SetReadDeadline(time.Time{}) }}
+	r.Body = &deadlineBody{ReadCloser: r.Body, left: r.ContentLength, onEOF: func() { _ = rc.SetReadDeadline(time.Time{}) }}
 }
 
-type promptBody struct {
+type deadlineBody struct {
 	io.ReadCloser
-	left int64 // below zero where nobody said how much
-	came func()
+	left  int64 // below zero where nobody said how much
+	onEOF func()
 }
 
 // Read implements io.Reader.
-func (b *promptBody) Read(p []byte) (int, error) {
+func (b *deadlineBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	b.left -= int64(n)
 	if err == io.EOF || b.left == 0 {
-		b.came()
+		b.onEOF()
 	}
 	return n, err
 }
 
 // readAway reads what the sender of a refused request still sends, and keeps
 // none of it: who is cut off while it sends may never read its answer.
-func readAway(w http.ResponseWriter, r *http.Request, size int64) {
+func discardBody(w http.ResponseWriter, r *http.Request, size int64) {
 	if r.Header.Get("Expect") == "" { // else it sends nothing before it is told to
-		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime))
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
 		if n, err := io.CopyN(io.Discard, r.Body, size); n == r.ContentLength || err == io.EOF {
 			return
 		}
@@ -190,27 +190,27 @@ func readAway(w http.ResponseWriter, r *http.Request, size int64) {
 }
 
 // enter takes room for size bytes. leave gives it back.
-func (l *lane) enter(ctx context.Context, size int64) (leave func(), ok bool) {
-	size = min(max(size, leastBody), l.bytes)
+func (l *class) acquire(ctx context.Context, size int64) (leave func(), ok bool) {
+	size = min(max(size, minBodyBytes), l.maxBytes)
 	select {
-	case l.places <- struct{}{}:
+	case l.slots <- struct{}{}:
 	default:
 		return func() {}, false
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.wait)
 	defer cancel()
-	if fault.Mutated("no room is room") {
-		return func() { <-l.places }, true
+	if fault.Mutated("unbounded-admission") {
+		return func() { <-l.slots }, true
 	}
-	if l.room.Acquire(ctx, size) != nil {
-		<-l.places
+	if l.bytes.Acquire(ctx, size) != nil {
+		<-l.slots
 		return func() {}, false
 	}
-	return func() { l.room.Release(size); <-l.places }, true
+	return func() { l.bytes.Release(size); <-l.slots }, true
 }
 
 // tellLater refuses an event.
-func tellLater(w http.ResponseWriter) {
+func rejectEvent(w http.ResponseWriter) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Retry-After", "1")
 	w.WriteHeader(http.StatusServiceUnavailable)
@@ -219,7 +219,7 @@ func tellLater(w http.ResponseWriter) {
 
 // saySorry answers a tool's call: any other status would be silence on the
 // line (docs/tools.md#reply).
-func saySorry(w http.ResponseWriter) {
+func rejectTool(w http.ResponseWriter) {
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = w.Write([]byte(`{"result":"I cannot do that at this moment. Please try again in a little while."}`))
 }
