@@ -16,100 +16,101 @@ import (
 	"github.com/serverurl/serverurl/internal/fault"
 )
 
-// A gate bounds the bytes of bodies that are in memory at a time, so that a rush
-// ends in 503 and not with the process. Tools, events as they are in general, and
-// large events have a lane each: what is large or slow keeps out its own kind
-// only. Room is had for a time only: a body that trickles in is cut off. Whose
-// path or secret is wrong takes no room: their bodies are not read.
+// An admissionControl bounds the request bytes held in memory; excess requests get
+// 503 instead of exhausting memory. Tool calls, ordinary events and large events
+// are a class each, so that large or slow requests only delay their own class. A
+// body that arrives too slowly is cut off. The body of an unauthenticated request
+// is not read and takes no memory.
 type admissionControl struct {
 	p                    *core.Processor
 	events, large, tools *class
-	replies              *class // the tools' lane; its requests are refused as events are
+	replies              *class // shares the capacity of tools, and rejects as events do
 }
 
-// A lane is the room of one kind of request. Who does not find any waits for a
-// little, because a sender sends once.
+// A class is the capacity for one kind of request. A request that finds none waits
+// briefly, because a sender sends once.
 type class struct {
 	bytes       *semaphore.Weighted
 	maxBytes    int64
-	slots       chan struct{} // as many requests at a time, also those that wait
+	slots       chan struct{} // one for each request, including those that wait
 	wait        time.Duration
-	bodyTimeout time.Duration // for a body to come, and longer with its size
+	bodyTimeout time.Duration // for a body to arrive, plus a second for each minBodyRate bytes
 	reject      func(http.ResponseWriter)
 }
 
 const (
-	// inFlight is the most bytes of bodies at a time. A body is in memory up to
-	// three times: as it came, masked, and packed.
+	// defaultMaxInflightBytes bounds the bodies in memory. A body is in memory up
+	// to three times: as received, redacted, and encoded.
 	defaultMaxInflightBytes = 64 << 20
 
-	// eventPlaces, largePlaces and toolPlaces are the most requests at a time; each
+	// eventSlots, largeSlots and toolSlots bound the concurrent requests; each
 	// costs some kilobytes whatever its body.
 	eventSlots, largeSlots, toolSlots = 4096, 512, 1024
 
-	// leastBody is what a request counts at least. Above smallBody it is large;
-	// nearly all events are below 20 kB.
+	// minBodyBytes is what a request counts at least. Above maxSmallBytes it is
+	// large; nearly all events are below 20 kB.
 	minBodyBytes  = 4 << 10
 	maxSmallBytes = 64 << 10
 
-	// eventWait and toolWait are how long a request waits for room. A sender of
+	// eventWait and toolWait are how long a request waits for capacity. A sender of
 	// events gives up after about 20 s; a caller hears silence after 5.
 	eventWait, toolWait = 5 * time.Second, time.Second
 
-	// A body is to come within bodyTime, and a second more for each bodyRate bytes:
-	// 6 MiB have 6 s. That of one that is refused is read away for so long too.
+	// A body must arrive within bodyTimeout, plus a second for each minBodyRate
+	// bytes: 6 MiB have 6 s. The body of a refused request is discarded for
+	// bodyTimeout.
 	bodyTimeout = 3 * time.Second
 	minBodyRate = 2 << 20
 )
 
 func newAdmissionControl(p *core.Processor, bytes int64) *admissionControl {
-	g := &admissionControl{
+	c := &admissionControl{
 		p:      p,
 		events: newClass(bytes/4, eventSlots, eventWait, rejectEvent),
 		large:  newClass(max(bytes/2, min(bytes, int64(p.MaxBodyBytes())+1)), largeSlots, eventWait, rejectEvent),
 		tools:  newClass(bytes/4, toolSlots, toolWait, rejectTool),
 	}
-	replies := *g.tools
+	replies := *c.tools
 	replies.reject = rejectEvent
-	g.replies = &replies
-	return g
+	c.replies = &replies
+	return c
 }
 
-func newClass(bytes int64, places int, wait time.Duration, busy func(http.ResponseWriter)) *class {
+func newClass(bytes int64, slots int, wait time.Duration, reject func(http.ResponseWriter)) *class {
 	bytes = max(bytes, minBodyBytes)
-	return &class{semaphore.NewWeighted(bytes), bytes, make(chan struct{}, places), wait, bodyTimeout, busy}
+	return &class{semaphore.NewWeighted(bytes), bytes, make(chan struct{}, slots), wait, bodyTimeout, reject}
 }
 
-// handler lets requests through to next as there is capacity.
-func (g *admissionControl) handler(next http.Handler) http.Handler {
+// handler passes requests to next as capacity allows.
+func (c *admissionControl) handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if fault.Mutated("unauthenticated-body-read") {
 			_, _ = r.Body.Read(make([]byte, 1))
 		}
-		admission, r := corehttp.Admit(g.p, r)
+		admission, r := corehttp.Admit(c.p, r)
 		if r.ContentLength == 0 || !admission.ReadBody() {
 			next.ServeHTTP(w, r)
 			return
 		}
 		size := r.ContentLength
-		if most := int64(g.p.MaxBodyBytes()) + 1; size < 0 || size > most {
-			size = most // a larger one is read no further
+		if limit := int64(c.p.MaxBodyBytes()) + 1; size < 0 || size > limit {
+			size = limit // a larger one is read no further
 		}
-		l := g.classOf(admission, w, r, size)
-		if l == nil {
+		class := c.classOf(admission, w, r, size)
+		if class == nil {
 			w.Header().Set("Connection", "close")
 			rejectEvent(w)
 			return
 		}
-		leave, ok := l.acquire(r.Context(), size)
+		release, ok := class.acquire(r.Context(), size)
 		if !ok {
 			discardBody(w, r, size)
-			l.reject(w)
+			class.reject(w)
 			return
 		}
-		defer leave()
+		defer release()
 		if !fault.Mutated("slow-body-allowed") {
-			withReadDeadline(w, r, l.bodyTimeout+time.Duration(size)*time.Second/minBodyRate)
+			withReadDeadline(w, r, class.bodyTimeout+time.Duration(size)*time.Second/minBodyRate)
 		}
 		next.ServeHTTP(w, r)
 	})
@@ -120,12 +121,12 @@ func (g *admissionControl) handler(next http.Handler) http.Handler {
 // larger before.
 const prefixBytes = minBodyBytes
 
-// laneOf returns where a request waits. What a caller waits for never waits
-// behind events: the type tells, also of a tool call that comes in an envelope
-// to the events' URL. An event whose type is not in the beginning of its body
-// may be one, so it waits with the tool calls if it is small. It is nil if the
-// beginning does not arrive in time: such a body takes no capacity at all.
-func (g *admissionControl) classOf(a *core.Admission, w http.ResponseWriter, r *http.Request, size int64) *class {
+// classOf returns the class of a request. A request that a caller waits for never
+// waits behind events: the type decides, also for a tool call in an envelope that
+// is posted to the events' URL. An event whose type is not in the beginning of
+// its body may be one, so it waits with the tool calls if it is small. The result
+// is nil if the beginning does not arrive in time: such a body takes no capacity.
+func (c *admissionControl) classOf(a *core.Admission, w http.ResponseWriter, r *http.Request, size int64) *class {
 	known := a.Kind() != core.KindEvent
 	if !known {
 		withReadDeadline(w, r, bodyTimeout)
@@ -142,28 +143,28 @@ func (g *admissionControl) classOf(a *core.Admission, w http.ResponseWriter, r *
 	}
 	switch {
 	case a.Kind() == core.KindToolCall:
-		return g.tools
+		return c.tools
 	case a.Kind() == core.KindReply, !known && size <= maxSmallBytes:
-		return g.replies
+		return c.replies
 	case size > maxSmallBytes:
-		return g.large
+		return c.large
 	}
-	return g.events
+	return c.events
 }
 
-// promptly gives a body so long to come, and lifts the limit when it has: it
-// would end the request's context too.
+// withReadDeadline limits the time for a body to arrive, and removes the limit
+// once it has: the deadline would cancel the request's context too.
 func withReadDeadline(w http.ResponseWriter, r *http.Request, within time.Duration) {
 	rc := http.NewResponseController(w)
 	if rc.SetReadDeadline(time.Now().Add(within)) != nil {
-		return // no connection of our own server
+		return // not a connection of this server
 	}
 	r.Body = &deadlineBody{ReadCloser: r.Body, left: r.ContentLength, onEOF: func() { _ = rc.SetReadDeadline(time.Time{}) }}
 }
 
 type deadlineBody struct {
 	io.ReadCloser
-	left  int64 // below zero where nobody said how much
+	left  int64 // negative if the length is unknown
 	onEOF func()
 }
 
@@ -177,10 +178,10 @@ func (b *deadlineBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// readAway reads what the sender of a refused request still sends, and keeps
-// none of it: who is cut off while it sends may never read its answer.
+// discardBody reads and discards the body of a refused request: a client that is
+// cut off while it sends may never read the response.
 func discardBody(w http.ResponseWriter, r *http.Request, size int64) {
-	if r.Header.Get("Expect") == "" { // else it sends nothing before it is told to
+	if r.Header.Get("Expect") == "" { // otherwise the client sends nothing until it is asked to continue
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
 		if n, err := io.CopyN(io.Discard, r.Body, size); n == r.ContentLength || err == io.EOF {
 			return
@@ -189,27 +190,27 @@ func discardBody(w http.ResponseWriter, r *http.Request, size int64) {
 	w.Header().Set("Connection", "close")
 }
 
-// enter takes room for size bytes. leave gives it back.
-func (l *class) acquire(ctx context.Context, size int64) (leave func(), ok bool) {
-	size = min(max(size, minBodyBytes), l.maxBytes)
+// acquire reserves capacity for size bytes; release returns it.
+func (c *class) acquire(ctx context.Context, size int64) (release func(), ok bool) {
+	size = min(max(size, minBodyBytes), c.maxBytes)
 	select {
-	case l.slots <- struct{}{}:
+	case c.slots <- struct{}{}:
 	default:
 		return func() {}, false
 	}
-	ctx, cancel := context.WithTimeout(ctx, l.wait)
+	ctx, cancel := context.WithTimeout(ctx, c.wait)
 	defer cancel()
 	if fault.Mutated("unbounded-admission") {
-		return func() { <-l.slots }, true
+		return func() { <-c.slots }, true
 	}
-	if l.bytes.Acquire(ctx, size) != nil {
-		<-l.slots
+	if c.bytes.Acquire(ctx, size) != nil {
+		<-c.slots
 		return func() {}, false
 	}
-	return func() { l.bytes.Release(size); <-l.slots }, true
+	return func() { c.bytes.Release(size); <-c.slots }, true
 }
 
-// tellLater refuses an event.
+// rejectEvent refuses an event.
 func rejectEvent(w http.ResponseWriter) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Retry-After", "1")
@@ -217,8 +218,8 @@ func rejectEvent(w http.ResponseWriter) {
 	_, _ = w.Write([]byte(`{"error":"try again"}`))
 }
 
-// saySorry answers a tool's call: any other status would be silence on the
-// line (docs/tools.md#reply).
+// rejectTool answers a tool call: with any other status the caller would hear
+// silence (docs/tools.md#reply).
 func rejectTool(w http.ResponseWriter) {
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = w.Write([]byte(`{"result":"I cannot do that at this moment. Please try again in a little while."}`))
