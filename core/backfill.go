@@ -109,12 +109,12 @@ func (r Backfill) withDefaults() Backfill {
 
 // BackfillStats counts what one look at the API came to.
 type BackfillStats struct {
-	Listed     int `json:"listed"`   // calls of the API's
-	Queried    int `json:"asked"`    // asked for one by one
-	Recovered  int `json:"repaired"` // put into the inbox, as if they had been sent
-	NotFound   int `json:"unknown"`  // not known to the API
-	InProgress int `json:"going"`    // not over yet
-	Failed     int `json:"failed"`   // no answer that can be used
+	Listed     int `json:"listed"`     // calls of the API's
+	Queried    int `json:"queried"`    // asked for one by one
+	Recovered  int `json:"recovered"`  // put into the inbox, as if they had been sent
+	NotFound   int `json:"notFound"`   // not known to the API
+	InProgress int `json:"inProgress"` // not over yet
+	Failed     int `json:"failed"`     // no answer that can be used
 }
 
 // A backfillStep is what to do about a call that is overdue.

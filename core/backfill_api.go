@@ -12,7 +12,7 @@ import (
 )
 
 // CallsAPI is what Interactly itself knows of calls. Events are sent once, so
-// what was lost on the way is known there only (docs/repair.md#api). Package
+// what was lost on the way is known there only (docs/backfill.md#api). Package
 // interactly has one.
 type CallsAPI interface {
 	// Get returns the API's object of a call, with what was said in it, or

@@ -17,10 +17,11 @@ import (
 //go:embed tour.yaml
 var tourFile []byte
 
-// tourName is the call that the demo plays when it is not told another.
+// tourName is the scenario that the demo plays by default. Only the demo has it:
+// it needs a slow tool, which the app does not have.
 const tourName = "tour"
 
-// loadScenario is simulate.Load, and the tour.
+// loadScenario returns the tour, or what simulate.Load returns.
 func loadScenario(name string) (simulate.Scenario, error) {
 	if name == tourName {
 		return simulate.Parse("tour.yaml", tourFile)
@@ -28,11 +29,11 @@ func loadScenario(name string) (simulate.Scenario, error) {
 	return simulate.Load(name)
 }
 
-// tourDelay is how long the slow tool of the tour takes: within its budget, and
-// not by much.
+// tourDelay is how long the slow tool of the tour takes: just within its budget of
+// 4 s, so that the page marks it as slow and the reply is still in time.
 const tourDelay = 3400 * time.Millisecond
 
-// tourApp is the app, and a tool that waits for a system which is slow today.
+// tourApp returns the app with one more tool, which waits for a slow system.
 func tourApp(delay time.Duration) *core.Processor {
 	p := app.New()
 	core.AddTool(p, core.Tool{
@@ -52,9 +53,10 @@ func tourApp(delay time.Duration) *core.Processor {
 	return p
 }
 
-// misstep does in the tour what a wrong setting does: the tool's body at
-// Interactly lacks the quotes around a variable, so it is no JSON.
-func misstep(ctx context.Context, to string, h simulate.Progress) {
+// sendMalformed makes the mistake of the tour, once: a tool whose body at
+// Interactly lacks the quotes around a variable, which makes it invalid JSON. The
+// page shows why the assistant ignores the reply.
+func sendMalformed(ctx context.Context, to string, h simulate.Progress) {
 	if h.Scenario != tourName || h.Kind != "assistant" || !strings.Contains(h.Text, "reminder") {
 		return
 	}

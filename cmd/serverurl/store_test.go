@@ -1,8 +1,8 @@
 package main
 
 import (
+	"bytes"
 	"crypto/rand"
-	"net/url"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -20,8 +20,8 @@ import (
 	"github.com/serverurl/serverurl/sqldb"
 )
 
-// What the page opens on another store is read, and SQL databases refuse to
-// be written to through it by themselves.
+// Commands that only read open a store of every kind, and SQL databases refuse
+// to be written to through it.
 func TestStoresAreOpenedReadOnly(t *testing.T) {
 	record := records.Record{Key: "calls/CA1", Value: []byte("kept")}
 	sqlDatabase := func(url string) func(t *testing.T) string {
@@ -62,7 +62,9 @@ func TestStoresAreOpenedReadOnly(t *testing.T) {
 			if err := aws.NewStore(client, table).Commit(t.Context(), record); err != nil {
 				t.Fatal(err)
 			}
-			return "dynamodb://" + table + "?region=us-east-1&endpoint=" + url.QueryEscape(endpoint)
+			t.Setenv("AWS_REGION", "us-east-1")
+			t.Setenv("AWS_ENDPOINT_URL", endpoint)
+			return "aws://" + table
 		}, false},
 		{"Firestore", func(t *testing.T) string {
 			host, project := gcptest.Firestore(t), gcptest.Project()
@@ -71,22 +73,27 @@ func TestStoresAreOpenedReadOnly(t *testing.T) {
 			if err := gcptest.Store(t, host, project).Commit(t.Context(), record); err != nil {
 				t.Fatal(err)
 			}
-			return "firestore://" + project
+			return "gcp://" + project + "/(default)"
 		}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s, _, _, done, err := openReadOnly(t.Context(), c.make(t))
+			where := c.make(t)
+			var out, errs bytes.Buffer
+			if code := run(t.Context(), []string{"calls", "--store", where, "--json"}, &out, &errs); code != 0 || !strings.Contains(out.String(), `"calls": []`) {
+				t.Errorf("calls: exit %d, %s%s", code, out.String(), errs.String())
+			}
+			r, err := storeFlags{Store: where}.openReadOnly(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer done()
-			got, err := s.Get(t.Context(), record.Key)
+			defer r.close()
+			got, err := r.store.Get(t.Context(), record.Key)
 			if err != nil || string(got[0].Value) != "kept" {
-				t.Fatalf("%q, %v; want what is there", got[0].Value, err)
+				t.Fatalf("%q, %v; want the record", got[0].Value, err)
 			}
 			if c.refuses {
-				if err := s.Commit(t.Context(), records.Record{Key: "calls/CA2", Value: []byte("x")}); err == nil {
-					t.Error("it can be written to")
+				if err := r.store.Commit(t.Context(), records.Record{Key: "calls/CA2", Value: []byte("x")}); err == nil {
+					t.Error("the store accepts a write")
 				}
 			}
 		})

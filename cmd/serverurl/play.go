@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,44 +11,39 @@ import (
 	"github.com/serverurl/serverurl/simulate"
 )
 
-type callCommand struct {
+type playCommand struct {
 	Scenarios []string `arg:"" optional:"" help:"Names of built-in scenarios, or paths of .yaml files."`
 
-	To          string  `help:"The server URL's root." placeholder:"URL"`
-	Secret      string  `help:"What the sender proves itself with." env:"SERVERURL_SECRET" placeholder:"SECRET"`
+	targetFlags
 	Calls       int     `help:"How many calls of each scenario." default:"1" placeholder:"N"`
 	Parallel    int     `help:"How many calls at the same time." default:"1" placeholder:"N"`
-	Fast        bool    `help:"Without the pauses of a real call."`
+	NoDelay     bool    `help:"Without the pauses of a real call."`
 	Speed       float64 `help:"Faster than a real call by this factor." default:"1" placeholder:"X"`
-	Fault       string  `help:"What goes wrong on the way: duplicate,reorder,drop,late,wrong-secret,legacy,vapi; or never arrives: no-report,silent." placeholder:"LIST"`
-	Seed        uint64  `help:"Play the same made-up callers and faults again." placeholder:"N"`
-	WithCallID  bool    `help:"Add ?call=ID to the URLs of tools."`
-	Data        string  `help:"The backend's data folder, to check what it knows in the end." placeholder:"DIR" type:"path"`
-	DatabaseURL string  `help:"The backend's Postgres URL, to check the same." placeholder:"URL"`
-	JSON        bool    `help:"The results as JSON."`
+	Fault       string  `help:"What goes wrong: duplicate,reorder,drop,late,wrong-secret,legacy,vapi; or never arrives: no-report,silent." placeholder:"LIST"`
+	Seed        uint64  `help:"Repeat the same synthetic callers and faults." placeholder:"N"`
+	CallIDInURL bool    `name:"call-id-in-url" help:"Add ?call=ID to the URLs of tools."`
+	Store       string  `help:"The backend's store, to check the final state: sqlite:DIR, postgres://…, aws://… or gcp://…. Without it that is not checked." placeholder:"URL"`
+	JSON        bool    `help:"As JSON, for other programs."`
 	List        bool    `help:"List the built-in scenarios."`
 }
 
-func (*callCommand) Help() string {
-	return `Exits 1 when something was not as a scenario expects. What a backend knows in the
-end is checked where its data can be read: --data or --database-url.
+func (*playCommand) Help() string {
+	return `Plays scenarios as Interactly does, and exits 1 if a reply or the final state
+differs from what a scenario expects. The final state is read from --store.
 
 Examples:
-  serverurl call --list
-  serverurl call booking --to http://127.0.0.1:8080
-  serverurl call booking barge-in no-report --to http://127.0.0.1:8080 --fast --fault duplicate,reorder
-  serverurl call mine.yaml --to https://desk.example.com --secret "$SECRET" --calls 100 --parallel 10 --fast`
+  serverurl play --list
+  serverurl play booking --url http://127.0.0.1:8080
+  serverurl play booking barge-in no-report --url http://127.0.0.1:8080 --no-delay --fault duplicate,reorder
+  serverurl play mine.yaml --url https://desk.example.com --secret-file secret.txt --calls 100 --parallel 10 --no-delay`
 }
 
-func (c *callCommand) Run(ctx context.Context, t *terminal) error {
+func (c *playCommand) Run(ctx context.Context, t *terminal) error {
 	if c.List {
-		for _, s := range simulate.List() {
-			fmt.Fprintf(t.out, "%-14s %s\n", s.Name, s.About)
-		}
-		return nil
+		return c.list(t)
 	}
-	if len(c.Scenarios) == 0 || c.To == "" {
-		return usageError{fmt.Errorf("a scenario and --to are needed, such as: serverurl call booking --to http://127.0.0.1:8080")}
+	if len(c.Scenarios) == 0 || c.URL == "" {
+		return usageError{errors.New("a scenario and --url are needed, such as: serverurl play booking --url http://127.0.0.1:8080")}
 	}
 	faults, err := simulate.ParseFaults(c.Fault)
 	if err != nil {
@@ -62,21 +58,46 @@ func (c *callCommand) Run(ctx context.Context, t *terminal) error {
 		scenarios = append(scenarios, s)
 	}
 	if c.Calls < 1 || c.Parallel < 1 || c.Speed <= 0 {
-		return usageError{fmt.Errorf("--calls, --parallel and --speed must be more than 0")}
+		return usageError{errors.New("--calls, --parallel and --speed must be more than 0")}
 	}
-	o := simulate.Options{URL: c.To, Secret: c.Secret, NoDelay: c.Fast, Speed: c.Speed, Faults: faults, Seed: c.Seed, CallIDInURL: c.WithCallID}
-	if c.Data != "" || c.DatabaseURL != "" {
-		db, err := databaseFlags{Data: c.Data, DatabaseURL: c.DatabaseURL}.open(ctx)
+	to, err := c.target()
+	if err != nil {
+		return err
+	}
+	o := simulate.Options{URL: to.url, Secret: to.secret, NoDelay: c.NoDelay, Speed: c.Speed, Faults: faults, Seed: c.Seed, CallIDInURL: c.CallIDInURL}
+	// No default here: the calls of a server elsewhere are not in this folder.
+	if c.Store != "" {
+		r, err := storeFlags{c.Store}.openReadOnly(ctx)
 		if err != nil {
 			return err
 		}
-		defer db.Close()
-		o.State = stateOf(db.Store())
+		defer r.close()
+		o.State = stateOf(r.store)
 	}
 	return c.play(ctx, t, o, scenarios)
 }
 
-func (c *callCommand) play(ctx context.Context, t *terminal, o simulate.Options, scenarios []simulate.Scenario) error {
+func (c *playCommand) list(t *terminal) error {
+	type scenario struct {
+		Name  string `json:"name"`
+		About string `json:"about"`
+	}
+	var all struct {
+		Scenarios []scenario `json:"scenarios"`
+	}
+	for _, s := range simulate.List() {
+		all.Scenarios = append(all.Scenarios, scenario{s.Name, s.About})
+		if !c.JSON {
+			fmt.Fprintf(t.out, "%-14s %s\n", s.Name, s.About)
+		}
+	}
+	if c.JSON {
+		return writeJSON(t, all)
+	}
+	return nil
+}
+
+func (c *playCommand) play(ctx context.Context, t *terminal, o simulate.Options, scenarios []simulate.Scenario) error {
 	start, total := time.Now(), c.Calls*len(scenarios)
 	if total == 1 && !c.JSON {
 		o.OnStep = show(t)
@@ -102,7 +123,7 @@ func (c *callCommand) play(ctx context.Context, t *terminal, o simulate.Options,
 			return err
 		}
 	} else {
-		summarize(t, results, failed, time.Since(start))
+		summarize(t, results, failed, time.Since(start), o.State != nil)
 	}
 	if failed > 0 {
 		return errFailed
@@ -110,7 +131,8 @@ func (c *callCommand) play(ctx context.Context, t *terminal, o simulate.Options,
 	return nil
 }
 
-// progress is a line for each call, or on a screen one line that changes.
+// progress prints a line for each call, or on a screen one line that changes, so
+// that thousands of calls do not scroll the failures away.
 func progress(t *terminal, r simulate.Result, n, total, failed int) {
 	switch {
 	case t.live && r.OK():
@@ -125,23 +147,26 @@ func progress(t *terminal, r simulate.Result, n, total, failed int) {
 	fmt.Fprintf(t.out, "%s %-14s %s\n", t.mark(r.OK()), r.Scenario, r.Call)
 	failures(t, r)
 	if !r.OK() {
-		fmt.Fprintf(t.out, "     to play it again: --seed %d --calls 1\n", r.Seed)
+		fmt.Fprintf(t.out, "     to repeat it: --seed %d --calls 1\n", r.Seed)
 	}
 }
 
-// failures prints the first of them; the others are mostly the same.
+// failures prints the first failures of a call. The others mostly have the same cause.
 func failures(t *terminal, r simulate.Result) {
-	const most = 8
+	const limit = 8
 	for i, f := range r.Failures {
-		if i == most {
-			fmt.Fprintf(t.out, "     and %d more; --json has them all\n", len(r.Failures)-most)
+		if i == limit {
+			fmt.Fprintf(t.out, "     and %d more; --json has them all\n", len(r.Failures)-limit)
 			return
 		}
 		fmt.Fprintf(t.out, "     %s\n", f)
 	}
 }
 
-func summarize(t *terminal, results []simulate.Result, failed int, took time.Duration) {
+// summarize prints how many calls went as expected, the response times, and what
+// could not be checked: a check that did not run must not look like one that
+// passed. stored is whether the backend's store could be read.
+func summarize(t *terminal, results []simulate.Result, failed int, took time.Duration, stored bool) {
 	var events, tools []time.Duration
 	unchecked := map[string]int{}
 	for _, r := range results {
@@ -157,8 +182,8 @@ func summarize(t *terminal, results []simulate.Result, failed int, took time.Dur
 	fmt.Fprintf(t.out, "     %s\n     %s\n", times("events answered", events), times("tools answered", tools))
 	for u, n := range unchecked {
 		hint := ""
-		if strings.HasSuffix(u, "Options.State is not set") {
-			hint = " (give --data or --database-url)"
+		if !stored {
+			hint = " (give --store)"
 		}
 		fmt.Fprintf(t.out, "     NOT CHECKED in %d calls: %s%s\n", n, u, hint)
 	}
@@ -173,7 +198,7 @@ func times(what string, ds []time.Duration) string {
 	return fmt.Sprintf("%s: %d, median %.1f ms, 99%% %.1f ms, longest %.1f ms", what, len(ds), at(0.5), at(0.99), at(1))
 }
 
-// mark is how a line says that all is well, or not.
+// mark returns how a line begins: with success or failure.
 func (t *terminal) mark(ok bool) string {
 	if ok {
 		return t.color("32", "ok  ")
@@ -188,7 +213,7 @@ func (t *terminal) color(code, text string) string {
 	return "\x1b[" + code + "m" + text + "\x1b[0m"
 }
 
-// show prints a call as it goes on.
+// show returns a function that prints a call as it is played.
 func show(t *terminal) func(simulate.Progress) {
 	line := func(color, who, text string) {
 		fmt.Fprintf(t.out, "%s  %s\n", t.color(color, fmt.Sprintf("%10s", who)), text)
@@ -200,7 +225,7 @@ func show(t *terminal) func(simulate.Progress) {
 		case "caller":
 			line("33", "caller", h.Text)
 		case "skipped":
-			line("90", "unsaid", h.Text)
+			line("90", "not spoken", h.Text)
 		case "tool":
 			line("35", "tool", fmt.Sprintf("%s %s", h.Tool, h.Args))
 			line("35", fmt.Sprintf("%.0f ms", float64(h.Latency.Microseconds())/1000), h.Text)
