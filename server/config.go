@@ -22,14 +22,14 @@ import (
 	"github.com/serverurl/serverurl/interactly"
 )
 
-// Main runs p as a program: it reads flags and environment, serves until it is
-// told to stop by SIGINT or SIGTERM, and exits 0, or 1 with a line that says
-// what is wrong, or 2 for flags that it does not know.
+// Main runs p as a program: it reads flags and environment and serves until
+// SIGINT or SIGTERM. It exits with 0, with 1 and a line that says what failed, or
+// with 2 for invalid flags.
 func Main(p *core.Processor) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if os.Getenv("GOGC") == "" {
-		// Bodies of megabytes are rare, and small machines are not.
+		// Large bodies are rare, small machines are common: collect garbage early.
 		debug.SetGCPercent(30)
 	}
 	os.Exit(run(ctx, p, os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
@@ -59,27 +59,27 @@ func run(ctx context.Context, p *core.Processor, args []string, getenv func(stri
 
 const usage = `Runs the backend as a plain HTTP server.
 
-Flags go before the environment, the environment before defaults:
+Flags take precedence over the environment:
 
   -addr HOST:PORT     SERVERURL_ADDR, or PORT     where to listen (default :8080)
   -database URL       SERVERURL_DATABASE_URL      postgres://... or the path of a SQLite file
                                                   (default serverurl.db in SERVERURL_DATA or here)
   -development        SERVERURL_DEVELOPMENT=1     answer anyone, on a loopback address only
 
-  SERVERURL_SECRET    what the sender proves itself with; several, with commas
-                      between them, while one takes over from another
+  SERVERURL_SECRET    the sender's secret; several, separated by commas, while
+                      one replaces another
   SERVERURL_SIGNING_SECRET           also accept X-Interactly-Signature made with it
   SERVERURL_STANDARD_WEBHOOKS_SECRET also accept Standard Webhooks signatures (whsec_...)
 
-  SERVERURL_SPOOL     a SQLite file, on a disk that outlives the process, for events that
-                      come while the database is away (default: they are refused with 503)
+  SERVERURL_SPOOL     a SQLite file, on a disk that outlives the process, for events that arrive
+                      while the database is unavailable (default: they are refused with 503)
   SERVERURL_MAX_INFLIGHT_MIB  MiB of request bodies in memory at a time (default 64)
-  SERVERURL_RETENTION      how long things are kept, such as
-                      content=90d,calls=365d,quarantine=30d,dead=30d,audit=6y (default: for ever)
-  SERVERURL_SHUTDOWN_DELAY  how long to go on after SIGTERM, until others have taken over (default 0s)
+  SERVERURL_RETENTION      how long data is stored, such as
+                      content=90d,calls=365d,quarantine=30d,dead=30d,audit=6y (default: forever)
+  SERVERURL_SHUTDOWN_DELAY  how long to serve after SIGTERM, until other instances have taken over (default 0s)
 
-  INTERACTLY_API_KEY  ask Interactly's API for what was never sent
-  INTERACTLY_API_URL     its root, where it is another
+  INTERACTLY_API_KEY  recover events that were never received from Interactly's API
+  INTERACTLY_API_URL     its root, if it is another one
   INTERACTLY_ASSISTANTS  the assistants whose calls are ours, by id with commas between, or *
 
 Example:
@@ -102,7 +102,7 @@ func ParseConfig(args []string, getenv func(string) string, stderr io.Writer) (C
 		return c, err
 	}
 	if fs.NArg() > 0 {
-		return c, fmt.Errorf("server: %q is no flag: try -h", fs.Arg(0))
+		return c, fmt.Errorf("server: %q is not a flag: try -h", fs.Arg(0))
 	}
 	if port := getenv("PORT"); c.Addr == "" && port != "" {
 		c.Addr = net.JoinHostPort("", port)
@@ -120,13 +120,13 @@ func ParseConfig(args []string, getenv func(string) string, stderr io.Writer) (C
 	}
 	if s := getenv("SERVERURL_SHUTDOWN_DELAY"); s != "" {
 		if c.ShutdownDelay, err = time.ParseDuration(s); err != nil || c.ShutdownDelay < 0 {
-			return c, errors.New("server: SERVERURL_SHUTDOWN_DELAY is no duration such as 3s")
+			return c, errors.New("server: SERVERURL_SHUTDOWN_DELAY is not a duration such as 3s")
 		}
 	}
 	if s := getenv("SERVERURL_MAX_INFLIGHT_MIB"); s != "" {
 		n, err := strconv.Atoi(s)
 		if err != nil || n < 1 || n > 1<<20 {
-			return c, errors.New("server: SERVERURL_MAX_INFLIGHT_MIB is no number of MiB")
+			return c, errors.New("server: SERVERURL_MAX_INFLIGHT_MIB is not a number of MiB")
 		}
 		c.MaxInflightBytes = int64(n) << 20
 	}
