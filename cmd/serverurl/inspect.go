@@ -71,7 +71,7 @@ type inspector struct {
 
 // serve runs the page and its recorder. The recorder stops after the page and the
 // requests that it still records.
-func (i *inspector) serve(ctx context.Context, with server.Parts) error {
+func (i *inspector) serve(ctx context.Context, with server.Components) error {
 	page := inspect.New(with.Store, &inspect.Options{
 		Name: i.name, Recorder: i.recorder, Processor: with.Processor, BackendURL: with.URL, Synthetic: i.synthetic,
 		Authorize: func(h http.Header) {

@@ -21,35 +21,35 @@ import (
 
 func TestLane(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLane(10*leastBody, 3, 5*time.Second, tellLater)
-		leave, ok := l.enter(t.Context(), 9*leastBody)
+		l := newClass(10*minBodyBytes, 3, 5*time.Second, rejectEvent)
+		leave, ok := l.acquire(t.Context(), 9*minBodyBytes)
 		if !ok {
 			t.Fatal("no room in an empty lane")
 		}
 		go func() { time.Sleep(2 * time.Second); leave() }()
 		begin := time.Now()
-		leave2, ok := l.enter(t.Context(), 1<<40) // clamped: it has the lane for itself
+		leave2, ok := l.acquire(t.Context(), 1<<40) // clamped: it has the lane for itself
 		if waited := time.Since(begin); !ok || waited != 2*time.Second {
 			t.Fatalf("%v after %v, want room when the first leaves", ok, waited)
 		}
 		begin = time.Now()
-		if _, ok := l.enter(t.Context(), 1); ok || time.Since(begin) != 5*time.Second {
+		if _, ok := l.acquire(t.Context(), 1); ok || time.Since(begin) != 5*time.Second {
 			t.Errorf("%v after %v, want no room after 5 s", ok, time.Since(begin))
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		for range 2 { // the places of the waiting
-			go l.enter(ctx, 1)
+			go l.acquire(ctx, 1)
 		}
 		synctest.Wait()
 		begin = time.Now()
-		if _, ok := l.enter(t.Context(), 1); ok || time.Since(begin) != 0 {
+		if _, ok := l.acquire(t.Context(), 1); ok || time.Since(begin) != 0 {
 			t.Errorf("%v after %v, want to be refused at once", ok, time.Since(begin))
 		}
 		cancel()
 		synctest.Wait()
 		leave2()
 		for range 3 {
-			if _, ok := l.enter(t.Context(), 1); !ok {
+			if _, ok := l.acquire(t.Context(), 1); !ok {
 				t.Error("a place was not given back")
 			}
 		}
@@ -73,7 +73,7 @@ func TestGate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := newGate(p, 1<<20)
+	g := newAdmissionControl(p, 1<<20)
 	g.events.wait, g.tools.wait = time.Millisecond, time.Millisecond
 	h := g.handler(corehttp.Handler(p))
 	ask := func(path, body, secret string) *httptest.ResponseRecorder {
@@ -85,7 +85,7 @@ func TestGate(t *testing.T) {
 	}
 	const event = `{"message":{"type":"hang","call":{"id":"CA1"}}}`
 
-	leaveEvents, _ := g.events.enter(t.Context(), g.events.bytes)
+	leaveEvents, _ := g.events.acquire(t.Context(), g.events.maxBytes)
 	if w := ask("/events", event, testSecret); w.Code != 503 || w.Header().Get("Retry-After") != "1" || w.Body.String() != `{"error":"try again"}` {
 		t.Errorf("an event without room: %d %v %s", w.Code, w.Header(), w.Body)
 	}
@@ -107,7 +107,7 @@ func TestGate(t *testing.T) {
 	if w := ask("/events", event, "another secret that is long enough"); w.Code != 401 {
 		t.Errorf("a stranger: %d, want 401 at once", w.Code)
 	}
-	leaveTools, _ := g.tools.enter(t.Context(), g.tools.bytes)
+	leaveTools, _ := g.tools.acquire(t.Context(), g.tools.maxBytes)
 	if w := ask("/tools/echo", `{"say":"yes"}`, testSecret); w.Code != 200 || !strings.Contains(w.Body.String(), "I cannot do that at this moment") {
 		t.Errorf("a tool without room: %d %s, want a sentence", w.Code, w.Body)
 	}
@@ -155,7 +155,7 @@ func TestGateHasNoMoreRoom(t *testing.T) {
 		const mb = 1 << 20
 		var mu sync.Mutex
 		var inside, most int64
-		h := newGate(p, 64*mb).handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		h := newAdmissionControl(p, 64*mb).handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 			mu.Lock()
 			inside += r.ContentLength
 			most = max(most, inside)
@@ -195,7 +195,7 @@ func TestLanesOfTheGate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		leave := make(chan struct{})
 		slow := true
-		h := newGate(p, 64<<20).handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		h := newAdmissionControl(p, 64<<20).handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 			if slow {
 				<-leave
 			}
@@ -219,7 +219,7 @@ func TestLanesOfTheGate(t *testing.T) {
 		flood("/events", 6<<20, 5)
 		atOnce("/events", 20_000, "large events")
 		atOnce("/tools/x", 1<<20, "large events")
-		flood("/events", smallBody, 256)
+		flood("/events", maxSmallBytes, 256)
 		atOnce("/tools/x", 1<<20, "events")
 		if w := ask(h, "/events", 20_000); w.Code != 503 {
 			t.Errorf("no room for events: %d", w.Code)
@@ -234,7 +234,7 @@ func TestLanesOfTheGate(t *testing.T) {
 func TestGateOfAnySize(t *testing.T) {
 	p := boundAnywhere(t)
 	for _, most := range []int64{1, 1 << 20, 64 << 20} {
-		h := newGate(p, most).handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+		h := newAdmissionControl(p, most).handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 		for _, size := range []int64{-1, 0, 1, 1 << 20, 1 << 40} {
 			for _, path := range []string{"/events", "/tools/x"} {
 				if w := ask(h, path, size); w.Code != 200 || w.Body.Len() != 0 {
@@ -249,8 +249,8 @@ func TestGateOfAnySize(t *testing.T) {
 // for a time only: who is honest gets in.
 func TestGateCutsOffASlowBody(t *testing.T) {
 	p := boundAnywhere(t)
-	g := newGate(p, 120_000) // one large event at a time
-	g.large.wait, g.large.least = 10*time.Second, 10*time.Millisecond
+	g := newAdmissionControl(p, 120_000) // one large event at a time
+	g.large.wait, g.large.bodyTimeout = 10*time.Second, 10*time.Millisecond
 	inside := make(chan struct{}, 100)
 	srv := httptest.NewServer(g.handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		inside <- struct{}{}
@@ -275,9 +275,9 @@ func TestGateCutsOffASlowBody(t *testing.T) {
 // Who is refused while it sends hears why, with a body that fits no buffer.
 func TestRefusalIsHeard(t *testing.T) {
 	p := boundAnywhere(t)
-	g := newGate(p, 1<<20)
+	g := newAdmissionControl(p, 1<<20)
 	g.large.wait = time.Millisecond
-	leave, _ := g.large.enter(t.Context(), g.large.bytes)
+	leave, _ := g.large.acquire(t.Context(), g.large.maxBytes)
 	defer leave()
 	srv := httptest.NewServer(g.handler(corehttp.Handler(p)))
 	defer srv.Close()
@@ -298,7 +298,7 @@ func TestStrangersAreNotRead(t *testing.T) {
 	for _, path := range []string{"/events", "/tools/echo", "/nothing"} {
 		r := httptest.NewRequest("POST", path, unreadable{t})
 		w := httptest.NewRecorder()
-		newGate(p, 1<<20).handler(corehttp.Handler(p)).ServeHTTP(w, r)
+		newAdmissionControl(p, 1<<20).handler(corehttp.Handler(p)).ServeHTTP(w, r)
 		if w.Code != http.StatusUnauthorized && w.Code != http.StatusNotFound {
 			t.Errorf("%s: %d", path, w.Code)
 		}
