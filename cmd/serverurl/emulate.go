@@ -55,7 +55,7 @@ Examples:
 }
 
 func (c *emulateAWS) Run(ctx context.Context, t *terminal) error {
-	return aws.Run(ctx, aws.Options{Addr: c.Addr, As: aws.Shape(c.As), Environments: c.Environments, Freeze: c.Freeze, Data: c.Data, Stdout: t.out, Log: c.log(t)})
+	return aws.Run(ctx, aws.Options{Addr: c.Addr, Trigger: aws.Trigger(c.As), MaxConcurrency: c.Environments, Freeze: c.Freeze, Data: c.Data, Stdout: t.out, Log: c.log(t)})
 }
 
 type emulateCloudflare struct {
@@ -127,6 +127,6 @@ func (c *emulateVercel) Run(ctx context.Context, t *terminal) error {
 			env = append(env, kv)
 		}
 	}
-	return vercel.Run(ctx, vercel.Options{Addr: c.Addr, Mode: vercel.Mode(c.Mode), Instances: c.Instances, Freeze: c.Freeze, Plain: c.Plain,
+	return vercel.Run(ctx, vercel.Options{Addr: c.Addr, Mode: vercel.Mode(c.Mode), Instances: c.Instances, Freeze: c.Freeze, SkipCLI: c.Plain,
 		Env: append(env, "SERVERURL_DATABASE_URL="+c.DatabaseURL), Stdout: t.out, Log: c.log(t)})
 }
