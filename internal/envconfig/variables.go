@@ -69,7 +69,7 @@ var variables = []variable{
 	{"SERVERURL_SHUTDOWN_DELAY", "", "how long to accept requests after SIGTERM, until a load balancer has noticed: [operating.md](operating.md#restarts)", "0s", []Platform{Server}},
 	{"BASE_PATH", "", "what the mapping of a custom domain puts before every path, such as `/voice`", "", []Platform{AWS}},
 
-	{"INTERACTLY_API_KEY", "", "the key of Interactly's API, from which missed events are recovered: [repair.md](repair.md)", "they are not recovered", notWorkers},
+	{"INTERACTLY_API_KEY", "", "the key of Interactly's API, from which missed events are recovered: [backfill.md](backfill.md)", "they are not recovered", notWorkers},
 	{"INTERACTLY_API_KEY" + arn, "", "the secret in Secrets Manager with the value of `INTERACTLY_API_KEY`", "", []Platform{AWS}},
 	{"INTERACTLY_API_URL", "", "the root of the API", "`https://api-prod.interactly.ai`", notWorkers},
 	{"INTERACTLY_ASSISTANTS", "", "the assistants whose calls are recovered, by id, separated by commas, or `*`", "those that had a call here", notWorkers},
