@@ -29,16 +29,16 @@ type FunctionOptions struct {
 	// Timeout is how long an invocation may take. Default: 3 s, as on Lambda.
 	Timeout time.Duration
 
-	// Environments is how many may run concurrently; further invocations are
+	// MaxConcurrency is how many run at the same time; one more invocation is
 	// throttled. Default: 10.
-	Environments int
+	MaxConcurrency int
 
 	// Freeze suspends the process (SIGSTOP) after the last byte of its reply until
 	// the next invocation.
 	Freeze bool
 
-	// Recycle ends an environment after that many invocations. Default: never.
-	Recycle int
+	// MaxInvocations ends an environment after that many invocations. Default: never.
+	MaxInvocations int
 
 	// Log receives the output of the processes. Default: discarded.
 	Log io.Writer
@@ -76,7 +76,7 @@ type Function struct {
 func NewFunction(o FunctionOptions) *Function {
 	o.Name = cmp.Or(o.Name, "function")
 	o.Timeout = cmp.Or(o.Timeout, 3*time.Second)
-	o.Environments = cmp.Or(o.Environments, 10)
+	o.MaxConcurrency = cmp.Or(o.MaxConcurrency, 10)
 	if o.Log == nil {
 		o.Log = io.Discard
 	}
@@ -133,7 +133,7 @@ func (f *Function) take() (e *environment, err error) {
 		return nil, ErrClosed
 	case n > 0:
 		e, f.warm = f.warm[n-1], f.warm[:n-1]
-	case len(f.all) >= f.o.Environments:
+	case len(f.all) >= f.o.MaxConcurrency:
 		return nil, ErrThrottled
 	default:
 		e = &environment{o: &f.o}
@@ -146,7 +146,7 @@ func (f *Function) take() (e *environment, err error) {
 // release returns an environment to the warm ones, or closes it.
 func (f *Function) release(e *environment) {
 	f.mu.Lock()
-	keep := !f.closed && e.usable() && (f.o.Recycle == 0 || e.uses < f.o.Recycle)
+	keep := !f.closed && e.usable() && (f.o.MaxInvocations == 0 || e.uses < f.o.MaxInvocations)
 	if keep {
 		f.warm = append(f.warm, e)
 	}

@@ -183,7 +183,7 @@ func TestNoBootstrap(t *testing.T) {
 
 func TestThrottling(t *testing.T) {
 	t.Parallel()
-	f := oddFunction(t, FunctionOptions{Environments: 2, Timeout: 3 * time.Second})
+	f := oddFunction(t, FunctionOptions{MaxConcurrency: 2, Timeout: 3 * time.Second})
 	var held sync.WaitGroup
 	for range 2 {
 		held.Go(func() { _, _ = f.Invoke(context.Background(), []byte(`"hang"`)) })
@@ -248,7 +248,7 @@ func TestFreeze(t *testing.T) {
 
 func TestRecycle(t *testing.T) {
 	t.Parallel()
-	f := oddFunction(t, FunctionOptions{Recycle: 2})
+	f := oddFunction(t, FunctionOptions{MaxInvocations: 2})
 	var pids []string
 	for range 6 {
 		pids = append(pids, invoke(t, f, "pid"))
@@ -305,7 +305,7 @@ func TestManyInvocations(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
 	var cold int
-	f := oddFunction(t, FunctionOptions{Environments: 16, Trace: func(r Report) {
+	f := oddFunction(t, FunctionOptions{MaxConcurrency: 16, Trace: func(r Report) {
 		mu.Lock()
 		defer mu.Unlock()
 		if r.Init > 0 {

@@ -13,8 +13,8 @@ const root = "../../.."
 
 // testPrograms are programs that exist only to test.
 var testPrograms = map[string]string{
-	"chaos":               "the fault tests themselves",
-	"gcp/emulate/standin": "Google's fake of Pub/Sub, which imports testing",
+	"chaos":            "the fault tests themselves",
+	"gcp/emulate/fake": "Google's fake of Pub/Sub, which imports testing",
 }
 
 // No program and no public package links package testing, which registers flags and
