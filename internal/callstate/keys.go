@@ -13,6 +13,7 @@ import (
 // A Class says what the records of a directory are, and so what deletes them.
 type Class string
 
+// The classes of [Directories].
 const (
 	ClassCall       Class = "call"        // deleted with the call
 	ClassContent    Class = "content"     // what was said, sent, asked and answered: purged by content retention, and with the call
@@ -63,6 +64,7 @@ var Directories = []Directory{
 	{AppDir + "/...", ClassApp, "the app's own records"},
 }
 
+// Directories and names in them.
 const (
 	callsDir       = "calls"
 	holdDir        = "hold"
