@@ -17,7 +17,7 @@ import (
 
 	"github.com/serverurl/serverurl/app"
 	"github.com/serverurl/serverurl/internal/testing/pgtest"
-	"github.com/serverurl/serverurl/sqlinbox"
+	"github.com/serverurl/serverurl/sqldb"
 	"github.com/serverurl/serverurl/vercel"
 )
 
@@ -103,11 +103,11 @@ func BenchmarkVercelConnect(b *testing.B) {
 	for _, c := range []struct{ name, url string }{{"direct", direct}, {"pooler", pgtest.Pooler(b, direct)}} {
 		b.Run(c.name, func(b *testing.B) {
 			for b.Loop() {
-				l, err := sqlinbox.OpenLazy(c.url, 4)
+				l, err := sqldb.OpenLazy(c.url, 4)
 				if err != nil {
 					b.Fatal(err)
 				}
-				if err := l.Prepare(context.Background()); err != nil {
+				if err := l.Connect(context.Background()); err != nil {
 					b.Fatal(err)
 				}
 				_ = l.Close()

@@ -77,8 +77,8 @@ func TestABrokenRuleIsNoticed(t *testing.T) {
 		{"no mask", "kills", func(c Counts) int { return c.Leaked }},
 		{"no dedupe", "kills", func(c Counts) int { return c.Twice }},
 		{"no condition", "book", func(c Counts) int { return c.Twice }},
-		{"no store condition", "book", func(c Counts) int { return c.Twice }},
-		{"no sync", "synced", func(c Counts) int { return c.Unsynced }},
+		{"unconditional-commit", "book", func(c Counts) int { return c.Twice }},
+		{"unsynced-commit", "synced", func(c Counts) int { return c.Unsynced }},
 		{"no budget", "replies", func(c Counts) int { return c.Late }},
 	} {
 		t.Run(c.rule, func(t *testing.T) {

@@ -14,8 +14,7 @@ import (
 
 	"github.com/serverurl/serverurl/chaos/backend"
 	"github.com/serverurl/serverurl/internal/testing/pgtest"
-	"github.com/serverurl/serverurl/sqlinbox"
-	"github.com/serverurl/serverurl/sqlstore"
+	"github.com/serverurl/serverurl/sqldb"
 )
 
 // servers are processes of cmd/server on one database.
@@ -173,7 +172,7 @@ func (s *servers) slow(ctx context.Context, r *rand.Rand, most time.Duration) er
 	if s.proxy != nil {
 		return s.proxy.slow(ctx, r, most)
 	}
-	db, err := sql.Open("sqlite", sqlstore.SQLiteDSN(s.file).Write)
+	db, err := sql.Open("sqlite", sqldb.SQLiteDSN(s.file).Write)
 	if err != nil {
 		return err
 	}
@@ -194,17 +193,17 @@ func (s *servers) slow(ctx context.Context, r *rand.Rand, most time.Duration) er
 }
 
 func (s *servers) settle(ctx context.Context, d time.Duration) error {
-	db, err := sqlinbox.Open(ctx, s.direct)
+	db, err := sqldb.Open(ctx, s.direct)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	inbox, err := sqlinbox.New(db, nil, sqlinbox.Options{})
+	inbox, err := sqldb.NewInbox(db, nil, sqldb.InboxOptions{})
 	if err != nil {
 		return err
 	}
 	for end := time.Now().Add(d); time.Now().Before(end) && ctx.Err() == nil; sleep(ctx, 200*time.Millisecond) {
-		es, err := inbox.Waiting(ctx, 1)
+		es, err := inbox.Pending(ctx, 1)
 		if err == nil && len(es) == 0 {
 			return nil
 		}
@@ -227,17 +226,17 @@ func (s *servers) stop() (err error) {
 const mostKept = 1_000_000
 
 func (s *servers) view(ctx context.Context) (*view, error) {
-	db, err := sqlinbox.Open(ctx, s.direct)
+	db, err := sqldb.Open(ctx, s.direct)
 	if err != nil {
 		return nil, err
 	}
-	inbox, err := sqlinbox.New(db, nil, sqlinbox.Options{})
+	inbox, err := sqldb.NewInbox(db, nil, sqldb.InboxOptions{})
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	v := &view{store: db.Store(), close: db.Close, check: func() error { return nil }}
-	waiting, err := inbox.Waiting(ctx, mostKept)
-	dead, failed := inbox.Dead(ctx, 10_000)
+	waiting, err := inbox.Pending(ctx, mostKept)
+	dead, failed := inbox.DeadLetters().List(ctx, 10_000)
 	if err := errors.Join(err, failed); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -248,18 +247,20 @@ func (s *servers) view(ctx context.Context) (*view, error) {
 		v.kept = append(v.kept, e.Body)
 	}
 	for _, d := range dead {
-		v.kept = append(v.kept, d.Envelope.Body)
+		for _, e := range d.Envelopes {
+			v.kept = append(v.kept, e.Body)
+		}
 	}
 	v.dead = len(dead)
 	if s.file != "" {
 		v.files = []string{s.file, s.file + "-wal"}
 		v.check = func() error {
-			db, err := sql.Open("sqlite", sqlstore.SQLiteDSN(s.file).Read)
+			db, err := sql.Open("sqlite", sqldb.SQLiteDSN(s.file).Read)
 			if err != nil {
 				return err
 			}
 			defer db.Close()
-			return sqlstore.QuickCheck(ctx, db)
+			return sqldb.QuickCheck(ctx, db)
 		}
 	}
 	return v, nil

@@ -8,11 +8,11 @@ import (
 	"time"
 
 	"github.com/serverurl/serverurl/core/records"
-	"github.com/serverurl/serverurl/sqlstore/sqlite"
+	"github.com/serverurl/serverurl/sqldb/statements"
 )
 
 // A Store keeps records in a D1 database: the table and the statements of
-// sqlstore on SQLite. A Commit of several records is one batch, which D1 runs
+// sqldb on SQLite. A Commit of several records is one batch, which D1 runs
 // as a transaction.
 //
 // It opens no session of D1 (withSession), so every query goes to the primary:
@@ -22,7 +22,7 @@ type Store struct{ host Host }
 var _ records.Store = (*Store)(nil)
 
 // NewStore returns a store on the host's database. Its schema is there already:
-// `wrangler d1 migrations apply` puts it there, from sqlstore's files.
+// `wrangler d1 migrations apply` puts it there, from sqldb/statements/migrations.
 func NewStore(h Host) *Store { return &Store{h} }
 
 // keysAtOnce bounds the parameters of one statement, and, with records of the
@@ -32,13 +32,13 @@ const keysAtOnce = min(maxParams/2, pageBytes/records.MaxRecordBytes)
 // get wraps a statement that reads: D1 returns a blob as an array of numbers,
 // hexadecimal is a third of that.
 func get(n int) string {
-	return "SELECT dir, name, hex(value) AS value, version, age, expires_at, 0 AS total FROM (" + sqlite.Get(n) + ")"
+	return "SELECT dir, name, hex(value) AS value, version, age, expires_at, 0 AS total FROM (" + statements.Get(n) + ")"
 }
 
 // rangePage reads as many records of a Range as fit into ?4 bytes, but one at
 // least. The last column is how many bytes they are so far.
 const rangePage = "SELECT dir, name, hex(value) AS value, version, age, expires_at, total FROM (" +
-	"SELECT *, sum(length(value)) OVER (ORDER BY name) AS total FROM (" + sqlite.Range + ")) WHERE total - length(value) < ?4"
+	"SELECT *, sum(length(value)) OVER (ORDER BY name) AS total FROM (" + statements.Range + ")) WHERE total - length(value) < ?4"
 
 // Get implements records.Store. Up to 16 keys are one round trip.
 func (s *Store) Get(ctx context.Context, keys ...string) ([]records.Record, error) {
@@ -147,11 +147,11 @@ func (s *Store) Commit(ctx context.Context, rs ...records.Record) error {
 		value := part{at, at + len(r.Value)}
 		switch {
 		case r.Value == nil:
-			op.Statements = append(op.Statements, statement{sqlite.Delete, []any{dir, name, r.Version}})
+			op.Statements = append(op.Statements, statement{statements.Delete, []any{dir, name, r.Version}})
 		case r.Version == 0:
-			op.Statements = append(op.Statements, statement{sqlite.Create, []any{dir, name, value, expires}})
+			op.Statements = append(op.Statements, statement{statements.Create, []any{dir, name, value, expires}})
 		default:
-			op.Statements = append(op.Statements, statement{sqlite.Update, []any{dir, name, value, expires, r.Version}})
+			op.Statements = append(op.Statements, statement{statements.Update, []any{dir, name, value, expires, r.Version}})
 		}
 		if len(rs) > 1 {
 			op.Statements = append(op.Statements, statement{guard, []any{}})
@@ -174,7 +174,7 @@ func (s *Store) Commit(ctx context.Context, rs ...records.Record) error {
 // Sweep deletes up to limit records that have expired, the oldest first, and
 // returns how many it deleted. Fewer than limit: there are no more.
 func (s *Store) Sweep(ctx context.Context, limit int) (int, error) {
-	out, _, err := do(ctx, s.host, operation{Op: "d1", Statements: []statement{{sqlite.Sweep, []any{limit}}}})
+	out, _, err := do(ctx, s.host, operation{Op: "d1", Statements: []statement{{statements.Sweep, []any{limit}}}})
 	if err != nil || len(out.Results) != 1 {
 		return 0, err
 	}

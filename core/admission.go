@@ -167,11 +167,11 @@ func (a *Admission) dispatch(ctx context.Context, body []byte) Response {
 // refuseSender refuses a request whose sender is not authenticated.
 func (a *Admission) refuseSender(err error) {
 	a.refusal = unauthorized
-	level := slog.LevelWarn
 	if errors.Is(err, auth.ErrStaleTimestamp) { // the sender is right, so our clock may be wrong
-		level = slog.LevelError
+		a.p.log.Error("request refused", "reason", err, "status", 401)
+		return
 	}
-	a.p.log.Log(context.Background(), level, "request refused", "reason", err, "status", 401)
+	a.p.log.Warn("request refused", "reason", err, "status", 401)
 }
 
 // route decides where a request goes: to a tool, or to the events. A refusal

@@ -17,7 +17,7 @@ func TestWalls(t *testing.T) {
 		importcheck.Module + "/app":             "only function.go joins an app to a platform",
 		importcheck.Module + "/aws/...":         "a platform's room knows its own cloud only",
 		importcheck.Module + "/server/...":      "a platform's room knows its own cloud only",
-		importcheck.Module + "/sqlstore/...":    "its store is Firestore",
+		importcheck.Module + "/sqldb/...":       "its store is Firestore",
 		importcheck.Module + "/gcp/emulate/...": "the emulator is never deployed",
 	})
 }

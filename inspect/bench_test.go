@@ -22,7 +22,7 @@ import (
 	"github.com/serverurl/serverurl/core/records"
 	"github.com/serverurl/serverurl/inspect"
 	"github.com/serverurl/serverurl/server"
-	"github.com/serverurl/serverurl/sqlinbox"
+	"github.com/serverurl/serverurl/sqldb"
 )
 
 // So many calls are in the store of a benchmark.
@@ -80,7 +80,7 @@ func post(b testing.TB, url, body string) {
 // fill puts calls into a SQLite file, without the way through an inbox.
 func fill(b testing.TB, database string, calls int) {
 	b.Helper()
-	db, err := sqlinbox.Open(b.Context(), database)
+	db, err := sqldb.Open(b.Context(), database)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -23,8 +23,7 @@ import (
 	"github.com/serverurl/serverurl/core"
 	"github.com/serverurl/serverurl/core/calls"
 	"github.com/serverurl/serverurl/core/event"
-	"github.com/serverurl/serverurl/sqlinbox"
-	"github.com/serverurl/serverurl/sqlstore"
+	"github.com/serverurl/serverurl/sqldb"
 )
 
 // An event that neither the database nor the file takes is not acknowledged, and
@@ -32,7 +31,7 @@ import (
 func TestSpoolRefuses(t *testing.T) {
 	t.Parallel()
 	db := open(t, freshSQLite(t))
-	in, err := sqlinbox.New(db, func(context.Context, core.Envelope) error { return nil }, sqlinbox.Options{})
+	in, err := sqldb.NewInbox(db, func(context.Context, core.Envelope) error { return nil }, sqldb.InboxOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +52,7 @@ func TestSpoolRefuses(t *testing.T) {
 	put := func() error {
 		return s.Put(t.Context(), core.Envelope{ID: rand.Text(), Type: event.TypeHang, Call: "CA1", Received: time.Now(), Body: []byte(`{"x":"` + noise(100_000) + `"}`)})
 	}
-	if s.most, err = s.db.Used(t.Context()); err != nil {
+	if s.most, err = s.db.UsedBytes(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	s.most += 1 << 20
@@ -96,7 +95,7 @@ func TestSpoolWhileTheFileIsLocked(t *testing.T) {
 	t.Parallel()
 	url := freshSQLite(t)
 	p := startProcess(t, url, "SERVERURL_SPOOL="+filepath.Join(t.TempDir(), "spool.db"))
-	other, err := sql.Open("sqlite", sqlstore.SQLiteDSN(url).Write)
+	other, err := sql.Open("sqlite", sqldb.SQLiteDSN(url).Write)
 	if err != nil {
 		t.Fatal(err)
 	}

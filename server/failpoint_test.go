@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/serverurl/serverurl/core/calls"
-	"github.com/serverurl/serverurl/sqlstore"
+	"github.com/serverurl/serverurl/sqldb"
 )
 
 var dying = sync.OnceValues(func() (string, error) {
@@ -117,7 +117,7 @@ func TestDiesInAnEvent(t *testing.T) {
 // again at once, and not after a minute and a half.
 func age(t *testing.T, url string) {
 	t.Helper()
-	db, err := sql.Open("sqlite", sqlstore.SQLiteDSN(url).Write)
+	db, err := sql.Open("sqlite", sqldb.SQLiteDSN(url).Write)
 	if err != nil {
 		t.Fatal(err)
 	}

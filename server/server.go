@@ -31,7 +31,7 @@ import (
 	"github.com/serverurl/serverurl/core/calls"
 	"github.com/serverurl/serverurl/core/corehttp"
 	"github.com/serverurl/serverurl/core/records"
-	"github.com/serverurl/serverurl/sqlinbox"
+	"github.com/serverurl/serverurl/sqldb"
 )
 
 // A Config says how a server runs. Zero fields mean their defaults.
@@ -99,7 +99,7 @@ type Parts struct {
 	URL       string // of the server
 	Processor *core.Processor
 	Store     records.Store
-	Inbox     *sqlinbox.Inbox
+	Inbox     *sqldb.Inbox
 }
 
 // linger is how long a tool may go on working after its reply was due.
@@ -115,7 +115,7 @@ func Run(ctx context.Context, p *core.Processor, c Config) (err error) {
 	if c.Sender.AllowUnauthenticated && !isLoopback(c.Addr) {
 		return fmt.Errorf("server: %s can be reached by others, so a secret is needed: %w", c.Addr, auth.ErrNoSecret)
 	}
-	db, err := sqlinbox.Open(ctx, c.Database)
+	db, err := sqldb.Open(ctx, c.Database)
 	if err != nil {
 		return err
 	}
@@ -123,7 +123,7 @@ func Run(ctx context.Context, p *core.Processor, c Config) (err error) {
 	for _, w := range db.Warnings() {
 		c.Logger.Warn(w)
 	}
-	inbox, err := sqlinbox.New(db, p.Deliver, sqlinbox.Options{Sweep: p.Sweep, SweepEvery: c.Sweep, Logger: c.Logger})
+	inbox, err := sqldb.NewInbox(db, p.Deliver, sqldb.InboxOptions{Sweep: p.Sweep, SweepInterval: c.Sweep, Logger: c.Logger})
 	if err != nil {
 		return err
 	}
@@ -153,7 +153,7 @@ func Run(ctx context.Context, p *core.Processor, c Config) (err error) {
 
 // serve runs the inbox and the listener, and stops them in the order in which
 // nothing is lost: first what brings work, then what does it.
-func serve(ctx context.Context, p *core.Processor, c Config, db *sqlinbox.Database, inbox *sqlinbox.Inbox, spooled *spool) (err error) {
+func serve(ctx context.Context, p *core.Processor, c Config, db *sqldb.Database, inbox *sqldb.Inbox, spooled *spool) (err error) {
 	working, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWork()
 	worked := make(chan error, 1)
@@ -218,7 +218,7 @@ func serve(ctx context.Context, p *core.Processor, c Config, db *sqlinbox.Databa
 }
 
 // deliver runs the inbox and what is spooled. When one fails, both end.
-func deliver(ctx context.Context, inbox *sqlinbox.Inbox, spooled *spool) error {
+func deliver(ctx context.Context, inbox *sqldb.Inbox, spooled *spool) error {
 	all, ctx := errgroup.WithContext(ctx)
 	all.Go(func() error { return inbox.Run(ctx) })
 	if spooled != nil {
@@ -249,7 +249,7 @@ func (c Config) withDefaults() Config {
 // routes puts the health checks beside the events and tools. It is no ServeMux,
 // because that answers an untidy path with a redirect, and an event that is
 // sent once would be lost.
-func routes(db *sqlinbox.Database, spooled *spool, requests http.Handler, stopping <-chan struct{}) http.Handler {
+func routes(db *sqldb.Database, spooled *spool, requests http.Handler, stopping <-chan struct{}) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case r.URL.Path == "/healthz" && r.Method == http.MethodGet:
@@ -267,7 +267,7 @@ func routes(db *sqlinbox.Database, spooled *spool, requests http.Handler, stoppi
 	})
 }
 
-func ready(w http.ResponseWriter, r *http.Request, db *sqlinbox.Database, spooled *spool, stopping <-chan struct{}) {
+func ready(w http.ResponseWriter, r *http.Request, db *sqldb.Database, spooled *spool, stopping <-chan struct{}) {
 	select {
 	case <-stopping:
 		http.Error(w, "stopping", http.StatusServiceUnavailable)

@@ -32,7 +32,7 @@ import (
 	"github.com/serverurl/serverurl/internal/testing/pgtest"
 	"github.com/serverurl/serverurl/simulate"
 	"github.com/serverurl/serverurl/simulate/simulatetest"
-	"github.com/serverurl/serverurl/sqlinbox"
+	"github.com/serverurl/serverurl/sqldb"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
@@ -45,9 +45,9 @@ func eachDatabase(t *testing.T, f func(t *testing.T, url func(t testing.TB) stri
 
 func freshSQLite(t testing.TB) string { return filepath.Join(t.TempDir(), "serverurl.db") }
 
-func open(t testing.TB, url string) *sqlinbox.Database {
+func open(t testing.TB, url string) *sqldb.Database {
 	t.Helper()
-	db, err := sqlinbox.Open(context.Background(), url)
+	db, err := sqldb.Open(context.Background(), url)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -329,12 +329,12 @@ func TestKilledUnderLoad(t *testing.T) {
 // notStored returns the calls that are neither in the store nor in the inbox.
 func notStored(t *testing.T, url string, acked *sync.Map) (missing []string) {
 	db := open(t, url)
-	inbox, err := sqlinbox.New(db, nil, sqlinbox.Options{})
+	inbox, err := sqldb.NewInbox(db, nil, sqldb.InboxOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	const most = 10_000
-	es, err := inbox.Waiting(t.Context(), most)
+	es, err := inbox.Pending(t.Context(), most)
 	if err != nil || len(es) == most {
 		t.Fatalf("%d events wait, %v", len(es), err)
 	}

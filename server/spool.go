@@ -10,7 +10,7 @@ import (
 
 	"github.com/serverurl/serverurl/core"
 	"github.com/serverurl/serverurl/internal/fault"
-	"github.com/serverurl/serverurl/sqlinbox"
+	"github.com/serverurl/serverurl/sqldb"
 )
 
 const (
@@ -46,12 +46,12 @@ var errSpoolFull = errors.New("server: the spool is full")
 //
 // What is put twice, because the answer of a Put was lost, changes nothing.
 type spool struct {
-	*sqlinbox.Inbox // the database's
-	put             func(ctx context.Context, es ...core.Envelope) error
+	*sqldb.Inbox // the database's
+	put          func(ctx context.Context, es ...core.Envelope) error
 
-	file *sqlinbox.Inbox
-	db   *sqlinbox.Database // the file's
-	most int64              // bytes of the file
+	file *sqldb.Inbox
+	db   *sqldb.Database // the file's
+	most int64           // bytes of the file
 	away atomic.Bool
 	log  *slog.Logger
 }
@@ -59,14 +59,14 @@ type spool struct {
 var _ core.Inbox = (*spool)(nil)
 
 // openSpool opens the file, which is made where it is not there.
-func openSpool(ctx context.Context, path string, in *sqlinbox.Inbox, log *slog.Logger) (*spool, error) {
-	db, err := sqlinbox.Open(ctx, "sqlite://"+path)
+func openSpool(ctx context.Context, path string, in *sqldb.Inbox, log *slog.Logger) (*spool, error) {
+	db, err := sqldb.Open(ctx, "sqlite://"+path)
 	if err != nil {
 		return nil, fmt.Errorf("server: spool: %w", err)
 	}
 	s := &spool{Inbox: in, put: in.Put, db: db, most: spoolBytes, log: log}
-	s.file, err = sqlinbox.New(db, s.move, sqlinbox.Options{
-		Workers: spoolWorkers, Attempts: spoolAttempts, Pause: func(int) time.Duration { return spoolPause }, Logger: log,
+	s.file, err = sqldb.NewInbox(db, s.move, sqldb.InboxOptions{
+		Workers: spoolWorkers, MaxAttempts: spoolAttempts, Backoff: func(int) time.Duration { return spoolPause }, Logger: log,
 	})
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
@@ -82,7 +82,7 @@ func (s *spool) Put(ctx context.Context, es ...core.Envelope) error {
 		trying, cancel := context.WithTimeout(ctx, putTime)
 		err := s.put(trying, es...)
 		cancel()
-		if err == nil || sqlinbox.Refused(err) || errors.Is(err, sqlinbox.ErrOverloaded) {
+		if err == nil || sqldb.IsPermanent(err) || errors.Is(err, sqldb.ErrOverloaded) {
 			return err
 		}
 		if s.away.CompareAndSwap(false, true) {
@@ -97,7 +97,7 @@ func (s *spool) Put(ctx context.Context, es ...core.Envelope) error {
 
 // hold puts events into the file while it has room.
 func (s *spool) hold(ctx context.Context, es []core.Envelope) error {
-	used, err := s.db.Used(ctx)
+	used, err := s.db.UsedBytes(ctx)
 	if err != nil {
 		return err
 	}
@@ -117,7 +117,7 @@ func (s *spool) move(ctx context.Context, e core.Envelope) error {
 		if err == nil && s.away.CompareAndSwap(true, false) {
 			s.log.Info("database back: spooled events move into it")
 		}
-		if err == nil || sqlinbox.Refused(err) {
+		if err == nil || sqldb.IsPermanent(err) {
 			return err
 		}
 		select {

@@ -19,7 +19,7 @@ import (
 	"github.com/serverurl/serverurl/core/calls"
 	"github.com/serverurl/serverurl/core/event"
 	"github.com/serverurl/serverurl/internal/testing/pgtest"
-	"github.com/serverurl/serverurl/sqlinbox"
+	"github.com/serverurl/serverurl/sqldb"
 )
 
 // hangs is an event of a call of its own.
@@ -80,9 +80,9 @@ func TestSpoolOutlivesDatabaseAndProcess(t *testing.T) {
 	// What was on its way when the process died is tried again after a minute or
 	// so; until then it is in the file, or in the database's inbox.
 	db := open(t, url)
-	var inboxes []*sqlinbox.Inbox
-	for _, d := range []*sqlinbox.Database{db, open(t, file)} {
-		in, err := sqlinbox.New(d, nil, sqlinbox.Options{})
+	var inboxes []*sqldb.Inbox
+	for _, d := range []*sqldb.Database{db, open(t, file)} {
+		in, err := sqldb.NewInbox(d, nil, sqldb.InboxOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -92,7 +92,7 @@ func TestSpoolOutlivesDatabaseAndProcess(t *testing.T) {
 	for {
 		waits := map[event.CallID]bool{}
 		for _, in := range slices.Backward(inboxes) { // the file first: events go from it to the other
-			es, err := in.Waiting(t.Context(), 1000)
+			es, err := in.Pending(t.Context(), 1000)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -128,7 +128,7 @@ func TestSpoolOutlivesDatabaseAndProcess(t *testing.T) {
 // one was moved.
 func TestSpool(t *testing.T) {
 	db := open(t, freshSQLite(t))
-	in, err := sqlinbox.New(db, func(context.Context, core.Envelope) error { return nil }, sqlinbox.Options{})
+	in, err := sqldb.NewInbox(db, func(context.Context, core.Envelope) error { return nil }, sqldb.InboxOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,8 +186,8 @@ func TestSpool(t *testing.T) {
 	mu.Unlock()
 
 	// What is wrong with the event itself, or with us, is no reason to spool.
-	s.put = func(context.Context, ...core.Envelope) error { return sqlinbox.ErrOverloaded }
-	if err := s.Put(ctx, core.Envelope{ID: "much"}); !errors.Is(err, sqlinbox.ErrOverloaded) || s.away.Load() {
+	s.put = func(context.Context, ...core.Envelope) error { return sqldb.ErrOverloaded }
+	if err := s.Put(ctx, core.Envelope{ID: "much"}); !errors.Is(err, sqldb.ErrOverloaded) || s.away.Load() {
 		t.Errorf("overloaded: %v, away %v", err, s.away.Load())
 	}
 	stop()

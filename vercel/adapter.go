@@ -34,7 +34,7 @@ import (
 
 	"github.com/serverurl/serverurl/core"
 	"github.com/serverurl/serverurl/core/corehttp"
-	"github.com/serverurl/serverurl/sqlinbox"
+	"github.com/serverurl/serverurl/sqldb"
 )
 
 // CronPath is where vercel.json sends the cron: a GET with the header
@@ -44,8 +44,8 @@ const CronPath = "/cron"
 // A backlog is what was accepted and is not delivered yet. inbox is one.
 type backlog interface {
 	Prepare(ctx context.Context) error
-	Drain(ctx context.Context, begin time.Duration, limit int) (sqlinbox.Drained, error)
-	Tend(ctx context.Context) error
+	Drain(ctx context.Context, begin time.Duration, limit int) (sqldb.DrainResult, error)
+	Maintain(ctx context.Context) error
 	SweepExpired(ctx context.Context) error
 }
 
@@ -146,11 +146,11 @@ func (a *adapter) serveCron(ctx context.Context, w http.ResponseWriter, r *http.
 		writeError(w, http.StatusServiceUnavailable, "unavailable")
 		return
 	}
-	var drained sqlinbox.Drained
+	var drained sqldb.DrainResult
 	err := func() error {
 		ctx, cancel := context.WithTimeout(ctx, cronCut)
 		defer cancel()
-		if err := a.in.Tend(ctx); err != nil {
+		if err := a.in.Maintain(ctx); err != nil {
 			return err
 		}
 		var err error

@@ -22,7 +22,7 @@ import (
 	"github.com/serverurl/serverurl/core/calls"
 	"github.com/serverurl/serverurl/core/coretest"
 	"github.com/serverurl/serverurl/core/event"
-	"github.com/serverurl/serverurl/sqlinbox"
+	"github.com/serverurl/serverurl/sqldb"
 )
 
 const (
@@ -59,16 +59,16 @@ func (f *fake) Prepare(ctx context.Context) error {
 	return f.away
 }
 
-func (f *fake) Drain(ctx context.Context, _ time.Duration, limit int) (sqlinbox.Drained, error) {
+func (f *fake) Drain(ctx context.Context, _ time.Duration, limit int) (sqldb.DrainResult, error) {
 	f.drained++
 	f.limit = limit
 	if f.drain != nil {
-		return sqlinbox.Drained{}, f.drain(ctx)
+		return sqldb.DrainResult{}, f.drain(ctx)
 	}
-	return sqlinbox.Drained{Delivered: f.put, Empty: true}, nil
+	return sqldb.DrainResult{Delivered: f.put, Empty: true}, nil
 }
 
-func (f *fake) Tend(context.Context) error         { f.tended++; return nil }
+func (f *fake) Maintain(context.Context) error     { f.tended++; return nil }
 func (f *fake) SweepExpired(context.Context) error { f.swept++; return nil }
 
 // fakeAdapter returns an adapter of the app on a fake, and its log.
@@ -145,7 +145,7 @@ func TestDrainsForASenderThatIsGone(t *testing.T) {
 }
 
 func TestDatabaseThatIsAway(t *testing.T) {
-	f := &fake{away: errors.New("sqlinbox: no Postgres answers at h:5432")}
+	f := &fake{away: errors.New("sqldb: no Postgres answers at h:5432")}
 	a, log := fakeAdapter(t, app.New(), f)
 	if status, body := serve(a, request("POST", "/events", ev)); status != 503 || f.drained != 0 {
 		t.Errorf("event: %d %s", status, body)

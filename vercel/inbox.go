@@ -7,14 +7,14 @@ import (
 	"time"
 
 	"github.com/serverurl/serverurl/core"
-	"github.com/serverurl/serverurl/sqlinbox"
+	"github.com/serverurl/serverurl/sqldb"
 )
 
 // An inbox keeps accepted events in Postgres, as jobs of River, and notes on
 // the request that it has. Nobody works on it in the background, because an
 // instance is frozen between requests: requests and the cron drain it.
 type inbox struct {
-	*sqlinbox.Inbox
+	*sqldb.Inbox
 	prepare func(context.Context) error
 	sweep   func(context.Context) error
 
@@ -42,7 +42,7 @@ type acceptedKey struct{}
 func (in *inbox) Prepare(ctx context.Context) error { return in.prepare(ctx) }
 
 // Drain implements backlog.
-func (in *inbox) Drain(ctx context.Context, begin time.Duration, limit int) (sqlinbox.Drained, error) {
+func (in *inbox) Drain(ctx context.Context, begin time.Duration, limit int) (sqldb.DrainResult, error) {
 	in.mu.Lock()
 	due := time.Since(in.tended) >= tendEvery
 	if due {
@@ -50,8 +50,8 @@ func (in *inbox) Drain(ctx context.Context, begin time.Duration, limit int) (sql
 	}
 	in.mu.Unlock()
 	if due {
-		if err := in.Tend(ctx); err != nil {
-			return sqlinbox.Drained{}, err
+		if err := in.Maintain(ctx); err != nil {
+			return sqldb.DrainResult{}, err
 		}
 	}
 	return in.Inbox.Drain(ctx, begin, limit)

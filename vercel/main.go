@@ -16,7 +16,7 @@ import (
 	"github.com/serverurl/serverurl/core/auth"
 	"github.com/serverurl/serverurl/core/calls"
 	"github.com/serverurl/serverurl/interactly"
-	"github.com/serverurl/serverurl/sqlinbox"
+	"github.com/serverurl/serverurl/sqldb"
 )
 
 // Main runs p as a server in Vercel's Go runtime. It listens on PORT, which
@@ -94,7 +94,7 @@ func run(ctx context.Context, p *core.Processor, getenv func(string) string, log
 // A backend is an adapter with its database.
 type backend struct {
 	*adapter
-	db *sqlinbox.Lazy
+	db *sqldb.LazyDatabase
 }
 
 // open binds p to what the environment names. It opens no connection.
@@ -112,7 +112,7 @@ func open(p *core.Processor, getenv func(string) string, log *slog.Logger) (*bac
 	if len(cron) < minCronSecret {
 		return nil, fmt.Errorf("vercel: CRON_SECRET is not set, or shorter than %d characters: without it nobody drains the inbox; try: openssl rand -hex 32 | vercel env add CRON_SECRET production", minCronSecret)
 	}
-	db, err := sqlinbox.OpenLazy(database, connections)
+	db, err := sqldb.OpenLazy(database, connections)
 	if err != nil {
 		return nil, err
 	}
@@ -130,8 +130,8 @@ const minCronSecret = 16
 // inbox in the same request.
 const repairTime = 10 * time.Second
 
-func bind(p *core.Processor, db *sqlinbox.Lazy, getenv func(string) string, cron string, log *slog.Logger) (*backend, error) {
-	jobs, err := sqlinbox.New(db.Database(), p.Deliver, sqlinbox.Options{Inline: true, Logger: log})
+func bind(p *core.Processor, db *sqldb.LazyDatabase, getenv func(string) string, cron string, log *slog.Logger) (*backend, error) {
+	jobs, err := sqldb.NewInbox(db.Database(), p.Deliver, sqldb.InboxOptions{NoWorkers: true, Logger: log})
 	if err != nil {
 		return nil, err
 	}
@@ -147,7 +147,7 @@ func bind(p *core.Processor, db *sqlinbox.Lazy, getenv func(string) string, cron
 	if found != nil {
 		repair.API = found
 	}
-	in := &inbox{Inbox: jobs, prepare: db.Prepare, sweep: db.Sweep}
+	in := &inbox{Inbox: jobs, prepare: db.Connect, sweep: db.Sweep}
 	err = p.Bind(core.Platform{
 		Name: "vercel", Store: db.Database().Store(), Inbox: in, Logger: log,
 		Limits: core.Limits{MaxBodyBytes: MaxBody}, ReplyTimeout: Duration - margin, Backfill: repair, Retention: keep,

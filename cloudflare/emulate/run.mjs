@@ -61,7 +61,7 @@ input.once("close", async () => {
   process.exit(0);
 });
 
-/** Applies sqlstore's migrations, in the table that wrangler keeps of them. */
+/** Applies the migrations of sqldb, in the table that wrangler keeps of them. */
 async function migrate(db, directory) {
   await db.exec("CREATE TABLE IF NOT EXISTS d1_migrations (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT UNIQUE, applied_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP NOT NULL)");
   const { results } = await db.prepare("SELECT name FROM d1_migrations").all();

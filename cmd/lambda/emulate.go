@@ -19,7 +19,7 @@ import (
 	"github.com/serverurl/serverurl/core"
 	"github.com/serverurl/serverurl/core/auth"
 	"github.com/serverurl/serverurl/core/records"
-	"github.com/serverurl/serverurl/sqlstore"
+	"github.com/serverurl/serverurl/sqldb"
 )
 
 // main is the program for `serverurl emulate aws` without DynamoDB and SQS: the
@@ -59,7 +59,7 @@ func run(ctx context.Context) error {
 // openStore opens the file that all environments share. It is closed with the
 // process.
 func openStore(ctx context.Context, path string) (records.Store, error) {
-	dsn := sqlstore.SQLiteDSN(path)
+	dsn := sqldb.SQLiteDSN(path)
 	write, err := sql.Open("sqlite", dsn.Write)
 	if err != nil {
 		return nil, fmt.Errorf("lambda: %w", err)
@@ -69,6 +69,6 @@ func openStore(ctx context.Context, path string) (records.Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("lambda: %w", err)
 	}
-	store := sqlstore.New(write, read, sqlstore.SQLite)
+	store := sqldb.NewStore(write, read, sqldb.SQLite)
 	return store, store.Migrate(ctx)
 }

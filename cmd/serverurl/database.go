@@ -9,7 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/serverurl/serverurl/sqlinbox"
+	"github.com/serverurl/serverurl/sqldb"
 )
 
 // databaseFlags say where a backend keeps its calls.
@@ -18,7 +18,7 @@ type databaseFlags struct {
 	DatabaseURL string `help:"A Postgres URL, in place of a folder." env:"SERVERURL_DATABASE_URL" placeholder:"URL"`
 }
 
-// url is the database, as package sqlinbox takes it.
+// url is the database, as package sqldb takes it.
 func (d databaseFlags) url() string {
 	if d.DatabaseURL != "" {
 		return d.DatabaseURL
@@ -41,11 +41,11 @@ func (d databaseFlags) create() error {
 }
 
 // open opens the database of a backend that has run before.
-func (d databaseFlags) open(ctx context.Context) (*sqlinbox.Database, error) {
+func (d databaseFlags) open(ctx context.Context) (*sqldb.Database, error) {
 	if d.DatabaseURL == "" {
 		if _, err := os.Stat(d.url()); errors.Is(err, fs.ErrNotExist) {
 			return nil, usageError{fmt.Errorf("no backend has kept data in %s: name its folder with --data, or start one: serverurl dev --data %s", d.folder(), d.folder())}
 		}
 	}
-	return sqlinbox.Open(ctx, d.url())
+	return sqldb.Open(ctx, d.url())
 }

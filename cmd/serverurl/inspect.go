@@ -14,7 +14,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"strconv"
 	"strings"
 	"time"
 
@@ -25,13 +24,13 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/serverurl/serverurl/aws"
+	"github.com/serverurl/serverurl/core"
 	"github.com/serverurl/serverurl/core/records"
 	"github.com/serverurl/serverurl/gcp"
 	"github.com/serverurl/serverurl/inspect"
 	"github.com/serverurl/serverurl/server"
 	"github.com/serverurl/serverurl/simulate"
-	"github.com/serverurl/serverurl/sqlinbox"
-	"github.com/serverurl/serverurl/sqlstore"
+	"github.com/serverurl/serverurl/sqldb"
 )
 
 type inspectCommand struct {
@@ -101,15 +100,15 @@ func openSQLiteReadOnly(ctx context.Context, path string) (records.Store, func()
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, usageError{fmt.Errorf("--store %s: there is no such file", path)}
 	}
-	db, err := sql.Open("sqlite", sqlstore.SQLiteDSN(path).Read)
+	db, err := sql.Open("sqlite", sqldb.SQLiteDSN(path).Read)
 	if err != nil {
 		return nil, nil, fmt.Errorf("the SQLite file cannot be opened: %w", err)
 	}
-	return checked(ctx, sqlstore.New(db, db, sqlstore.SQLite), db)
+	return checked(ctx, sqldb.NewStore(db, db, sqldb.SQLite), db)
 }
 
 func openPostgresReadOnly(ctx context.Context, url string) (records.Store, func(), error) {
-	config, err := pgx.ParseConfig(sqlstore.PostgresDSN(url))
+	config, err := pgx.ParseConfig(sqldb.PostgresDSN(url))
 	if err != nil {
 		return nil, nil, usageError{errors.New("--store is not a Postgres URL, such as postgres://user@host:5432/name")} // its error may quote the password
 	}
@@ -118,7 +117,7 @@ func openPostgresReadOnly(ctx context.Context, url string) (records.Store, func(
 		return err
 	}))
 	db.SetMaxOpenConns(4)
-	return checked(ctx, sqlstore.New(db, db, sqlstore.Postgres), db)
+	return checked(ctx, sqldb.NewStore(db, db, sqldb.Postgres), db)
 }
 
 // checked makes sure that the store can be read before the page opens.
@@ -195,7 +194,7 @@ func (i *inspector) beside(ctx context.Context, with server.Parts) error {
 				h.Set("X-Interactly-Secret", i.secret)
 			}
 		},
-		Inbox: sqlInbox{with.Inbox}, Scenarios: scenarios(), Logger: i.logger,
+		Inbox: sqlInbox{with.Inbox, with.Store}, Scenarios: scenarios(), Logger: i.logger,
 		Play: func(ctx context.Context, name string) error {
 			s, err := loadScenario(name)
 			if err != nil {
@@ -229,29 +228,30 @@ func scenarios() []inspect.Scenario {
 }
 
 // sqlInbox is the inbox of a database as the page shows it.
-type sqlInbox struct{ in *sqlinbox.Inbox }
+type sqlInbox struct {
+	in    *sqldb.Inbox
+	store records.Store
+}
 
 func (s sqlInbox) Depth(ctx context.Context, most int) (int, error) {
-	es, err := s.in.Waiting(ctx, most)
+	es, err := s.in.Pending(ctx, most)
 	return len(es), err
 }
 
 func (s sqlInbox) Dead(ctx context.Context, most int) ([]inspect.DeadEvent, error) {
-	dead, err := s.in.Dead(ctx, most)
-	all := make([]inspect.DeadEvent, len(dead))
-	for i, d := range dead {
-		all[i] = inspect.DeadEvent{ID: strconv.FormatInt(d.ID, 10), Call: d.Envelope.Call, Type: d.Envelope.Type, Received: d.Envelope.Received,
-			Died: d.Died, Attempts: d.Attempts, Reason: d.Reason}
+	dead, err := s.in.DeadLetters().List(ctx, most)
+	var all []inspect.DeadEvent
+	for _, d := range dead {
+		for _, e := range d.Envelopes {
+			all = append(all, inspect.DeadEvent{ID: d.ID, Call: e.Call, Type: e.Type, Received: e.Received, Died: d.DeadAt, Attempts: d.Attempts, Reason: d.Reason})
+		}
 	}
 	return all, err
 }
 
 func (s sqlInbox) Redrive(ctx context.Context, id string) error {
-	n, err := strconv.ParseInt(id, 10, 64)
-	if err != nil {
-		return sqlinbox.ErrNotDead
-	}
-	return s.in.Redrive(ctx, n)
+	_, err := core.Redrive(ctx, s.store, s.in, s.in.DeadLetters(), id, "inspector")
+	return err
 }
 
 // browse opens a browser, where there is one; the URL was printed in any case.

@@ -17,7 +17,7 @@ import (
 	"github.com/serverurl/serverurl/internal/testing/gcptest"
 	"github.com/serverurl/serverurl/internal/testing/mototest"
 	"github.com/serverurl/serverurl/internal/testing/pgtest"
-	"github.com/serverurl/serverurl/sqlinbox"
+	"github.com/serverurl/serverurl/sqldb"
 )
 
 // What the page opens on another store is read, and SQL databases refuse to
@@ -26,7 +26,7 @@ func TestStoresAreOpenedReadOnly(t *testing.T) {
 	record := records.Record{Key: "calls/CA1", Value: []byte("kept")}
 	sqlDatabase := func(url string) func(t *testing.T) string {
 		return func(t *testing.T) string {
-			db, err := sqlinbox.Open(t.Context(), url)
+			db, err := sqldb.Open(t.Context(), url)
 			if err != nil {
 				t.Fatal(err)
 			}

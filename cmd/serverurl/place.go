@@ -13,7 +13,7 @@ import (
 	"github.com/serverurl/serverurl/core/records"
 	"github.com/serverurl/serverurl/gcp"
 	"github.com/serverurl/serverurl/internal/callstate"
-	"github.com/serverurl/serverurl/sqlinbox"
+	"github.com/serverurl/serverurl/sqldb"
 )
 
 // placeFlags say where a backend keeps its calls and its events: in a database
@@ -60,7 +60,7 @@ func (f placeFlags) open(ctx context.Context) (*place, error) {
 	}
 	// Inline: what is put back is committed here, and delivered by the backend.
 	none := func(context.Context, core.Envelope) error { return errors.New("not here") }
-	inbox, err := sqlinbox.New(db, none, sqlinbox.Options{Inline: true, Logger: slog.New(slog.DiscardHandler)})
+	inbox, err := sqldb.NewInbox(db, none, sqldb.InboxOptions{NoWorkers: true, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}

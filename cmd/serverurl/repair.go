@@ -13,7 +13,7 @@ import (
 	"github.com/serverurl/serverurl/core"
 	"github.com/serverurl/serverurl/core/auth"
 	"github.com/serverurl/serverurl/interactly"
-	"github.com/serverurl/serverurl/sqlinbox"
+	"github.com/serverurl/serverurl/sqldb"
 )
 
 type repairCommand struct {
@@ -77,7 +77,7 @@ func (c *repairCommand) Run(ctx context.Context, t *terminal) error {
 	defer db.Close()
 	quiet := slog.New(slog.DiscardHandler)
 	p := app.New()
-	inbox, err := sqlinbox.New(db, p.Deliver, sqlinbox.Options{Inline: true, Logger: quiet})
+	inbox, err := sqldb.NewInbox(db, p.Deliver, sqldb.InboxOptions{NoWorkers: true, Logger: quiet})
 	if err != nil {
 		return err
 	}

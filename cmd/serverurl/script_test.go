@@ -30,7 +30,7 @@ import (
 	"github.com/serverurl/serverurl/internal/testing/mototest"
 	"github.com/serverurl/serverurl/internal/testing/pgtest"
 	"github.com/serverurl/serverurl/simulate"
-	"github.com/serverurl/serverurl/sqlinbox"
+	"github.com/serverurl/serverurl/sqldb"
 )
 
 // raceOptions keep programs under the race detector from sleeping for a second
@@ -412,20 +412,20 @@ func bury(ts *testscript.TestScript, _ bool, args []string) {
 	if url == "" {
 		url = filepath.Join(ts.MkAbs(args[0]), "serverurl.db")
 	}
-	db, err := sqlinbox.Open(ctx, url)
+	db, err := sqldb.Open(ctx, url)
 	ts.Check(err)
 	defer db.Close()
 	failing := func(context.Context, core.Envelope) error { return core.ErrHandlerFailed }
-	in, err := sqlinbox.New(db, failing, sqlinbox.Options{Attempts: 1, Logger: slog.New(slog.DiscardHandler)})
+	in, err := sqldb.NewInbox(db, failing, sqldb.InboxOptions{MaxAttempts: 1, Logger: slog.New(slog.DiscardHandler)})
 	ts.Check(err)
 	ran := make(chan error, 1)
 	go func() { ran <- in.Run(ctx) }()
 	defer func() { stop(); ts.Check(<-ran) }()
-	before, err := in.Dead(ctx, 1000)
+	before, err := in.DeadLetters().List(ctx, 1000)
 	ts.Check(err)
 	ts.Check(in.Put(ctx, core.Envelope{ID: "buried-" + args[1], Received: time.Now(), Type: event.TypeReport, Call: event.CallID(args[1]), Body: []byte(ts.ReadFile(args[2]))}))
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
-		if dead, err := in.Dead(ctx, 1000); err == nil && len(dead) > len(before) {
+		if dead, err := in.DeadLetters().List(ctx, 1000); err == nil && len(dead) > len(before) {
 			return
 		}
 	}

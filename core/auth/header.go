@@ -4,13 +4,14 @@ import (
 	"strings"
 )
 
-// A Header holds a request's header fields under any case of their names; an
-// http.Header can be converted to it.
+// A Header holds a request's header fields. Names may be in any case, so an
+// http.Header can be converted to it, and so can the headers of platforms that
+// write them in lower case.
 type Header map[string][]string
 
-// Values returns all values of the field, whatever the case of its name.
+// Values returns all values of the field; name may be in any case.
 func (h Header) Values(name string) []string {
-	if v, ok := h[name]; ok && len(h) == 1 {
+	if v, ok := h[name]; ok && len(h) == 1 { // no other spelling to look for
 		return v
 	}
 	var all []string
@@ -22,7 +23,7 @@ func (h Header) Values(name string) []string {
 	return all
 }
 
-// Get returns the first value of the field, or "".
+// Get returns the first value of the field, or "" if it is missing.
 func (h Header) Get(name string) string {
 	if v := h.Values(name); len(v) > 0 {
 		return v[0]

@@ -11,27 +11,29 @@ import (
 	"github.com/serverurl/serverurl/internal/redact"
 )
 
-// MinSecretBytes is the fewest bytes of a [Secret] that is not weak: 192 bits when
-// they are random, which is also the least that Standard Webhooks allows.
+// MinSecretBytes is how long a [Secret] must be not to be weak: 192 bits if its
+// bytes are random, which is also the minimum of Standard Webhooks.
 const MinSecretBytes = 24
 
-// ErrWeakSecret reports a secret that can be guessed. The error around it says
-// which one and what to type instead, never the secret.
-var ErrWeakSecret = errors.New("core: weak secret")
+// ErrWeakSecret is returned for a secret that can be guessed. The error that
+// wraps it says which secret, and what to type instead. It never holds the
+// secret.
+var ErrWeakSecret = errors.New("auth: weak secret")
 
-// A Secret is a string that is compared and masked and never shown: every
-// format verb, log, and encoding of it gives "***". The zero Secret is none.
+// A Secret is a string that can be compared and redacted but not printed: every
+// format verb, log, and encoding of it yields "***". The zero Secret is none.
 //
-// It stays in memory in clear, because values in payloads are masked by
-// comparison. It sits behind a pointer, so that even a struct with a Secret
-// in an unexported field, where fmt calls no methods, prints an address only.
+// Memory holds it in plaintext, because it is redacted from payloads by
+// comparison. It is behind a pointer, so that even a struct with a Secret in an
+// unexported field, for which fmt calls no methods, prints an address only.
 type Secret struct {
 	value *string
-	_     [0]func() // not comparable: == would take time that tells
+	_     [0]func() // not comparable: == takes a time that depends on the secret
 }
 
-// NewSecret returns s as a Secret, without white space around it: files and
-// environments like to end in a newline, and a header cannot.
+// NewSecret returns s as a Secret, without the white space around it: values in
+// files and environments often end in a newline, and header fields cannot. An
+// empty s is the zero Secret.
 func NewSecret(s string) Secret {
 	s = strings.TrimSpace(s)
 	if s == "" {
@@ -40,9 +42,9 @@ func NewSecret(s string) Secret {
 	return Secret{value: &s}
 }
 
-// ParseSecrets reads secrets with commas between them: the newest first and,
-// while it takes over, the one before it (docs/events.md#authentication). Empty
-// parts are left out.
+// ParseSecrets parses a list with commas: the newest secret first and, during a
+// rotation, the one before it (docs/events.md#authentication). Empty elements
+// are left out.
 func ParseSecrets(s string) []Secret {
 	var all []Secret
 	for part := range strings.SplitSeq(s, ",") {
@@ -53,11 +55,11 @@ func ParseSecrets(s string) []Secret {
 	return all
 }
 
-// IsZero reports whether there is no secret.
+// IsZero reports whether s is the zero Secret.
 func (s Secret) IsZero() bool { return s.value == nil }
 
-// reveal returns the secret in clear. Nothing but comparing and masking may
-// call it.
+// reveal returns the secret in plaintext. Only what compares or redacts may call
+// it.
 func (s Secret) reveal() string {
 	if s.value == nil {
 		return ""
@@ -65,9 +67,9 @@ func (s Secret) reveal() string {
 	return *s.value
 }
 
-// Validate returns an error around [ErrWeakSecret] when the secret is shorter than
-// [MinSecretBytes] bytes, has next to no variety, is a sample out of somebody's
-// documentation, or holds what an HTTP header cannot carry as it is.
+// Validate returns an error that wraps [ErrWeakSecret] if the secret is shorter
+// than [MinSecretBytes] bytes, consists of a few characters only, is a sample
+// from known documentation, or has characters that an HTTP header cannot carry.
 func (s Secret) Validate() error {
 	v := s.reveal()
 	switch {
@@ -83,10 +85,12 @@ func (s Secret) Validate() error {
 	return nil
 }
 
+// weak returns the error for the operator.
 func weak(why string) error {
 	return fmt.Errorf("%w: %s; make one with: openssl rand -hex 32", ErrWeakSecret, why)
 }
 
+// distinct counts the different bytes of b.
 func distinct(b []byte) (n int) {
 	for c := range 256 {
 		if bytes.IndexByte(b, byte(c)) >= 0 {
@@ -96,8 +100,8 @@ func distinct(b []byte) (n int) {
 	return n
 }
 
-// isSample knows the secrets that documentation is full of. None of these
-// words can come out of openssl rand -hex.
+// isSample reports whether v is a secret out of documentation, which people copy.
+// No output of openssl rand -hex contains one of these words.
 func isSample(v string) bool {
 	switch strings.TrimPrefix(v, standardPrefix) {
 	case "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "C2FVsBQIhrscChlQIMV+b5sSYspob7oD",
@@ -114,7 +118,7 @@ func isSample(v string) bool {
 	return false
 }
 
-// Format prints the placeholder, whatever the verb and its flags.
+// Format prints the placeholder for every verb.
 func (s Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redact.Placeholder) }
 
 // String returns the placeholder.
@@ -126,5 +130,5 @@ func (s Secret) GoString() string { return redact.Placeholder }
 // LogValue returns the placeholder.
 func (s Secret) LogValue() slog.Value { return slog.StringValue(redact.Placeholder) }
 
-// MarshalText returns the placeholder; JSON uses it too.
+// MarshalText returns the placeholder. JSON encoders call it too.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(redact.Placeholder), nil }

@@ -110,12 +110,3 @@ func TestParseSecrets(t *testing.T) {
 		t.Error("order or white space is kept wrongly")
 	}
 }
-
-func ExampleSecret() {
-	s := NewSecret("5f1d0c9a7b3e48d2a6c4e8f0b1d3957a")
-	fmt.Println(s, s.Validate())
-	fmt.Println(NewSecret("hunter2").Validate())
-	// Output:
-	// *** <nil>
-	// core: weak secret: it has fewer than 24 bytes; make one with: openssl rand -hex 32
-}

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// Header fields of the ways in which a sender proves itself.
+// Header fields of signatures.
 const (
 	signatureHeader = "X-Interactly-Signature" // docs/events.md#authentication
 	signatureTime   = "X-Interactly-Timestamp"
@@ -23,22 +23,23 @@ const (
 	standardPrefix    = "whsec_"
 )
 
-// verifyStandard checks a Standard Webhooks signature where it is there.
-// Versions that we do not know are skipped; one right signature is enough.
-func (s *Verifier) verifyStandard(h Header, body []byte, now time.Time) (string, error) {
-	if len(s.StandardWebhooksSecrets) == 0 || len(h.Values(standardSignature)) == 0 {
+// verifyStandard checks a Standard Webhooks signature if the request has one.
+// Signatures of unknown versions are skipped; one valid signature is enough.
+func (v *Verifier) verifyStandard(h Header, body []byte, now time.Time) (string, error) {
+	if len(v.StandardWebhooksSecrets) == 0 || len(h.Values(standardSignature)) == 0 {
 		return "", nil
 	}
 	id, err1 := singleHeader(h, standardID)
 	at, err2 := singleHeader(h, standardTime)
 	sigs, err3 := singleHeader(h, standardSignature)
-	// A full stop in the id would let the parts be cut elsewhere.
+	// The signed text joins its parts by full stops: one in the id would allow
+	// the same text to be split differently.
 	if err1 != nil || err2 != nil || err3 != nil || id == "" || strings.Contains(id, ".") ||
 		strings.Count(sigs, " ") >= maxSignatures {
 		return "", ErrUnauthenticated
 	}
 	hit := -1
-	for i, k := range s.StandardWebhooksSecrets {
+	for i, k := range v.StandardWebhooksSecrets {
 		key, err := standardKey(k)
 		if err != nil {
 			continue
@@ -56,12 +57,13 @@ func (s *Verifier) verifyStandard(h Header, body []byte, now time.Time) (string,
 	if hit < 0 {
 		return "", ErrUnauthenticated
 	}
-	if err := s.checkTimestamp(at, now); err != nil {
+	if err := v.checkTimestamp(at, now); err != nil {
 		return "", err
 	}
-	return ordinal("webhook secret", hit, len(s.StandardWebhooksSecrets)), nil
+	return ordinal("webhook secret", hit, len(v.StandardWebhooksSecrets)), nil
 }
 
+// writeStrings avoids a copy of the strings as bytes.
 func writeStrings(h hash.Hash, parts ...string) {
 	for _, p := range parts {
 		_, _ = io.WriteString(h, p)

@@ -16,91 +16,96 @@ import (
 	"github.com/serverurl/serverurl/internal/redact"
 )
 
-// secretHeaders may carry the secret as it is. Interactly's documents name the
-// first, its dashboard the second (docs/events.md#authentication); the third
-// comes with the older dialect, which is accepted too (docs/tools.md#dialects).
+// secretHeaders may carry the secret in plaintext. Interactly's documentation
+// names the first, its dashboard the second (docs/events.md#authentication);
+// the third belongs to the older dialect (docs/tools.md#dialects).
 var secretHeaders = []string{"X-Interactly-Secret", "X-Interactly.ai-Secret", "X-Vapi-Secret"}
 
-// Limits on what is looked at before anybody is trusted.
+// Limits on what is read of an unauthenticated request.
 const (
-	maxHeaderBytes  = 16 << 10 // of all names and values
+	maxHeaderBytes  = 16 << 10 // in all names and values
 	maxHeaderFields = 100
 	maxSignatures   = 8 // Standard Webhooks sends one per secret in rotation
 )
 
-// DefaultClockSkew is how far a signature's time may be from ours, the figure
-// of Interactly and of Standard Webhooks.
+// DefaultClockSkew is how far a signature's time may be from our clock: what
+// Interactly and Standard Webhooks recommend.
 const DefaultClockSkew = 5 * time.Minute
 
-// ErrNoSecret reports a [Verifier] with which everybody could send.
-var ErrNoSecret = errors.New("core: no secret is set")
+// ErrNoSecret is returned by [Verifier.Validate] if no secret is configured,
+// which would accept requests from anyone.
+var ErrNoSecret = errors.New("auth: no secret is set")
 
-// What a request is refused for. A stranger is told none of it.
+// Reasons why a request is rejected. They are logged, never returned to
+// unauthenticated clients. Their texts are constant.
 var (
-	ErrUnauthenticated = errors.New("core: sender is not authenticated")
-	ErrStaleTimestamp  = errors.New("core: signature is right, its time is not") // many of these: our clock is wrong
-	ErrHeaderTooLarge  = errors.New("core: header is too large")
+	ErrUnauthenticated = errors.New("auth: sender is not authenticated")
+	ErrStaleTimestamp  = errors.New("auth: signature is valid, its timestamp is not") // if frequent, our clock is wrong
+	ErrHeaderTooLarge  = errors.New("auth: header is too large")
 )
 
-// A Verifier says who may send. The zero Verifier is nobody.
+// A Verifier authenticates webhook requests. The zero Verifier rejects every
+// request.
 //
-// Any one of the configured ways is enough. But a signature that is there and
-// is wrong refuses the request, whatever else is right: somebody changed it on
-// the way. Where only signatures should count, set no Secrets.
+// One of the configured methods is enough. But an invalid signature rejects the
+// request even if a secret is valid, because then it was changed on its way. To
+// accept signed requests only, set no Secrets.
 //
-// In each list any one secret is enough, so that a new one can be added before
-// the old one goes (docs/events.md#authentication).
+// In each list any secret is accepted, so that a new one can be added before
+// the old one is removed (docs/events.md#authentication).
 type Verifier struct {
-	// Secrets are accepted in Headers as they are, and as Authorization: Bearer.
+	// Secrets are accepted in SecretHeaders, and as Authorization: Bearer.
 	Secrets []Secret
 
 	// SecretHeaders are the names of the fields that may carry a secret. Default:
-	// X-Interactly-Secret, X-Interactly.ai-Secret and X-Vapi-Secret. A wrong value in one
-	// of them does no harm when another is right: platforms put their own
-	// credentials into Authorization.
+	// X-Interactly-Secret, X-Interactly.ai-Secret and X-Vapi-Secret. An invalid
+	// value in one field does not reject a valid one in another: platforms put
+	// their own credentials into Authorization.
 	SecretHeaders []string
 
-	// SigningSecrets are the keys of X-Interactly-Signature: HMAC-SHA256 of the raw body in
-	// lower-case hex, with X-Interactly-Timestamp in Unix seconds
+	// SigningSecrets are the keys of X-Interactly-Signature: HMAC-SHA256 of the
+	// raw body in lower-case hex, with X-Interactly-Timestamp in Unix seconds
 	// (docs/events.md#authentication).
 	SigningSecrets []Secret
 
-	// StandardWebhooksSecrets are "whsec_" and the key in base64, as the
-	// Standard Webhooks specification has it; version v1.
+	// StandardWebhooksSecrets are "whsec_" and the key in base64, as in the
+	// Standard Webhooks specification, version v1.
 	StandardWebhooksSecrets []Secret
 
-	// ClockSkew is how far the time of a signature may be from ours, in both
-	// directions, 30 s to 15 min. Default: [DefaultClockSkew].
+	// ClockSkew is how far a signature's time may be from our clock, in both
+	// directions: 30 s to 15 min. Default: [DefaultClockSkew].
 	ClockSkew time.Duration
 
-	// AllowUnauthenticated lets everybody in while no secret is set, and lets weak ones
-	// pass. It is for development: a room that listens refuses it on any
-	// address but loopback.
+	// AllowUnauthenticated accepts every request if no secret is configured, and
+	// accepts weak secrets. It is for development: servers allow it on loopback
+	// addresses only.
 	AllowUnauthenticated bool
 }
 
-// Validate is asked at start. Its errors are for the operator.
-func (s *Verifier) Validate() error {
-	if s.ClockSkew != 0 && (s.ClockSkew < 30*time.Second || s.ClockSkew > 15*time.Minute) {
-		return errors.New("core: tolerance of signatures must be between 30s and 15m")
+// Validate returns an error if the configuration is unsafe: [ErrNoSecret], weak
+// secrets ([ErrWeakSecret]), or an invalid field. Call it at start; its texts
+// are for the operator.
+func (v *Verifier) Validate() error {
+	if v.ClockSkew != 0 && (v.ClockSkew < 30*time.Second || v.ClockSkew > 15*time.Minute) {
+		return errors.New("auth: clock skew of signatures must be between 30s and 15m")
 	}
-	for i, k := range s.StandardWebhooksSecrets {
+	for i, k := range v.StandardWebhooksSecrets {
 		if _, err := standardKey(k); err != nil {
-			return fmt.Errorf("core: %s: %w", ordinal("webhook", i, len(s.StandardWebhooksSecrets)), err)
+			return fmt.Errorf("auth: %s: %w", ordinal("webhook", i, len(v.StandardWebhooksSecrets)), err)
 		}
 	}
-	if s.AllowUnauthenticated {
+	if v.AllowUnauthenticated {
 		return nil
 	}
-	if !s.configured() {
-		return fmt.Errorf("%w, so anybody could send; set SERVERURL_SECRET to what the assistant's server settings hold, "+
+	if !v.configured() {
+		return fmt.Errorf("%w, so anyone could send; set SERVERURL_SECRET to what the assistant's server settings hold, "+
 			"new: openssl rand -hex 32", ErrNoSecret)
 	}
 	var all []error
 	for _, list := range []struct {
 		name    string
 		secrets []Secret
-	}{{"secret", s.Secrets}, {"signing secret", s.SigningSecrets}, {"webhook secret", s.StandardWebhooksSecrets}} {
+	}{{"secret", v.Secrets}, {"signing secret", v.SigningSecrets}, {"webhook secret", v.StandardWebhooksSecrets}} {
 		for i, k := range list.secrets {
 			if err := k.Validate(); err != nil {
 				all = append(all, fmt.Errorf("%s: %w", ordinal(list.name, i, len(list.secrets)), err))
@@ -110,38 +115,40 @@ func (s *Verifier) Validate() error {
 	return errors.Join(all...)
 }
 
-func (s *Verifier) configured() bool { return s.Count() > 0 }
+// configured reports whether there is any secret.
+func (v *Verifier) configured() bool { return v.Count() > 0 }
 
+// ordinal names a secret without showing it.
 func ordinal(what string, i, n int) string { return fmt.Sprintf("%s %d of %d", what, i+1, n) }
 
 // secrets returns every configured secret.
-func (s *Verifier) secrets() []Secret {
-	return slices.Concat(s.Secrets, s.SigningSecrets, s.StandardWebhooksSecrets)
+func (v *Verifier) secrets() []Secret {
+	return slices.Concat(v.Secrets, v.SigningSecrets, v.StandardWebhooksSecrets)
 }
 
-// Count returns how many secrets are configured: more than one while they
-// rotate.
-func (s *Verifier) Count() int {
-	return len(s.Secrets) + len(s.SigningSecrets) + len(s.StandardWebhooksSecrets)
+// Count returns the number of configured secrets: more than one during a
+// rotation.
+func (v *Verifier) Count() int {
+	return len(v.Secrets) + len(v.SigningSecrets) + len(v.StandardWebhooksSecrets)
 }
 
 // Redact returns body without the configured secrets and without the
 // credentials that payloads repeat (docs/events.md#secrets). It returns body
 // itself if there is nothing to redact; otherwise it writes to dst[:0].
-func (s *Verifier) Redact(dst, body []byte) []byte {
-	all := s.secrets()
+func (v *Verifier) Redact(dst, body []byte) []byte {
+	all := v.secrets()
 	plain := make([]string, len(all))
 	for i, k := range all {
-		plain[i] = strings.TrimPrefix(k.reveal(), standardPrefix) // the prefix is no secret, and may be left out
+		plain[i] = strings.TrimPrefix(k.reveal(), standardPrefix) // payloads may repeat the key without its prefix
 	}
 	return redact.JSON(dst, body, plain)
 }
 
-// LogKey returns the key of the tags that stand for ids in logs. It comes from
-// the first secret, so that all instances log a call under the same tag.
-func (s *Verifier) LogKey() [sha256.Size]byte {
+// LogKey returns the key of the digests that stand for ids in logs. It is derived
+// from the first secret, so that all instances log a call under one digest.
+func (v *Verifier) LogKey() [sha256.Size]byte {
 	first := ""
-	if all := s.secrets(); len(all) > 0 {
+	if all := v.secrets(); len(all) > 0 {
 		first = all[0].reveal()
 	}
 	return sha256.Sum256([]byte("serverurl log tags\x00" + first))
@@ -150,29 +157,29 @@ func (s *Verifier) LogKey() [sha256.Size]byte {
 // Verify authenticates a whole request and returns which secret the sender has
 // used: "secret 2 of 2". Its error is [ErrUnauthenticated],
 // [ErrStaleTimestamp] or [ErrHeaderTooLarge].
-func (s *Verifier) Verify(h Header, body []byte, now time.Time) (matched string, err error) {
-	if matched, err = s.VerifyHead(h); err != nil {
+func (v *Verifier) Verify(h Header, body []byte, now time.Time) (matched string, err error) {
+	if matched, err = v.VerifyHead(h); err != nil {
 		return "", err
 	}
-	return s.VerifyBody(matched, h, body, now)
+	return v.VerifyBody(matched, h, body, now)
 }
 
 // VerifyHead authenticates a request as far as its header goes. It fails if
 // the request will be refused whatever its body is, so that the body of an
 // unauthenticated client need not be read. It returns "" and no error if a
 // signature over the body decides.
-func (s *Verifier) VerifyHead(h Header) (matched string, err error) {
+func (v *Verifier) VerifyHead(h Header) (matched string, err error) {
 	if headerTooLarge(h) {
 		return "", ErrHeaderTooLarge
 	}
-	matched, err = s.verifySecret(h)
+	matched, err = v.verifySecret(h)
 	switch {
 	case err != nil || matched != "":
 		return matched, err
-	case s.AllowUnauthenticated && !s.configured():
+	case v.AllowUnauthenticated && !v.configured():
 		return "anyone", nil
-	case len(s.SigningSecrets) > 0 && len(h.Values(signatureHeader)) > 0,
-		len(s.StandardWebhooksSecrets) > 0 && len(h.Values(standardSignature)) > 0:
+	case len(v.SigningSecrets) > 0 && len(h.Values(signatureHeader)) > 0,
+		len(v.StandardWebhooksSecrets) > 0 && len(h.Values(standardSignature)) > 0:
 		return "", nil
 	}
 	return "", ErrUnauthenticated
@@ -181,8 +188,8 @@ func (s *Verifier) VerifyHead(h Header) (matched string, err error) {
 // VerifyBody checks the signatures that a request has, after VerifyHead, whose
 // result is matched. A wrong signature refuses the request whatever its header
 // has proved.
-func (s *Verifier) VerifyBody(matched string, h Header, body []byte, now time.Time) (string, error) {
-	for _, verify := range []func(Header, []byte, time.Time) (string, error){s.verifySigned, s.verifyStandard} {
+func (v *Verifier) VerifyBody(matched string, h Header, body []byte, now time.Time) (string, error) {
+	for _, verify := range []func(Header, []byte, time.Time) (string, error){v.verifySigned, v.verifyStandard} {
 		m, err := verify(h, body, now)
 		if err != nil {
 			return "", err
@@ -195,6 +202,7 @@ func (s *Verifier) VerifyBody(matched string, h Header, body []byte, now time.Ti
 	return matched, nil
 }
 
+// headerTooLarge reports whether the header exceeds its limits.
 func headerTooLarge(h Header) bool {
 	fields, size := 0, 0
 	for name, values := range h {
@@ -206,8 +214,9 @@ func headerTooLarge(h Header) bool {
 	return fields > maxHeaderFields || size > maxHeaderBytes
 }
 
-// singleHeader returns the value of a field. A field that is there twice with
-// different values is an attempt to show two readers different things.
+// singleHeader returns the value of a field, "" if it is missing. It returns an
+// error if the field occurs with different values: that is an attempt to show
+// them to different readers.
 func singleHeader(h Header, name string) (string, error) {
 	vs := h.Values(name)
 	if len(vs) == 0 {
@@ -222,22 +231,23 @@ func singleHeader(h Header, name string) (string, error) {
 }
 
 // verifySecret looks for a secret in the header fields. All pairs are
-// compared, by their hashes: the time taken tells neither length nor place.
-func (s *Verifier) verifySecret(h Header) (string, error) {
-	if len(s.Secrets) == 0 {
+// compared, by their hashes, so that the time taken depends on neither the length
+// nor the position of a match.
+func (v *Verifier) verifySecret(h Header) (string, error) {
+	if len(v.Secrets) == 0 {
 		return "", nil
 	}
-	names := s.SecretHeaders
+	names := v.SecretHeaders
 	if len(names) == 0 {
 		names = secretHeaders
 	}
 	hit := -1
 	try := func(got string) {
-		if got == "" { // else an empty secret would match
+		if got == "" { // an empty field must not match a zero Secret
 			return
 		}
 		sum := sha256.Sum256([]byte(got))
-		for i, k := range s.Secrets {
+		for i, k := range v.Secrets {
 			want := sha256.Sum256([]byte(k.reveal()))
 			hit = subtle.ConstantTimeSelect(subtle.ConstantTimeCompare(sum[:], want[:]), i, hit)
 		}
@@ -259,13 +269,14 @@ func (s *Verifier) verifySecret(h Header) (string, error) {
 	if hit < 0 {
 		return "", nil
 	}
-	return ordinal("secret", hit, len(s.Secrets)), nil
+	return ordinal("secret", hit, len(v.Secrets)), nil
 }
 
-// verifySigned checks X-Interactly-Signature where it is there. Its time is
-// not part of what is signed, so this keeps out the old, not the forged.
-func (s *Verifier) verifySigned(h Header, body []byte, now time.Time) (string, error) {
-	if len(s.SigningSecrets) == 0 || len(h.Values(signatureHeader)) == 0 {
+// verifySigned checks X-Interactly-Signature if the request has one. Its time is
+// not signed, so the check of the time rejects accidental replays, not forged
+// ones.
+func (v *Verifier) verifySigned(h Header, body []byte, now time.Time) (string, error) {
+	if len(v.SigningSecrets) == 0 || len(h.Values(signatureHeader)) == 0 {
 		return "", nil
 	}
 	sig, err1 := singleHeader(h, signatureHeader)
@@ -274,7 +285,7 @@ func (s *Verifier) verifySigned(h Header, body []byte, now time.Time) (string, e
 		return "", ErrUnauthenticated
 	}
 	hit := -1
-	for i, k := range s.SigningSecrets {
+	for i, k := range v.SigningSecrets {
 		if k.IsZero() {
 			continue
 		}
@@ -286,16 +297,17 @@ func (s *Verifier) verifySigned(h Header, body []byte, now time.Time) (string, e
 	if hit < 0 {
 		return "", ErrUnauthenticated
 	}
-	if err := s.checkTimestamp(at, now); err != nil {
+	if err := v.checkTimestamp(at, now); err != nil {
 		return "", err
 	}
-	return ordinal("signing secret", hit, len(s.SigningSecrets)), nil
+	return ordinal("signing secret", hit, len(v.SigningSecrets)), nil
 }
 
-// checkTimestamp checks a time in Unix seconds, plain digits, against ours. It is asked
-// only about requests whose signature is right.
-func (s *Verifier) checkTimestamp(at string, now time.Time) error {
-	tolerance := s.ClockSkew
+// checkTimestamp checks a time in Unix seconds, digits only, against our clock.
+// It is called after the signature was found valid, so ErrStaleTimestamp is
+// about an authenticated sender.
+func (v *Verifier) checkTimestamp(at string, now time.Time) error {
+	tolerance := v.ClockSkew
 	if tolerance == 0 {
 		tolerance = DefaultClockSkew
 	}

@@ -37,7 +37,7 @@ const (
 	olderSecBase = "N99vZdO+m3d+RvHux4IqcBCimori9YahIVUZChK+Jyg="
 )
 
-// A sentRequest is what of a request a Sender looks at.
+// A sentRequest is the part of a request that a Verifier reads.
 type sentRequest struct {
 	Header Header
 	Body   []byte
@@ -75,18 +75,18 @@ func TestVerify(t *testing.T) {
 		err    error
 	}{
 		{"the documented header", one, []string{"X-Interactly-Secret", current}, "secret 1 of 1", nil},
-		{"any case of its name", one, []string{"x-iNTERACTLY-secret", current}, "secret 1 of 1", nil},
+		{"its name in any case", one, []string{"x-iNTERACTLY-secret", current}, "secret 1 of 1", nil},
 		{"the dashboard's spelling", one, []string{"X-INTERACTLY.AI-SECRET", current}, "secret 1 of 1", nil},
 		{"the older dialect's", one, []string{"x-vapi-secret", current}, "secret 1 of 1", nil},
 		{"a bearer", one, []string{"authorization", "Bearer " + current}, "secret 1 of 1", nil},
 		{"a bearer in lower case", one, []string{"authorization", "bearer  " + current}, "secret 1 of 1", nil},
-		{"an own name", own, []string{"x-office", current}, "secret 1 of 1", nil},
-		{"with an own name, the others do not count", own, []string{"x-interactly-secret", current}, "", ErrUnauthenticated},
+		{"a configured name", own, []string{"x-office", current}, "secret 1 of 1", nil},
+		{"a default name, if one is configured", own, []string{"x-interactly-secret", current}, "", ErrUnauthenticated},
 		{"the second in rotation", two, []string{"x-interactly-secret", older}, "secret 2 of 2", nil},
 		{"the first in rotation", two, []string{"x-interactly-secret", current}, "secret 1 of 2", nil},
 		{"the same value twice", one, []string{"x-interactly-secret", current, "X-Interactly-Secret", current}, "secret 1 of 1", nil},
-		{"a platform's own credential beside it", one, []string{"x-interactly-secret", current, "Authorization", "Bearer somebody-elses"}, "secret 1 of 1", nil},
-		{"one right, one wrong header", one, []string{"x-interactly-secret", "x", "x-vapi-secret", current}, "secret 1 of 1", nil},
+		{"a platform's own credential as well", one, []string{"x-interactly-secret", current, "Authorization", "Bearer somebody-elses"}, "secret 1 of 1", nil},
+		{"one valid, one invalid header", one, []string{"x-interactly-secret", "x", "x-vapi-secret", current}, "secret 1 of 1", nil},
 
 		{"no header", one, nil, "", ErrUnauthenticated},
 		{"an empty header", one, []string{"x-interactly-secret", ""}, "", ErrUnauthenticated},
@@ -100,12 +100,12 @@ func TestVerify(t *testing.T) {
 		{"another scheme", one, []string{"Authorization", "Basic " + current}, "", ErrUnauthenticated},
 		{"no scheme", one, []string{"Authorization", current}, "", ErrUnauthenticated},
 		{"another header", one, []string{"x-secret", current}, "", ErrUnauthenticated},
-		{"the zero Sender is nobody", Verifier{}, []string{"x-interactly-secret", ""}, "", ErrUnauthenticated},
-		{"an empty secret is nobody's", empty, []string{"x-interactly-secret", ""}, "", ErrUnauthenticated},
-		{"an empty secret is nobody's bearer", empty, []string{"authorization", "Bearer "}, "", ErrUnauthenticated},
-		{"another endpoint's kind of secret", signing, []string{"x-interactly-secret", current}, "", ErrUnauthenticated},
+		{"the zero Verifier", Verifier{}, []string{"x-interactly-secret", ""}, "", ErrUnauthenticated},
+		{"an empty secret does not match an empty field", empty, []string{"x-interactly-secret", ""}, "", ErrUnauthenticated},
+		{"an empty secret does not match an empty bearer", empty, []string{"authorization", "Bearer "}, "", ErrUnauthenticated},
+		{"a signing secret in plaintext", signing, []string{"x-interactly-secret", current}, "", ErrUnauthenticated},
 		{"anyone", anyone, nil, "anyone", nil},
-		{"anyone, but a secret is set", both, nil, "", ErrUnauthenticated},
+		{"anyone, but a secret is configured", both, nil, "", ErrUnauthenticated},
 
 		{"a signature", signing, []string{sig, oursHex, at, now}, "signing secret 1 of 2", nil},
 		{"a signature of the older key", signing, []string{sig, olderHex, at, now}, "signing secret 2 of 2", nil},
@@ -117,11 +117,11 @@ func TestVerify(t *testing.T) {
 		{"a signature with a time in ms", signing, []string{sig, oursHex, at, now + "000"}, "", ErrUnauthenticated},
 		{"a signature with two times", signing, []string{sig, oursHex, at, now, "x-interactly-timestamp", "1"}, "", ErrUnauthenticated},
 		{"an empty signature", signing, []string{sig, "", at, now}, "", ErrUnauthenticated},
-		{"a right secret, a wrong signature", all, []string{"x-interactly-secret", current, sig, olderHex, at, now}, "", ErrUnauthenticated},
-		{"a right secret, an old signature", all, []string{"x-interactly-secret", current, sig, oursHex, at, "1784040000"}, "", ErrStaleTimestamp},
-		{"a wrong secret, a right signature", all, []string{"x-interactly-secret", older, sig, oursHex, at, now}, "signing secret 1 of 1", nil},
-		{"a signature that nobody asked for", one, []string{"x-interactly-secret", current, sig, "x", hook, "v1,x"}, "secret 1 of 1", nil},
-		{"a wrong signature and an old time tell nothing of our clock", signing, []string{sig, oursHex[1:] + "0", at, "1"}, "", ErrUnauthenticated},
+		{"a valid secret, an invalid signature", all, []string{"x-interactly-secret", current, sig, olderHex, at, now}, "", ErrUnauthenticated},
+		{"a valid secret, an old signature", all, []string{"x-interactly-secret", current, sig, oursHex, at, "1784040000"}, "", ErrStaleTimestamp},
+		{"an invalid secret, a valid signature", all, []string{"x-interactly-secret", older, sig, oursHex, at, now}, "signing secret 1 of 1", nil},
+		{"signatures are ignored if no key is configured", one, []string{"x-interactly-secret", current, sig, "x", hook, "v1,x"}, "secret 1 of 1", nil},
+		{"an invalid signature with an old time", signing, []string{sig, oursHex[1:] + "0", at, "1"}, "", ErrUnauthenticated},
 
 		{"a webhook", hooks, []string{id, "msg_1", when, now, hook, "v1," + whsecBase}, "webhook secret 1 of 2", nil},
 		{"a webhook of the older key", hooks, []string{id, "msg_1", when, now, hook, "v1," + olderSecBase}, "webhook secret 2 of 2", nil},
@@ -135,9 +135,9 @@ func TestVerify(t *testing.T) {
 		{"no id", hooks, []string{when, now, hook, "v1," + whsecBase}, "", ErrUnauthenticated},
 		{"another time", hooks, []string{id, "msg_1", when, "1784044946", hook, "v1," + whsecBase}, "", ErrUnauthenticated},
 		{"no time", hooks, []string{id, "msg_1", hook, "v1," + whsecBase}, "", ErrUnauthenticated},
-		{"the parts cut elsewhere", hooks, []string{id, "msg_1." + now, when, "", hook, "v1," + whsecBase}, "", ErrUnauthenticated},
+		{"the signed text split differently", hooks, []string{id, "msg_1." + now, when, "", hook, "v1," + whsecBase}, "", ErrUnauthenticated},
 		{"two different ids", hooks, []string{id, "msg_1", "Webhook-Id", "msg_2", when, now, hook, "v1," + whsecBase}, "", ErrUnauthenticated},
-		{"a right secret, a wrong webhook", all, []string{"x-interactly-secret", current, id, "msg_1", when, now, hook, "v1," + olderSecBase}, "", ErrUnauthenticated},
+		{"a valid secret, an invalid webhook", all, []string{"x-interactly-secret", current, id, "msg_1", when, now, hook, "v1," + olderSecBase}, "", ErrUnauthenticated},
 
 		{"a hundred fields", one, append([]string{"x-interactly-secret", current}, slices.Repeat([]string{"a", ""}, 99)...), "secret 1 of 1", nil},
 		{"a hundred and one", one, append([]string{"x-interactly-secret", current}, slices.Repeat([]string{"a", ""}, 100)...), "", ErrHeaderTooLarge},
@@ -180,9 +180,9 @@ func TestVerifyTime(t *testing.T) {
 	}
 }
 
-// TestVerifyAcceptsNoMutation changes one thing of a request that is right
+// TestVerifyRejectsMutations changes one thing of a request that is right
 // (K1). A body, a header or a signature that was changed is never accepted.
-func TestVerifyAcceptsNoMutation(t *testing.T) {
+func TestVerifyRejectsMutations(t *testing.T) {
 	s := Verifier{Secrets: ParseSecrets(current), SigningSecrets: ParseSecrets(current), StandardWebhooksSecrets: ParseSecrets(whsec)}
 	at := strconv.Itoa(signedAt)
 	ways := [][]string{
@@ -233,9 +233,9 @@ func mutate(t *rapid.T, b []byte) []byte {
 	return b
 }
 
-// TestVerifyAgainstTheReference asks the reference library of Standard
+// TestVerifyMatchesReference asks the reference library of Standard
 // Webhooks about the same requests.
-func TestVerifyAgainstTheReference(t *testing.T) {
+func TestVerifyMatchesReference(t *testing.T) {
 	reference, err := standard.NewWebhook(whsec)
 	if err != nil {
 		t.Fatal(err)
@@ -284,9 +284,9 @@ func TestVerifyAgainstTheReference(t *testing.T) {
 	}
 }
 
-// TestVerifyCutsOnce holds that a signed message cannot be read as another
+// TestVerifySplitsUnambiguously holds that a signed message cannot be read as another
 // one, with the full stops between its parts at other places.
-func TestVerifyCutsOnce(t *testing.T) {
+func TestVerifySplitsUnambiguously(t *testing.T) {
 	reference, err := standard.NewWebhook(whsec)
 	if err != nil {
 		t.Fatal(err)
@@ -302,7 +302,7 @@ func TestVerifyCutsOnce(t *testing.T) {
 	}
 }
 
-func TestVerifyMakesNoCopyOfTheBody(t *testing.T) {
+func TestVerifyDoesNotCopyTheBody(t *testing.T) {
 	s := Verifier{SigningSecrets: ParseSecrets(current)}
 	r := request("X-Interactly-Signature", oursHex, "X-Interactly-Timestamp", "1")
 	r.Body = make([]byte, 1<<20)
@@ -315,7 +315,7 @@ func TestVerifyMakesNoCopyOfTheBody(t *testing.T) {
 	}
 }
 
-func TestCheck(t *testing.T) {
+func TestValidate(t *testing.T) {
 	for _, c := range []struct {
 		rule   string
 		sender Verifier
@@ -328,15 +328,15 @@ func TestCheck(t *testing.T) {
 		{"anyone", Verifier{AllowUnauthenticated: true}, nil, ""},
 		{"anyone with a weak one", Verifier{AllowUnauthenticated: true, Secrets: ParseSecrets("dev")}, nil, ""},
 		{"nothing", Verifier{}, ErrNoSecret, "SERVERURL_SECRET"},
-		{"nothing, with what to type", Verifier{}, ErrNoSecret, "openssl rand -hex 32"},
+		{"nothing: what to type", Verifier{}, ErrNoSecret, "openssl rand -hex 32"},
 		{"a weak one among good ones", Verifier{Secrets: ParseSecrets(current + ",hunter2")}, ErrWeakSecret, "secret 2 of 2"},
 		{"a weak signing key", Verifier{SigningSecrets: ParseSecrets("hunter2")}, ErrWeakSecret, "signing secret 1 of 1"},
 		{"an empty one", Verifier{Secrets: []Secret{{}}}, ErrWeakSecret, "secret 1 of 1"},
 		{"a webhook key without whsec_", Verifier{StandardWebhooksSecrets: ParseSecrets(current)}, errStandardKey, "whsec_"},
 		{"a webhook key of 23 bytes", Verifier{StandardWebhooksSecrets: ParseSecrets("whsec_" + base64.StdEncoding.EncodeToString(make([]byte, 23)))}, errStandardKey, "24"},
 		{"a webhook key of 65 bytes", Verifier{StandardWebhooksSecrets: ParseSecrets("whsec_" + base64.StdEncoding.EncodeToString(make([]byte, 65)))}, errStandardKey, "64"},
-		{"a tolerance that is too short", Verifier{Secrets: ParseSecrets(current), ClockSkew: 29 * time.Second}, nil, "30s"},
-		{"a tolerance that is too long", Verifier{Secrets: ParseSecrets(current), ClockSkew: 16 * time.Minute}, nil, "15m"},
+		{"a clock skew that is too short", Verifier{Secrets: ParseSecrets(current), ClockSkew: 29 * time.Second}, nil, "30s"},
+		{"a clock skew that is too long", Verifier{Secrets: ParseSecrets(current), ClockSkew: 16 * time.Minute}, nil, "15m"},
 	} {
 		err := c.sender.Validate()
 		if (err == nil) != (c.say == "") || c.want != nil && !errors.Is(err, c.want) {

@@ -26,7 +26,7 @@ func ExampleMemoryStore() {
 	fmt.Println(err)
 	// Output:
 	// <nil>
-	// core: record has changed
+	// records: record has changed
 	// ringing
 	// the database is down
 }

@@ -4,8 +4,9 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Assistant is what an event says of the assistant: everything in the first
-// events of a call, little or nothing later (docs/events.md#assistant).
+// An Assistant is the configuration of the assistant, from message.assistant: all
+// of it in the first events of a call, little or nothing later
+// (docs/events.md#assistant).
 type Assistant struct {
 	ID                      string          `json:"_id"`
 	Name                    string          `json:"name"`
@@ -26,7 +27,7 @@ type Assistant struct {
 	Provider                string          `json:"assistantProvider"` // "openai", "azure", others
 	Model                   string          `json:"assistantModel"`
 	LLMURL                  string          `json:"assistantLLMUrl"`
-	SystemPrompt            string          `json:"assistantSystemPrompt"` // with {{variables}} as they are
+	SystemPrompt            string          `json:"assistantSystemPrompt"` // {{variables}} are not filled in
 	Temperature             float64         `json:"assistantTemperature"`
 	MaxTokens               int64           `json:"assistantMaxTokens"`
 	ResponseSplitter        string          `json:"assistantResponseSplitter"`
@@ -35,7 +36,7 @@ type Assistant struct {
 	MaxIdleMessages         int64           `json:"maxIdleMessagesInSequence"`
 	BackgroundSound         string          `json:"backgroundSound"`
 	BackgroundSoundVolume   float64         `json:"backgroundSoundVolume"`
-	Analysis                jsontext.Value  `json:"assistantAnalysis"` // what is configured, not the results
+	Analysis                jsontext.Value  `json:"assistantAnalysis"` // the configuration, not the results
 	Server                  AssistantServer `json:"assistantServer"`
 	Config                  AssistantConfig `json:"config"`
 	StartSpeaking           jsontext.Value  `json:"startSpeakingOptions"`
@@ -45,16 +46,16 @@ type Assistant struct {
 	TTSAudioCacheScope      string          `json:"ttsAudioCacheScope"`
 }
 
-// AssistantServer is the assistant's webhook configuration. The payload echoes
-// our secret and headers in it; they are masked and not typed here.
+// An AssistantServer is the assistant's webhook configuration. The payload
+// repeats our secret and headers in it; those are redacted and have no field.
 type AssistantServer struct {
 	Enabled        bool     `json:"enabled"`
 	URL            string   `json:"url"`
 	TimeoutSeconds float64  `json:"timeoutSeconds"` // 20 by default
-	Messages       []string `json:"messages"`       // the types that are sent
+	Messages       []string `json:"messages"`       // the types of events that are sent
 }
 
-// AssistantConfig holds the voices and the transcriber.
+// An AssistantConfig is the configuration of voices and transcriber.
 type AssistantConfig struct {
 	Speech struct {
 		STT struct {

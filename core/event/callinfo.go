@@ -9,45 +9,46 @@ import (
 	"github.com/serverurl/serverurl/internal/loosejson"
 )
 
-// CallInfo is what an event says of its call (docs/events.md#call).
+// A CallInfo is what an event says about its call, from message.call
+// (docs/events.md#call).
 type CallInfo struct {
-	ID          CallID `json:"id"` // opaque; unique
+	ID          CallID `json:"id"` // opaque and unique; "" if the event names no call
 	TeamID      string `json:"teamId"`
 	AssistantID string `json:"assistantId"`
 	Type        string `json:"callType"`  // "phone", "web", others
 	Direction   string `json:"direction"` // "inbound", "outbound", "" at first
 
-	// StartedAt is rewritten when the call is answered; the last one counts.
+	// StartedAt is changed when the call is answered: later events override it.
 	StartedAt time.Time `json:"startAt"`
 	EndedAt   time.Time `json:"endAt"` // zero until the report
 
-	// The numbers are E.164 for a phone call. For a web call UserNumber is
-	// "web-" and a display name, AssistantNumber the assistant's id.
+	// The numbers of a phone call are in E.164. In a web call UserNumber is "web-"
+	// and a display name, AssistantNumber is the assistant's id.
 	UserNumber      string `json:"userNumber"`
 	AssistantNumber string `json:"assistantNumber"`
 
 	RawStatus         string `json:"status"`          // as sent; see Event.Status
-	PhoneStatus       string `json:"phoneCallStatus"` // telephony's, independent of the call's
+	PhoneStatus       string `json:"phoneCallStatus"` // the telephony's own status, independent of the call's
 	PhoneStatusReason string `json:"phoneCallStatusReason"`
 	EndTrigger        string `json:"callEndTriggerBy"` // as sent; see EndedBy
 
-	// DurationMS is how long the assistant was on the call, in ms. It counts only
-	// after the end.
+	// DurationMS is how long the assistant was on the call, in ms. It is
+	// meaningful after the end only; see Duration.
 	DurationMS float64 `json:"assistantCallDuration"`
 
 	Recording Recording      `json:"recording"`
 	Overrides jsontext.Value `json:"assistantOverrides"`
-	Metadata  jsontext.Value `json:"metadata"` // as given when the call was created: the best handle
-	Cost      *Cost          `json:"cost"`     // nil until the report; {} counts as nil
-	Metrics   *CallMetrics   `json:"metrics"`  // so too
+	Metadata  jsontext.Value `json:"metadata"` // as given when the call was created: the best way to recognize a call
+	Cost      *Cost          `json:"cost"`     // nil until the report, and for {}
+	Metrics   *CallMetrics   `json:"metrics"`  // nil until the report, and for {}
 
-	PhoneNumberID string    `json:"phoneNumberId"` // of calls read through the API
+	PhoneNumberID string    `json:"phoneNumberId"` // in calls read through the API only
 	CreatedAt     time.Time `json:"createdAt"`
 	UpdatedAt     time.Time `json:"updatedAt"`
 }
 
-// EndedBy says who ended the call: "assistant", "user", "system", or "" while
-// it is not known. The documents call the assistant bot as well.
+// EndedBy returns who ended the call: "assistant", "user", "system", or "" if it
+// is unknown. Interactly has several words for the assistant.
 func (c CallInfo) EndedBy() string {
 	if isAssistant(c.EndTrigger) {
 		return "assistant"
@@ -55,7 +56,7 @@ func (c CallInfo) EndedBy() string {
 	return strings.ToLower(c.EndTrigger)
 }
 
-// isAssistant knows the words that senders have for the assistant
+// isAssistant reports whether word is one of those for the assistant
 // (docs/events.md#traps).
 func isAssistant(word string) bool {
 	switch strings.ToLower(word) {
@@ -65,11 +66,11 @@ func isAssistant(word string) bool {
 	return false
 }
 
-// Duration is how long the assistant was on the call. It is 0 or means nothing
+// Duration returns how long the assistant was on the call. It is 0 or meaningless
 // before the end.
 func (c CallInfo) Duration() time.Duration { return duration(c.DurationMS, time.Millisecond) }
 
-// duration is n units, or the longest that there is.
+// duration returns n units, or the longest Duration if n is larger.
 func duration(n float64, unit time.Duration) time.Duration {
 	n *= float64(unit)
 	if math.Abs(n) >= math.MaxInt64 {
@@ -78,15 +79,14 @@ func duration(n float64, unit time.Duration) time.Duration {
 	return time.Duration(n)
 }
 
-// Recording is where the recording is; both are empty until the end, and where
-// nothing was recorded (docs/events.md#recording).
+// A Recording is where the recording is. Both fields are empty until the end, and
+// if nothing was recorded (docs/events.md#recording).
 type Recording struct {
 	Bucket string `json:"s3Bucket"`
 	Path   string `json:"path"`
 }
 
-// Cost is what the call cost, in the account's currency
-// (docs/events.md#cost).
+// A Cost is what the call cost, in the account's currency (docs/events.md#cost).
 type Cost struct {
 	Seconds      float64 `json:"callDuration"` // from start to end, in s
 	Interactly   float64 `json:"interactlyCost"`
@@ -103,35 +103,36 @@ type Cost struct {
 	} `json:"analysis"`
 }
 
-// Duration is the time from start to end. It differs by some ms from the
-// call's own.
+// Duration returns the time from start to end. It differs by some ms from
+// [CallInfo.Duration].
 func (c Cost) Duration() time.Duration { return duration(c.Seconds, time.Second) }
 
-// Phone is the telephony vendor, empty for web calls (docs/events.md#phone).
+// A Phone is the telephony vendor, empty for web calls (docs/events.md#phone).
 type Phone struct {
 	Provider struct {
 		Name string `json:"name"`
 	} `json:"provider"`
 }
 
-// Customer is who is on the line; the number is the call's UserNumber
+// A Customer is the person on the line. Number is the call's UserNumber
 // (docs/events.md#customer).
 type Customer struct {
 	Number string `json:"number"`
 	Name   string `json:"name"`
 }
 
-// Analysis is what was made of the call, empty before the report. Of each
-// field the event's own value counts, then the call's
-// (docs/events.md#analysis).
+// An Analysis is the result of the assistant's analysis steps, empty before the
+// report. Each field is from message.analysis, or else from
+// message.call.analysis (docs/events.md#analysis).
 type Analysis struct {
 	Summary    string         `json:"summary"`
-	Success    string         `json:"successEvaluation"` // as the rubric has it: "Excellent", "true", "7"
-	Structured jsontext.Value `json:"structuredData"`    // names are the schema's, spaces and all
+	Success    string         `json:"successEvaluation"` // by the rubric: "Excellent", "true", "7"
+	Structured jsontext.Value `json:"structuredData"`    // by the schema of the assistant; names may have spaces
 	Outcome    string         `json:"outcome"`
 	Guardrails string         `json:"guardrails"`
 }
 
+// or returns a with its empty fields from b.
 func (a Analysis) or(b Analysis) Analysis {
 	if a.Summary == "" {
 		a.Summary = b.Summary
@@ -151,13 +152,13 @@ func (a Analysis) or(b Analysis) Analysis {
 	return a
 }
 
-// A VendorError is what went wrong with a model or a voice
-// (docs/events.md#error). All sets are open.
+// A VendorError is a failure of a model or a voice (docs/events.md#error). The
+// values of all fields are open sets.
 type VendorError struct {
 	Type      string         `json:"type"` // "llm_error", "stt_error"
-	Code      string         `json:"code"` // the vendor's
+	Code      string         `json:"code"` // of the vendor
 	Message   string         `json:"message"`
 	Provider  string         `json:"provider"`
-	Retryable bool           `json:"retryable"` // the vendor's call, not the event
+	Retryable bool           `json:"retryable"` // the request to the vendor, not the event
 	Details   jsontext.Value `json:"details"`
 }

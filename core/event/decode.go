@@ -14,18 +14,18 @@ import (
 	"github.com/serverurl/serverurl/internal/loosejson"
 )
 
-// Why a body is no event. The texts are constant: a decoder's own would quote
-// the payload.
+// Reasons why a body is not an event. The texts are constant: a decoder's own
+// text quotes the payload.
 var (
-	errNotObject        = errors.New("core: body is no object")
-	errNoMessage        = errors.New("core: body has no message")
-	errMessageNotObject = errors.New("core: message is no object")
-	errNoType           = errors.New("core: message has no type")
+	errNotObject        = errors.New("event: body is not an object")
+	errNoMessage        = errors.New("event: body has no message")
+	errMessageNotObject = errors.New("event: message is not an object")
+	errNoType           = errors.New("event: message has no type")
 )
 
-// Peek reads of an event what is needed to accept it: in one pass, whatever
-// the order of its members, without building the rest. An event without a call
-// has an empty id, which is no error here (docs/events.md#envelope).
+// Peek returns what is needed to accept an event. It reads the body in one pass,
+// in whatever order its members are, and builds nothing else. An event may name
+// no call: then call is "" without an error (docs/events.md#envelope).
 func Peek(body []byte) (t Type, call CallID, err error) {
 	w := loosejson.NewWalker(body)
 	if w.PeekKind() != '{' {
@@ -61,9 +61,9 @@ func Peek(body []byte) (t Type, call CallID, err error) {
 	return t, call, err
 }
 
-// Decode decodes an event, all but its conversation. The body was scanned
-// before, so it is sound JSON. Whether there is a call is for the caller to
-// ask.
+// Decode decodes an event, except for its conversation; see [Event.Transcript].
+// body must be valid JSON. Decode fails only if the body is not an event; that
+// the event names a call is for its caller to check.
 func Decode(body []byte, received time.Time) (Event, error) {
 	e := Event{Received: received, Time: received, Raw: body}
 	l := loosejson.LayoutOf(body)
@@ -101,21 +101,22 @@ func Decode(body []byte, received time.Time) (Event, error) {
 		e.Call.AssistantID = e.Assistant.ID
 	}
 	if e.Type == TypeError && e.Error == nil {
-		e.Error = new(VendorError) // handlers of errors need not ask
+		e.Error = new(VendorError) // so that handlers of errors need not check
 	}
 	e.Analysis = m.Analysis.or(m.Call.Analysis)
 	e.Status = StatusFrom(e.Call.RawStatus, m.Status, e.Call.PhoneStatus)
 	return e, nil
 }
 
-// legacyCall reads from a call what belongs to the event as well.
+// legacyCall reads what belongs to the event and may be in the call instead.
 type legacyCall struct {
 	CallInfo
 	Analysis Analysis `json:"analysis"`
 }
 
-// lenient reads every kind of value into every kind of field, or leaves the
-// field zero: no field may fail an event (docs/events.md#traps).
+// lenient accepts every kind of value for every kind of field, and leaves the
+// field zero if it cannot convert: no field may fail an event
+// (docs/events.md#traps).
 var lenient = json.JoinOptions(
 	json.WithUnmarshalers(json.JoinUnmarshalers(
 		json.UnmarshalFromFunc(readString),
@@ -132,8 +133,8 @@ var lenient = json.JoinOptions(
 	jsontext.AllowDuplicateNames(true),
 )
 
-// scalar reads the value that comes next and returns its text, "" for what is
-// no scalar. The digits of a number stay as they are: an id is never rounded.
+// scalar reads the next value and returns its text, "" for null, arrays and
+// objects. The digits of a number stay as sent, so that an id is never rounded.
 func scalar(d *jsontext.Decoder) (string, error) {
 	v, err := d.ReadValue()
 	if err != nil {
@@ -151,7 +152,7 @@ func readString(d *jsontext.Decoder, to *string) (err error) {
 	return err
 }
 
-// readName reads an id or a type, as peek does.
+// readName reads an id or a type like Peek.
 func readName[T ~string](d *jsontext.Decoder, to *T) error {
 	v, err := d.ReadValue()
 	*to = T(loosejson.Text(v))
@@ -192,8 +193,8 @@ func readTimestamp(d *jsontext.Decoder, to *time.Time) error {
 	return nil
 }
 
-// readStrings reads a list of strings, or one that stands for itself. What is
-// no scalar is left out.
+// readStrings reads a list of strings, or a single string as a list of one.
+// Elements that are not strings or numbers are left out.
 func readStrings(d *jsontext.Decoder, to *[]string) error {
 	v, err := d.ReadValue()
 	if err != nil {
@@ -215,8 +216,8 @@ func readStrings(d *jsontext.Decoder, to *[]string) error {
 	return nil
 }
 
-// skipMismatched passes over a value that is of another kind than its field, and leaves
-// the field zero.
+// skipMismatched skips a value of another kind than its field, and leaves the
+// field zero.
 func skipMismatched(d *jsontext.Decoder, to any) error {
 	want := jsontext.Kind(0)
 	switch t := reflect.TypeOf(to).Elem(); t.Kind() {
@@ -238,7 +239,7 @@ func skipMismatched(d *jsontext.Decoder, to any) error {
 	return d.SkipValue()
 }
 
-// readPointer reads an object into what the pointer field p is to point to.
+// readPointer reads an object into a new value that the field p then points to.
 // Null and {} both mean that there is nothing, so p stays nil.
 func readPointer(d *jsontext.Decoder, p reflect.Value) error {
 	v, err := d.ReadValue()

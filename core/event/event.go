@@ -7,17 +7,19 @@ import (
 	"github.com/serverurl/serverurl/internal/loosejson"
 )
 
-// An Event is one message from Interactly, decoded. Everything in it is
-// optional but Type and Call.ID: the documents disagree with each other, so a
-// field that is missing or of an unexpected kind is left zero and never makes
-// an event fail. What is not typed here is in Raw.
+// An Event is one decoded message from Interactly. Everything in it except Type
+// is optional: Interactly's documents disagree with each other, so a field that
+// is missing or of an unexpected kind is left zero and never makes decoding
+// fail. What has no Go field is in Raw.
+//
+// Comments on fields name their wire source where it is not the JSON tag.
 type Event struct {
 	Type     Type
-	Time     time.Time // when it was sent, or Received where it does not say (docs/events.md#traps)
-	Received time.Time
+	Time     time.Time // when it was sent (message.timestamp), or Received if it does not say (docs/events.md#traps)
+	Received time.Time // when it was accepted, by our clock
 
-	// Status is the call's, in our words, whichever place and word the event
-	// has for it.
+	// Status is the call's status, normalized from whichever place and word the
+	// event has for it; see [StatusFrom].
 	Status Status
 
 	Call      CallInfo
@@ -25,39 +27,40 @@ type Event struct {
 	Phone     Phone
 	Customer  Customer
 	Analysis  Analysis
-	Error     *VendorError // never nil in an error, seldom set in others
+	Error     *VendorError // not nil if Type is TypeError; seldom set in others
 
-	// Backfilled is set where the event was never sent: it says what Interactly's
-	// API answered when it was asked (docs/repair.md).
+	// Backfilled reports that the event was never sent. It was derived from what
+	// Interactly's API returned about the call (docs/repair.md).
 	Backfilled bool
 
-	// RedriveCount is how often the event came back from the dead letters.
+	// RedriveCount is how often an operator put the event back from the dead
+	// letters.
 	RedriveCount int
 
-	// Raw is the event as it was accepted: secrets are masked, nothing else is
+	// Raw is the body as it was accepted: secrets are redacted, nothing else is
 	// changed.
 	Raw jsontext.Value
 
-	// rawMessages is a part of Raw: the conversation, from the first of its two
-	// places that is not empty; nil where there is none.
+	// rawMessages is the part of Raw with the conversation, from the first of its
+	// two places that is not empty; nil if there is none.
 	rawMessages jsontext.Value
 
-	Layout loosejson.Layout // of Raw
+	// Layout is where Raw has the parts that the call log stores separately.
+	Layout loosejson.Layout
 }
 
-// Transcript decodes the conversation that the event carries: all of it, from
-// the start of the call. It is not decoded before, because each
-// conversation-update repeats it.
+// Transcript decodes the conversation that the event carries: all of it, from the
+// start of the call. Decode leaves it out, because every conversation-update
+// repeats it and few handlers need it.
 func (e Event) Transcript() []Message {
 	return DecodeMessages(loosejson.List(e.rawMessages))
 }
 
-// A Status is how far a call has come. Words that are not known are kept as
-// they came.
+// A Status is how far a call has come. Unknown words are kept as sent.
 type Status string
 
-// The statuses, in the order in which a call passes them. A forwarded call is
-// not over; the last two are (docs/events.md#status-update).
+// The statuses, in the order in which a call passes through them. Only the last
+// two are final; a forwarded call continues (docs/events.md#status-update).
 const (
 	StatusInitiated Status = "initiated"
 	StatusQueued    Status = "queued"
@@ -70,9 +73,9 @@ const (
 // Terminal reports whether the call is over.
 func (s Status) Terminal() bool { return s.Rank() >= StatusFinished.Rank() }
 
-// Rank orders the statuses; one never gives way to a lower one. A word that is
-// not known is somewhere in the middle of a call. A failure tells more than an
-// end, so it is above it.
+// Rank orders the statuses: a call's status is never replaced by a lower one. An
+// unknown word ranks as ongoing. A failure says more than an end, so it is
+// higher.
 func (s Status) Rank() int {
 	switch s {
 	case "":
@@ -93,7 +96,7 @@ func (s Status) Rank() int {
 	return 3
 }
 
-// statusWords are the other words for a status that were seen
+// statusWords are other words for a status that were observed
 // (docs/events.md#status-update).
 var statusWords = map[string]Status{
 	"scheduled": StatusInitiated, "received": StatusInitiated,
@@ -104,6 +107,7 @@ var statusWords = map[string]Status{
 	"busy": StatusFailed, "no-answer": StatusFailed,
 }
 
+// statusOf returns the Status for a word as sent.
 func statusOf(word string) Status {
 	if s, ok := statusWords[word]; ok {
 		return s
@@ -111,9 +115,9 @@ func statusOf(word string) Status {
 	return Status(word)
 }
 
-// StatusFrom reads the status from its two places, the older one only where the
-// newer is empty. The telephony's own status is another thing and says nothing
-// about it, but for a failure, which may stand in either
+// StatusFrom returns the status from call.status, or from the older
+// message.status if that is empty. The telephony's own status is independent of
+// it, except for a failure, which may be in either
 // (docs/events.md#status-update).
 func StatusFrom(call, older, telephony string) Status {
 	if statusOf(telephony) == StatusFailed {

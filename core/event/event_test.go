@@ -5,15 +5,15 @@ import (
 	"time"
 )
 
-// rows are the disagreements between the sender's documents (docs/events.md#traps),
-// as far as one event shows them. The others: rows 10 and 11, which need several
-// events, in traps_test.go; 19, a rule for who reads Duration, in its comment;
-// 27, both names of the secret's header, in sender_test.go; 31 and 32, shapes and
-// methods of tool calls, in tool_test.go and coretest/testdata/adapter; 34, one
-// attempt only, in coretest/inbox_cases.go: what was accepted is never lost.
-// 29 and 33 are the API client's. 35, 36 and 37 are other families of webhooks,
-// which are no events (TestNoEvent).
-var rows = []struct {
+// traps are the contradictions between the sender's documents, numbered as the
+// rows of docs/events.md#traps, as far as one event shows them. The others:
+// 10 and 11 need several events (core/traps_test.go); 19 is a rule for readers of
+// Duration, in its comment; 27 is the two names of the secret's header
+// (core/auth); 31 and 32 are shapes and methods of tool calls (core/tool_test.go,
+// coretest/testdata/adapter); 34 is the single delivery
+// (coretest/inbox_cases.go); 29 and 33 concern the API's client; 35, 36 and 37
+// are webhooks that are not events (TestDecodeErrors).
+var traps = []struct {
 	name    string
 	message string
 	got     func(e Event) any
@@ -91,7 +91,7 @@ var rows = []struct {
 	{"row30 types: an open set", `{"type":"transcript-ready"}`, func(e Event) any { return e.Type }, Type("transcript-ready")},
 	{"row38 welcome mode: an open set", `{"type":"x","assistant":{"welcomeMessageMode":"assistant-waits-for-user"}}`, func(e Event) any { return e.Assistant.WelcomeMode }, "assistant-waits-for-user"},
 	{"row39 casing: details stay as they are", `{"type":"error","error":{"details":{"limit_type":"x"}}}`, func(e Event) any { return string(e.Error.Details) }, `{"limit_type":"x"}`},
-	{"row40 no type but elsewhere: the rest is in TestNoEvent", `{"type":"x","call":{"type":"y"}}`, func(e Event) any { return e.Type }, Type("x")},
+	{"row40 no type but elsewhere: the rest is in TestDecodeErrors", `{"type":"x","call":{"type":"y"}}`, func(e Event) any { return e.Type }, Type("x")},
 }
 
 func status(e Event) any { return e.Status }
@@ -138,8 +138,8 @@ func priced(e Event) any {
 	return cost + " " + metrics
 }
 
-func TestRows(t *testing.T) {
-	for _, r := range rows {
+func TestTraps(t *testing.T) {
+	for _, r := range traps {
 		t.Run(r.name, func(t *testing.T) {
 			same(t, r.name, r.got(decoded(t, []byte(`{"message":`+r.message+`}`))), r.want)
 		})
@@ -174,7 +174,7 @@ func TestStatusOrder(t *testing.T) {
 		}
 	}
 	if s := Status("something-new"); s.Rank() != StatusOngoing.Rank() || s.Terminal() {
-		t.Errorf("a word that is not known is like ongoing; rank %d", s.Rank())
+		t.Errorf("an unknown word ranks as ongoing; rank %d", s.Rank())
 	}
 }
 

@@ -8,22 +8,22 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// A Message is one thing said (docs/events.md#messages).
+// A Message is one utterance of a conversation (docs/events.md#messages).
 type Message struct {
 	ID          string               `json:"messageId"` // unique within one call only
 	Role        string               `json:"role"`      // as sent, "user" or "assistant"; see FromAssistant
 	Text        string               `json:"text"`
 	Time        time.Time            `json:"timestamp"`
-	Metrics     *MessageMetrics      `json:"metrics"`                  // nil where there are none
-	Interrupted []InterruptedMessage `json:"skippedAssistantMessages"` // what the caller did not let be said
+	Metrics     *MessageMetrics      `json:"metrics"`                  // nil if there are none
+	Interrupted []InterruptedMessage `json:"skippedAssistantMessages"` // what the caller's interruption kept from being spoken
 }
 
-// FromAssistant reports whether the assistant said it, whatever word the
-// sender has for it.
+// FromAssistant reports whether the assistant said it. The role has several words
+// for the assistant.
 func (m Message) FromAssistant() bool { return isAssistant(m.Role) }
 
-// A InterruptedMessage was meant to be said and was not. Of the two forms that were
-// seen, one has only an ID, a Text and Important.
+// An InterruptedMessage was to be spoken and was not. Two forms of it were
+// observed; one has nothing but an ID, a Text and Important.
 type InterruptedMessage struct {
 	ID        string    `json:"messageId"`
 	Role      string    `json:"role"`
@@ -32,13 +32,14 @@ type InterruptedMessage struct {
 	Important bool      `json:"isImportant"`
 }
 
-// DecodeMessages decodes a conversation. What is no object is left out.
+// DecodeMessages decodes a conversation. Elements that are not objects are left
+// out. The result is never nil.
 func DecodeMessages(raw []jsontext.Value) []Message {
 	ms := make([]Message, 0, len(raw))
 	for _, v := range raw {
 		var m struct {
 			Message
-			Older []InterruptedMessage `json:"skippedBotMessages"` // another name for Skipped
+			Older []InterruptedMessage `json:"skippedBotMessages"` // an older name of the same field
 		}
 		if v.Kind() != '{' || json.Unmarshal(v, &m, lenient) != nil {
 			continue
@@ -49,7 +50,7 @@ func DecodeMessages(raw []jsontext.Value) []Message {
 	return ms
 }
 
-// readInterrupted reads a skipped message of either form.
+// readInterrupted reads an interrupted message of either form.
 func readInterrupted(d *jsontext.Decoder, to *InterruptedMessage) error {
 	var m struct {
 		ID        string    `json:"messageId"`
@@ -65,13 +66,15 @@ func readInterrupted(d *jsontext.Decoder, to *InterruptedMessage) error {
 	return err
 }
 
-// MessageMetrics are the figures of one turn, in ms; negative values occur, in
-// counts too (docs/events.md#messages).
+// MessageMetrics are the measurements of one turn, in ms unless a name says
+// otherwise. Negative values occur, even in counts (docs/events.md#messages).
 type MessageMetrics struct {
+	// Timeline is when the turn was, relative to the call and the turn before.
 	Timeline struct {
 		Elapsed float64 `json:"totalElapsedTimeMs"` // since the call began
 		Offset  float64 `json:"offsetFromPreviousTurnMs"`
 	} `json:"timeline"`
+	// Audio is the audio received from the caller.
 	Audio struct {
 		Received                 float64 `json:"totalAudioReceivedMs"`
 		Offset                   float64 `json:"offsetFromPreviousTurnMs"`
@@ -81,6 +84,7 @@ type MessageMetrics struct {
 		Delay                    float64 `json:"audioDelayPerTurnMs"`
 		DelayCumulative          float64 `json:"audioDelayCumulativeMs"`
 	} `json:"audio"`
+	// STT is speech to text.
 	STT struct {
 		Time            time.Time `json:"timestampMs"`
 		Start           float64   `json:"startOffsetMs"`
@@ -90,21 +94,25 @@ type MessageMetrics struct {
 		RelativeLatency float64   `json:"relativeLatencyMs"`
 		Confidence      float64   `json:"confidence"` // 0 to 1
 	} `json:"stt"`
+	// EndOfUtterance is how long it took to decide that the caller had finished.
 	EndOfUtterance struct {
 		TurnDetection float64 `json:"turnDetectionTimeMs"`
 		Queue         float64 `json:"queueLatencyMs"`
 	} `json:"interactlyEOU"`
+	// LLM is the language model's response.
 	LLM struct {
 		Time     time.Time `json:"timestampMs"`
 		Queue    float64   `json:"queueLatencyMs"`
 		Response float64   `json:"responseLatencyMs"`
 	} `json:"llm"`
+	// TTS is text to speech.
 	TTS struct {
 		Audio      float64 `json:"audioDurationMs"`
 		Queue      float64 `json:"queueLatencyMs"`
 		Generation float64 `json:"generationTimeMs"`
 		Cached     bool    `json:"isCachePlaying"`
 	} `json:"tts"`
+	// Player is the playback to the caller.
 	Player struct {
 		Wait float64 `json:"waitTimeMs"`
 	} `json:"interactlyPlayer"`

@@ -1,10 +1,11 @@
 package event
 
-// CallMetrics are the figures of the whole call (docs/events.md#metrics). Times
-// are in ms but for those that say otherwise. Distributions count by the lower
-// bound of a bucket, as text.
+// CallMetrics are the measurements of the whole call, from call.metrics
+// (docs/events.md#metrics). Times are in ms, except for fields whose name ends in
+// Seconds. A distribution maps the lower bound of a bucket, as text, to a count.
 type CallMetrics struct {
 	Stats struct {
+		// UserAudio is the audio received from the caller.
 		UserAudio struct {
 			DelayedChunks      int64   `json:"delayedChunksCount"`
 			DroppedChunks      int64   `json:"droppedChunksCount"`
@@ -19,6 +20,7 @@ type CallMetrics struct {
 				CumulativeDuration float64 `json:"cumulativeDuration"`
 			} `json:"latencyIntervals"`
 		} `json:"userAudio"`
+		// Turns counts the turns of both sides.
 		Turns struct {
 			User        int64 `json:"user"`
 			Assistant   int64 `json:"bot"`
@@ -26,6 +28,7 @@ type CallMetrics struct {
 			Interrupted int64 `json:"interrupted"`
 			Skipped     int64 `json:"skipped"`
 		} `json:"turns"`
+		// TurnStats lists the turns and their times.
 		TurnStats struct {
 			User []struct {
 				Start     float64 `json:"start"`
@@ -45,6 +48,7 @@ type CallMetrics struct {
 			BargeIns      int64     `json:"bargeInCount"`
 			BargeInAvg    float64   `json:"bargeInTimeAvg"`
 		} `json:"turnsStats"`
+		// TTS is text to speech, from the vendor's API or a cache.
 		TTS struct {
 			ResponseTimes   map[string]int64 `json:"responseTimeDistribution"`
 			Requests        int64            `json:"totalRequests"`
@@ -59,6 +63,7 @@ type CallMetrics struct {
 			CacheLatencyAvg float64          `json:"cacheLatencyAvg"`
 			CacheLatency    float64          `json:"cacheLatencyTotal"`
 		} `json:"ttsStats"`
+		// LLM is the language model.
 		LLM struct {
 			ResponseTimes   map[string]int64 `json:"responseTimeDistribution"`
 			Responses       int64            `json:"responseCount"`
@@ -71,6 +76,7 @@ type CallMetrics struct {
 			InputTokensAvg  float64          `json:"inputTokensAvg"`
 			OutputTokensAvg float64          `json:"outputTokensAvg"`
 		} `json:"llmStats"`
+		// STT is speech to text.
 		STT struct {
 			ResponseTimes      map[string]int64 `json:"responseTimeDistribution"`
 			Confidences        map[string]int64 `json:"confidenceDistribution"`

@@ -2,16 +2,18 @@ package event
 
 import "slices"
 
-// A CallID names one call. It is opaque and case-sensitive: web calls, phone
-// calls and calls made through the API have ids of different shapes
+// A CallID identifies one call. It is opaque and case-sensitive: web calls, phone
+// calls and calls made through the API have ids of different forms
 // (docs/events.md#call).
 type CallID string
 
-// An Type is the type of an event, as sent. The set is open.
+// A Type is the type of an event, as sent in message.type. The set is open: a
+// type without a constant here is valid.
 type Type string
 
-// The five types that Interactly documents (docs/events.md), and the two of
-// the older dialect that wait for tool results (docs/tools.md#dialects).
+// The five types that Interactly documents (docs/events.md), and the two of the
+// older dialect whose senders wait for the results of tools
+// (docs/tools.md#dialects).
 const (
 	TypeStatusUpdate       Type = "status-update"
 	TypeConversationUpdate Type = "conversation-update"

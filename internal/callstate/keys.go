@@ -16,7 +16,7 @@ type Class string
 // The classes of [Directories].
 const (
 	ClassCall       Class = "call"        // deleted with the call
-	ClassContent    Class = "content"     // what was said, sent, asked and answered: purged by content retention, and with the call
+	ClassContent    Class = "content"     // messages, bodies, and what tools were asked and answered: purged by content retention, and with the call
 	ClassTool       Class = "tool record" // of a tool that was called without a call's id: expires after 15 minutes
 	ClassRequest    Class = "request"     // a recorded tool request: expires after 30 days, sooner as content of its call
 	ClassQuarantine Class = "quarantine"  // deleted by its own retention

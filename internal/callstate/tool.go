@@ -16,7 +16,7 @@ const ToolRecordVersion = 1
 //	(none)        → running
 //	running       → done | failed     the result is stored and replayed
 //	running       → not applied       nothing was changed: it may run again
-//	running       → indeterminate     the owner died, or the tool cannot tell
+//	running       → indeterminate     the owner died, or the tool does not know
 //	indeterminate → done | not applied   as the tool's Reconcile reports
 //	indeterminate → running           only for core.Idempotent
 type ToolState string

@@ -1,9 +1,9 @@
 // Package fault breaks a program on purpose, so that a test can show that it
-// notices. Both ways need a build tag; without it they compile to nothing, and
-// no deployed program has one.
+// would notice. Everything in it needs a build tag. Without the tag it compiles
+// to nothing, so no deployed program contains it.
 //
-// With the tag failpoints a process kills itself at a named place; with the
-// tag mutations a named rule is broken:
+// With the tag failpoints a process kills itself at a named place. With the tag
+// mutations a named rule is not followed:
 //
 //	fault.Point("after put")
 //	if fault.Mutated("ack before put") { ... }

@@ -9,17 +9,17 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Quoted returns s as a JSON string.
+// Quoted returns s as a JSON string, "" if it is not UTF-8.
 func Quoted(s string) jsontext.Value {
 	b, err := jsontext.AppendQuote(nil, s)
-	if err != nil { // ids that are no UTF-8 never get here
+	if err != nil { // strings that were read from JSON are UTF-8
 		return jsontext.Value(`""`)
 	}
 	return b
 }
 
-// Number reads a Number. One that is none, or that no JSON could hold
-// again, is 0.
+// Number parses a number. It returns 0 for anything else, and for NaN and
+// infinities, which JSON cannot express again.
 func Number(s string) float64 {
 	f, err := strconv.ParseFloat(s, 64)
 	if err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
@@ -28,9 +28,9 @@ func Number(s string) float64 {
 	return f
 }
 
-// Time reads a time in every form that was seen: ms or s since 1970 as a
-// number or as text, ISO 8601, or nothing (docs/events.md#traps). A year that
-// has more than four digits is nothing too: no JSON could hold it again.
+// Time reads a time in every form that was observed: ms or s since 1970, as a
+// number or as text, or RFC 3339 (docs/events.md#traps). Anything else is the
+// zero time, and so is a year after 9999, which JSON cannot express again.
 func Time(v jsontext.Value) time.Time {
 	s := Text(v)
 	if n := Number(s); n > 0 {
@@ -53,11 +53,11 @@ func Time(v jsontext.Value) time.Time {
 }
 
 const (
-	secondsBelow = 1e11                // a smaller number is s: in ms it would be before 1973-03-03
-	lastMilli    = 253_402_300_799_999 // of the year 9999
+	secondsBelow = 1e11                // smaller numbers are s: as ms they would be before 1973-03-03
+	lastMilli    = 253_402_300_799_999 // the end of the year 9999
 )
 
-// Object returns the members of a JSON Object, nil for anything else.
+// Object returns the members of a JSON object, nil for anything else.
 func Object(v jsontext.Value) map[string]jsontext.Value {
 	var m map[string]jsontext.Value
 	if v.Kind() != '{' || json.Unmarshal(v, &m) != nil {
@@ -75,8 +75,8 @@ func List(v jsontext.Value) []jsontext.Value {
 	return l
 }
 
-// Text returns the Text of a JSON string or the digits of a number, "" for
-// anything else.
+// Text returns the text of a JSON string, or the digits of a number as sent, so
+// that an id is never rounded. It returns "" for anything else.
 func Text(v jsontext.Value) string {
 	switch v.Kind() {
 	case '"':
@@ -91,7 +91,7 @@ func Text(v jsontext.Value) string {
 	return ""
 }
 
-// First returns the First value that is there and not null.
+// First returns the first value that exists and is not null, or nil.
 func First(vs ...jsontext.Value) jsontext.Value {
 	for _, v := range vs {
 		if len(v) > 0 && v.Kind() != 'n' {
@@ -101,8 +101,8 @@ func First(vs ...jsontext.Value) jsontext.Value {
 	return nil
 }
 
-// IsEmpty is what the sender writes for something that it does not know
-// (docs/events.md#traps).
+// IsEmpty reports whether v is one of the values that Interactly sends for what
+// it does not know (docs/events.md#traps).
 func IsEmpty(v jsontext.Value) bool {
 	switch string(v) {
 	case "", "null", `""`, "{}", "[]", "0":

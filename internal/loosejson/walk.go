@@ -6,10 +6,11 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// A Span is a value's place in a body.
+// A Span is where a value is in a body: the indexes of its first byte and of
+// the byte behind it. The zero Span stands for none.
 type Span struct{ From, To int }
 
-// Of returns the value, nil for an empty span.
+// Of returns the value, nil for the zero Span. It shares the body's memory.
 func (s Span) Of(body []byte) []byte {
 	if s.From == s.To {
 		return nil
@@ -17,13 +18,15 @@ func (s Span) Of(body []byte) []byte {
 	return body[s.From:s.To]
 }
 
-// A Layout is where in an event's body the parts are that the log keeps apart.
+// A Layout is where an event's body has the parts that the call log stores
+// separately.
 type Layout struct {
 	Messages Span // the value of message.messages, or of the older place in message.call
 	Time     Span // the value of message.timestamp
 }
 
-// LayoutOf finds the parts in one pass. What is not there has an empty span.
+// LayoutOf finds the parts in one pass over the body. A part that is missing has
+// the zero Span.
 func LayoutOf(body []byte) Layout {
 	var l Layout
 	var older Span
@@ -56,20 +59,20 @@ func LayoutOf(body []byte) Layout {
 	return l
 }
 
-// A Walker goes through a body value by value, and knows where they are.
+// A Walker reads a body value by value, and reports where they are.
 type Walker struct {
 	*jsontext.Decoder
-	Body []byte
+	Body []byte // the whole input of the decoder
 }
 
-// NewWalker returns a Walker over a whole body. Names may repeat: the masker
-// and the validator see to that.
+// NewWalker returns a Walker over a whole body. It accepts repeated names, since
+// whether they are allowed was decided when the body was validated.
 func NewWalker(body []byte) Walker {
 	return Walker{Decoder: jsontext.NewDecoder(bytes.NewBuffer(body), jsontext.AllowDuplicateNames(true)), Body: body}
 }
 
-// Object calls f with the name of each member of the Object that comes next.
-// f reads the member's value. Anything else than an Object is skipped.
+// Object calls f with the name of each member of the object that comes next; f
+// must read or skip the member's value. Any other value is skipped.
 func (w Walker) Object(f func(name string)) {
 	if w.PeekKind() != '{' {
 		w.Skip()
@@ -85,10 +88,11 @@ func (w Walker) Object(f func(name string)) {
 		}
 		f(t.String())
 	}
-	_, _ = w.ReadToken() // its end, or the fault that the next read meets again
+	_, _ = w.ReadToken() // its end, or an error that the next read returns again
 }
 
-// Skip passes over the value that comes next and returns its place.
+// Skip skips the value that comes next and returns its Span, the zero Span at
+// the end of the input or if it is not valid JSON.
 func (w Walker) Skip() Span {
 	from := int(w.InputOffset())
 	if w.SkipValue() != nil {
@@ -100,18 +104,19 @@ func (w Walker) Skip() Span {
 	return Span{from, int(w.InputOffset())}
 }
 
-// Members calls f with the Members of the JSON object v.
+// Members calls f for each member of the JSON object v, in order; never for any
+// other value.
 func Members(v []byte, f func(name string, value jsontext.Value)) {
 	w := NewWalker(v)
 	w.Object(func(name string) { f(name, w.Skip().Of(v)) })
 }
 
-// IsEmptyList reports whether v is not a list, or one without items.
+// IsEmptyList reports whether v is not a JSON array, or one without elements.
 func IsEmptyList(v []byte) bool {
 	return len(v) < 2 || v[0] != '[' || len(bytes.TrimSpace(v[1:len(v)-1])) == 0
 }
 
-// Splice returns body with the span replaced.
+// Splice returns a copy of body with the span replaced.
 func Splice(body []byte, s Span, with []byte) []byte {
 	out := make([]byte, 0, len(body)-(s.To-s.From)+len(with))
 	out = append(out, body[:s.From]...)

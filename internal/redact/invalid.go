@@ -6,9 +6,9 @@ import (
 	"github.com/serverurl/serverurl/internal/jsonscan"
 )
 
-// redactInvalid masks what is not JSON: cut off, or broken in the middle. Where strings begin
-// and end is not sure, so every quote may begin a key, the zones do not count,
-// and a value ends only where it must.
+// redactInvalid redacts a body that is not JSON: truncated, or damaged in the
+// middle. It is uncertain where strings begin and end, so every quote may begin
+// a name, positions do not count, and a value ends as late as possible.
 func (m *redactor) redactInvalid() {
 	b := m.body
 	done := 0
@@ -16,7 +16,7 @@ func (m *redactor) redactInvalid() {
 		if b[i] == '"' {
 			if at := secretKeyEnd(b, i); at > 0 {
 				if from := jsonscan.SkipSpace(b, at); from < len(b) {
-					m.match(i, at)
+					m.redactMatches(i, at)
 					done = lenientValueEnd(b, from)
 					m.replace(from, done)
 					i = done
@@ -32,7 +32,7 @@ func (m *redactor) redactInvalid() {
 		}
 		i++
 	}
-	// The body may be cut in the middle of one of our secrets.
+	// The body may have been truncated within one of our own secrets.
 	for _, s := range m.secrets {
 		for n := min(len(s)-1, len(b)-done); n >= minSecretBytes; n-- {
 			if bytes.HasSuffix(b, []byte(s[:n])) {
@@ -43,11 +43,11 @@ func (m *redactor) redactInvalid() {
 	}
 }
 
-// secretKeyEnd returns the place behind the colon when a key that tells of a secret
-// begins at the quote at i, or 0.
+// secretKeyEnd returns the index behind the colon if a name whose value is
+// secret begins at the quote at i, else 0.
 func secretKeyEnd(b []byte, i int) int {
-	const longest = 256
-	key := b[i+1 : min(len(b), i+1+longest)]
+	const longestName = 256 // so that a body of quotes takes linear time
+	key := b[i+1 : min(len(b), i+1+longestName)]
 	n := bytes.IndexByte(key, '"')
 	if n < 0 {
 		return 0
@@ -64,7 +64,7 @@ func secretKeyEnd(b []byte, i int) int {
 	return 0
 }
 
-// lenientValueEnd returns where a value ends that may be broken.
+// lenientValueEnd returns where the value at i ends, which may be damaged.
 func lenientValueEnd(b []byte, i int) int {
 	switch start := b[i]; start {
 	case '{', '[':
@@ -89,8 +89,9 @@ func lenientValueEnd(b []byte, i int) int {
 	return len(b)
 }
 
-// bracketsEnd returns where what opens at i is closed, or the end of b.
-func bracketsEnd(b []byte, i int, mindStrings bool) int {
+// bracketsEnd returns the index behind the bracket that closes the one at i, or
+// the end of b. Brackets in strings count unless skipStrings is set.
+func bracketsEnd(b []byte, i int, skipStrings bool) int {
 	depth := 0
 	for ; i < len(b); i++ {
 		switch b[i] {
@@ -101,7 +102,7 @@ func bracketsEnd(b []byte, i int, mindStrings bool) int {
 				return i + 1
 			}
 		case '"':
-			if end := -1; mindStrings {
+			if end := -1; skipStrings {
 				if end = jsonscan.StringEnd(b, i); end < 0 {
 					return len(b)
 				}

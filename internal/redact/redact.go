@@ -6,36 +6,42 @@ import (
 	"strings"
 
 	"github.com/serverurl/serverurl/internal/fault"
-	"github.com/serverurl/serverurl/internal/jsonscan"
 )
 
-// minSecretBytes is the shortest secret that is looked for in payloads. A shorter
-// one would be found in ordinary words.
+// Placeholder replaces what is redacted. Types that hide their value print it too.
+const Placeholder = "***"
+
+const quotedPlaceholder = `"` + Placeholder + `"`
+
+// minSecretBytes is the length from which secrets are searched for in payloads.
+// A shorter one would be found in ordinary words.
 const minSecretBytes = 8
 
-// JSON returns body without what must not be kept (docs/events.md#secrets):
+// JSON returns body without what must not be stored (docs/events.md#secrets):
 //
-//   - controlUrl and listenUrl, which control and overhear the live call, anywhere;
-//   - values whose key says that they are a credential, and the values of headers: the
-//     sender repeats the assistant's configuration, with what it uses to reach us;
-//   - our own secrets, anywhere, also where characters are written as \u0061.
+//   - controlUrl and listenUrl anywhere, which control and overhear the live call;
+//   - values whose key names a credential, and all values of header fields: the
+//     sender repeats the assistant's configuration, with the credentials for our
+//     server in it;
+//   - our own secrets anywhere, also if their characters are escaped as \u0061.
 //
-// What a caller or a tool's author put there (metadata, structuredData,
-// arguments, parameters, messages) is theirs: below it such keys do not count,
-// our own secrets do.
+// Below metadata, structuredData, arguments, parameters and messages is what a
+// caller or the author of a tool wrote: there keys mean nothing, and only our
+// own secrets are redacted.
 //
-// Valid JSON stays valid JSON, and what is not masked stays as it is to the byte. A body that
-// is not JSON is masked by a rougher way that would rather take too much.
-// Masking JSON twice is masking it once. When there is nothing to JSON, JSON
-// returns body itself, else it writes to dst[:0].
+// Valid JSON stays valid, and what is not redacted stays the same to the byte.
+// A body that is not JSON is redacted by looser rules, which rather remove too
+// much. Redacting a result again changes nothing. If there is nothing to
+// redact, JSON returns body itself; otherwise it writes to dst[:0].
 func JSON(dst, body []byte, secrets []string) []byte {
 	if fault.Mutated("no mask") {
 		return body
 	}
 	m := redactor{body: body}
 	m.prepare(secrets)
-	if !m.walk() {
-		m.edits = m.edits[:0]
+	if w := (walk{redactor: m}); w.redactValid() {
+		m.edits = w.edits
+	} else {
 		m.redactInvalid()
 	}
 	if len(m.edits) == 0 {
@@ -44,23 +50,38 @@ func JSON(dst, body []byte, secrets []string) []byte {
 	return m.apply(dst)
 }
 
-// An edit replaces a piece of the body: by "***" with quotes where it was a
-// value, without where it was a part of a string.
+// A redactor collects what to replace in one body.
+type redactor struct {
+	body    []byte
+	secrets []string // our own, long enough
+	found   bool     // one of them occurs in the body literally
+	escaped bool     // one may occur with escaped characters
+	edits   []edit   // ascending, without overlap
+}
+
+// An edit replaces a part of the body: a whole value by the quoted placeholder,
+// a part of a string by the placeholder alone.
 type edit struct {
 	from, to int
 	value    bool
 }
 
-const quotedPlaceholder = `"` + Placeholder + `"`
-
-type redactor struct {
-	body    []byte
-	secrets []string // our own secrets
-	found   bool     // at least one of them is in the body as it is
-	escaped bool     // one may be there with escapes
-	edits   []edit   // in order, not overlapping
+// prepare finds out whether the body can contain secrets at all, because most
+// bodies do not, and bytes.Contains is much faster than matching.
+func (m *redactor) prepare(secrets []string) {
+	for _, v := range secrets {
+		if len(v) < minSecretBytes {
+			continue
+		}
+		m.secrets = append(m.secrets, v)
+		m.found = m.found || bytes.Contains(m.body, []byte(v))
+		m.escaped = m.escaped || strings.ContainsAny(v, `"\`) ||
+			strings.Contains(v, "/") && bytes.Contains(m.body, []byte(`\/`))
+	}
+	m.escaped = len(m.secrets) > 0 && (m.escaped || bytes.Contains(m.body, []byte(`\u00`)))
 }
 
+// apply returns the body with the edits made.
 func (m *redactor) apply(dst []byte) []byte {
 	dst = slices.Grow(dst[:0], len(m.body)+len(m.edits)*len(quotedPlaceholder))
 	at := 0
@@ -76,123 +97,15 @@ func (m *redactor) apply(dst []byte) []byte {
 	return append(dst, m.body[at:]...)
 }
 
-// replace masks a whole value. A null holds nothing, and stays for those who decode.
+// replace redacts a whole value. A null stays, because it means something to
+// those who decode the body and contains nothing.
 func (m *redactor) replace(from, to int) {
 	if s := string(m.body[from:to]); s != quotedPlaceholder && s != "null" && s != "" {
 		m.edits = append(m.edits, edit{from, to, true})
 	}
 }
 
-// walk goes through a JSON text once. It returns false when that is not what
-// the body is.
-func (m *redactor) walk() bool {
-	const wantValue, wantName, wantNext = 0, 1, 2
-	const deepest = 10_000 // what the parser takes; the stack stays small
-	b := m.body
-	stack := make([]position, 0, 64)
-	in, want := eventPosition, wantValue
-	for i := jsonscan.SkipSpace(b, 0); ; i = jsonscan.SkipSpace(b, i) {
-		if i == len(b) {
-			return want == wantNext && len(stack) == 0
-		}
-		c := b[i]
-		switch want {
-		case wantValue:
-			switch c {
-			case '{', '[':
-				want, i = wantName, jsonscan.SkipSpace(b, i+1)
-				if c == '[' {
-					want, in = wantValue, in|insideArray
-				}
-				if len(stack) == deepest {
-					return false
-				}
-				stack = append(stack, in)
-				in &^= insideArray
-				if i < len(b) && b[i] == c+2 { // } or ], in ASCII two on
-					want = wantNext
-				}
-			case '"':
-				end := jsonscan.StringEnd(b, i)
-				if end < 0 {
-					return false
-				}
-				m.redactString(i+1, end-1)
-				i, want = end, wantNext
-			default:
-				end := jsonscan.ScalarEnd(b, i)
-				if end == i {
-					return false
-				}
-				if m.found && m.holds(b[i:end]) {
-					m.replace(i, end)
-				}
-				i, want = end, wantNext
-			}
-		case wantName:
-			if c != '"' {
-				return false
-			}
-			end := jsonscan.StringEnd(b, i)
-			if end < 0 {
-				return false
-			}
-			name := b[i+1 : end-1]
-			m.redactString(i+1, end-1)
-			if i = jsonscan.SkipSpace(b, end); i == len(b) || b[i] != ':' {
-				return false
-			}
-			i, want = jsonscan.SkipSpace(b, i+1), wantValue
-			var secret bool
-			if in, secret = in.child(classify(name), i < len(b) && b[i] == '{'); secret {
-				end := valueEnd(b, i)
-				if end < 0 {
-					return false
-				}
-				m.replace(i, end)
-				i, want = end, wantNext
-			}
-		case wantNext:
-			if len(stack) == 0 {
-				return false
-			}
-			top := stack[len(stack)-1]
-			isArray := top&insideArray != 0
-			switch {
-			case c == ',':
-				in, want = top&^insideArray, wantName
-				if isArray {
-					want = wantValue
-				}
-			case c == ']' && isArray, c == '}' && !isArray:
-				stack = stack[:len(stack)-1]
-			default:
-				return false
-			}
-			i++
-		}
-	}
-}
-
-// prepare prepares the search for our own secrets.
-func (m *redactor) prepare(secrets []string) {
-	for _, v := range secrets {
-		if len(v) < minSecretBytes {
-			continue
-		}
-		m.secrets = append(m.secrets, v)
-		m.found = m.found || bytes.Contains(m.body, []byte(v))
-		m.escaped = m.escaped || strings.ContainsAny(v, `"\`) ||
-			strings.Contains(v, "/") && bytes.Contains(m.body, []byte(`\/`))
-	}
-	m.escaped = len(m.secrets) > 0 && (m.escaped || bytes.Contains(m.body, []byte(`\u00`)))
-}
-
-func (m *redactor) holds(piece []byte) bool {
-	return slices.ContainsFunc(m.secrets, func(s string) bool { return bytes.Contains(piece, []byte(s)) })
-}
-
-// redactString masks our own secrets between two quotes.
+// redactString redacts our own secrets between two quotes.
 func (m *redactor) redactString(from, to int) {
 	if !m.found && !m.escaped {
 		return
@@ -201,10 +114,16 @@ func (m *redactor) redactString(from, to int) {
 	if !m.holds(s) && (!m.escaped || bytes.IndexByte(s, '\\') < 0) {
 		return
 	}
-	m.match(from, to)
+	m.redactMatches(from, to)
 }
 
-func (m *redactor) match(from, to int) {
+// holds reports whether one of our own secrets occurs literally.
+func (m *redactor) holds(piece []byte) bool {
+	return slices.ContainsFunc(m.secrets, func(s string) bool { return bytes.Contains(piece, []byte(s)) })
+}
+
+// redactMatches redacts our own secrets in a range, escaped or not.
+func (m *redactor) redactMatches(from, to int) {
 	for i := from; i < to; {
 		n := m.matchAt(i, to)
 		if n > 0 {
@@ -216,7 +135,8 @@ func (m *redactor) match(from, to int) {
 	}
 }
 
-// matchAt returns how many bytes at i spell one of our secrets; of several, the longest.
+// matchAt returns the length of the longest of our own secrets that is spelled
+// at i, with its escapes, or 0.
 func (m *redactor) matchAt(i, end int) (longest int) {
 	for _, s := range m.secrets {
 		if c := m.body[i]; c != s[0] && c != '\\' {
@@ -240,8 +160,9 @@ func (m *redactor) matchAt(i, end int) (longest int) {
 	return longest
 }
 
-// unescape returns the character at i and how many bytes it takes. One beyond
-// ASCII comes as its first byte, or as -1 when it is escaped.
+// unescape returns the character at i and how many bytes it takes. Of a
+// character beyond ASCII it returns the first byte, or -1 if it is escaped:
+// secrets are ASCII, so it only has to differ from all of theirs.
 func unescape(b []byte, i int) (rune, int) {
 	if b[i] != '\\' || i+1 == len(b) {
 		return rune(b[i]), 1
@@ -277,39 +198,3 @@ func unescape(b []byte, i int) (rune, int) {
 		return rune(c), 2
 	}
 }
-
-// valueEnd returns the place behind the value at i, or -1.
-func valueEnd(b []byte, i int) int {
-	switch {
-	case i == len(b):
-		return -1
-	case b[i] == '"':
-		return jsonscan.StringEnd(b, i)
-	case b[i] != '{' && b[i] != '[':
-		if end := jsonscan.ScalarEnd(b, i); end > i {
-			return end
-		}
-		return -1
-	}
-	depth := 0
-	for i < len(b) {
-		switch b[i] {
-		case '{', '[':
-			depth++
-		case '}', ']':
-			if depth--; depth == 0 {
-				return i + 1
-			}
-		case '"':
-			if i = jsonscan.StringEnd(b, i); i < 0 {
-				return -1
-			}
-			continue
-		}
-		i++
-	}
-	return -1
-}
-
-// Placeholder is what a secret prints as, and what masked values become.
-const Placeholder = "***"

@@ -14,83 +14,83 @@ import (
 
 const (
 	ours   = "5f1d0c9a7b3e48d2a6c4e8f0b1d3957a" // our own secret, in these tests
-	canary = "CANARY0secret0canary"             // somebody's, known by its key only
+	canary = "CANARY0secret0canary"             // a credential that only its name gives away
 )
 
 var ourSecrets = []string{ours, "aC9kQ2xP/0nV7tLr+4sBzYw8GmHdEfJu"}
 
-func masked(body string) string { return string(JSON(nil, []byte(body), ourSecrets)) }
+func redacted(body string) string { return string(JSON(nil, []byte(body), ourSecrets)) }
 
-func TestMask(t *testing.T) {
+func TestJSON(t *testing.T) {
 	for _, c := range []struct{ rule, in, want string }{
-		{"the configuration that is repeated to us", `{"message":{"assistant":{"assistantServer":{"url":"u","secret":"s1","headers":{"Authorization":"Bearer t","X-A":{"b":[1]}}}}}}`,
+		{"the assistant's configuration", `{"message":{"assistant":{"assistantServer":{"url":"u","secret":"s1","headers":{"Authorization":"Bearer t","X-A":{"b":[1]}}}}}}`,
 			`{"message":{"assistant":{"assistantServer":{"url":"u","secret":"***","headers":{"Authorization":"***","X-A":"***"}}}}}`},
 		{"also inside call", `{"call":{"assistant":{"assistantServer":{"secret":"s"}}}}`, `{"call":{"assistant":{"assistantServer":{"secret":"***"}}}}`},
 		{"tool servers, whatever their shape", `{"assistantToolServers":[{"secret":"s"},{"headers":[{"key":"k","value":"v"}]}]}`, `{"assistantToolServers":[{"secret":"***"},{"headers":"***"}]}`},
 		{"a tool's server in the older dialect", `{"message":{"toolWithToolCallList":[{"server":{"secret":"s","url":"u"}}]}}`, `{"message":{"toolWithToolCallList":[{"server":{"secret":"***","url":"u"}}]}}`},
 		{"overrides", `{"call":{"assistantOverrides":{"server":{"token":1}}}}`, `{"call":{"assistantOverrides":{"server":{"token":"***"}}}}`},
-		{"every word for a credential", `{"server":{"apiKey":"a","api_key":"b","X-API-KEY":"c","password":"d","credentialId":"e","credentials":{"f":"g"},"clientSecret":"h","bearer_token":"i","AUTHORIZATION":"j"}}`,
+		{"every name of a credential", `{"server":{"apiKey":"a","api_key":"b","X-API-KEY":"c","password":"d","credentialId":"e","credentials":{"f":"g"},"clientSecret":"h","bearer_token":"i","AUTHORIZATION":"j"}}`,
 			`{"server":{"apiKey":"***","api_key":"***","X-API-KEY":"***","password":"***","credentialId":"***","credentials":"***","clientSecret":"***","bearer_token":"***","AUTHORIZATION":"***"}}`},
 		{"the URLs of the live call, anywhere", `{"metadata":{"controlUrl":"u"},"call":{"monitor":{"controlUrl":"u","ListenURL":["u"]}}}`, `{"metadata":{"controlUrl":"***"},"call":{"monitor":{"controlUrl":"***","ListenURL":"***"}}}`},
-		{"escaped keys", `{"\u0061ssistant":{"\u0073ecret":"s","h\u0065aders":{"a":"b"}},"control\u0055rl":1}`, `{"\u0061ssistant":{"\u0073ecret":"***","h\u0065aders":{"a":"***"}},"control\u0055rl":"***"}`},
-		{"a null holds nothing", `{"server":{"secret":null,"headers":{}}}`, `{"server":{"secret":null,"headers":{}}}`},
+		{"escaped names", `{"\u0061ssistant":{"\u0073ecret":"s","h\u0065aders":{"a":"b"}},"control\u0055rl":1}`, `{"\u0061ssistant":{"\u0073ecret":"***","h\u0065aders":{"a":"***"}},"control\u0055rl":"***"}`},
+		{"a null stays", `{"server":{"secret":null,"headers":{}}}`, `{"server":{"secret":null,"headers":{}}}`},
 		{"white space stays", " {\n\t\"server\" : { \"secret\" :\r\n \"s\" } } \n", " {\n\t\"server\" : { \"secret\" :\r\n \"***\" } } \n"},
 		{"nothing secret", `{"message":{"type":"hang","call":{"id":"WC-1"}}}`, `{"message":{"type":"hang","call":{"id":"WC-1"}}}`},
 
-		{"somebody's own data is theirs", `{"call":{"metadata":{"token":"queue 7","server":{"secret":"s"}},"secret":"s"}}`, `{"call":{"metadata":{"token":"queue 7","server":{"secret":"s"}},"secret":"***"}}`},
+		{"names in the app's data mean nothing", `{"call":{"metadata":{"token":"queue 7","server":{"secret":"s"}},"secret":"s"}}`, `{"call":{"metadata":{"token":"queue 7","server":{"secret":"s"}},"secret":"***"}}`},
 		{"also inside configuration", `{"assistant":{"assistantAnalysis":{"structuredData":{"schema":{"password":{"type":"string"}}}},"parameters":{"token":{}}}}`, `{"assistant":{"assistantAnalysis":{"structuredData":{"schema":{"password":{"type":"string"}}}},"parameters":{"token":{}}}}`},
 		{"arguments and messages too", `{"message":{"toolCalls":[{"function":{"arguments":{"token":"t"}}}],"messages":[{"text":"t","secret":"s"}]}}`, `{"message":{"toolCalls":[{"function":{"arguments":{"token":"t"}}}],"messages":[{"text":"t","secret":"s"}]}}`},
-		{"it ends with its object", `{"metadata":{"a":[{}],"token":1},"token":1}`, `{"metadata":{"a":[{}],"token":1},"token":"***"}`},
-		{"header fields end with theirs", `{"headers":{"a":1},"b":[{"headers":{}},2]}`, `{"headers":{"a":"***"},"b":[{"headers":{}},2]}`},
-		{"a credential where nobody expects it", `{"message":{"newThing":[{"token":"t"}]}}`, `{"message":{"newThing":[{"token":"***"}]}}`},
-		{"words with a credential's beginning are others", `{"server":{"secretary":"Sam","tokens":3,"assistantMaxTokens":250}}`, `{"server":{"secretary":"Sam","tokens":3,"assistantMaxTokens":250}}`},
+		{"the app's data ends with its object", `{"metadata":{"a":[{}],"token":1},"token":1}`, `{"metadata":{"a":[{}],"token":1},"token":"***"}`},
+		{"header fields end with their object", `{"headers":{"a":1},"b":[{"headers":{}},2]}`, `{"headers":{"a":"***"},"b":[{"headers":{}},2]}`},
+		{"a credential in an unknown place", `{"message":{"newThing":[{"token":"t"}]}}`, `{"message":{"newThing":[{"token":"***"}]}}`},
+		{"names that only contain such a word", `{"server":{"secretary":"Sam","tokens":3,"assistantMaxTokens":250}}`, `{"server":{"secretary":"Sam","tokens":3,"assistantMaxTokens":250}}`},
 
 		{"our secret anywhere", `{"messages":[{"text":"it is ` + ours + `, yes ` + ours + `"}]}`, `{"messages":[{"text":"it is ***, yes ***"}]}`},
 		{"our secret as a name", `{"metadata":{"` + ours + `":1}}`, `{"metadata":{"***":1}}`},
 		{"our secret with escapes", `{"text":"it is \u0035f1d0c9a7b3e48d2a6c4e8f0b1d3957\u0061."}`, `{"text":"it is ***."}`},
-		{"our webhook key, without its prefix, and with", `["aC9kQ2xP\/0nV7tLr+4sBzYw8GmHdEfJu","whsec_aC9kQ2xP/0nV7tLr+4sBzYw8GmHdEfJu"]`, `["***","whsec_***"]`},
-		{"an escape before our secret is kept whole", `{"text":"\n` + ours + `\\` + ours + `"}`, `{"text":"\n***\\***"}`},
-		{"an escaped backslash begins no escape", `{"text":"5\\u00661d0c9a7b3e48d2a6c4e8f0b1d3957a"}`, `{"text":"5\\u00661d0c9a7b3e48d2a6c4e8f0b1d3957a"}`},
+		{"our webhook key, with and without its prefix", `["aC9kQ2xP\/0nV7tLr+4sBzYw8GmHdEfJu","whsec_aC9kQ2xP/0nV7tLr+4sBzYw8GmHdEfJu"]`, `["***","whsec_***"]`},
+		{"an escape before our secret stays whole", `{"text":"\n` + ours + `\\` + ours + `"}`, `{"text":"\n***\\***"}`},
+		{"an escaped backslash does not begin an escape", `{"text":"5\\u00661d0c9a7b3e48d2a6c4e8f0b1d3957a"}`, `{"text":"5\\u00661d0c9a7b3e48d2a6c4e8f0b1d3957a"}`},
 
-		{"cut off inside the secret", `{"message":{"assistantServer":{"secret":"CANARY`, `{"message":{"assistantServer":{"secret":"***"`},
-		{"cut off inside the headers", `{"assistantServer":{"headers":{"Authorization":"Bearer CAN`, `{"assistantServer":{"headers":"***"`},
-		{"cut off inside our own", `{"messages":[{"text":"it is ` + ours[:20], `{"messages":[{"text":"it is ***`},
-		{"begun in the middle", `r":{"secret":"CANARY","headers":{"a":"CANARY"},"url":"u"}}`, `r":{"secret":"***","headers":"***","url":"u"}}`},
-		{"a quote too many before", `{"a":"5" tall","server":{"secret":"CANARY","b":1}}`, `{"a":"5" tall","server":{"secret":"***","b":1}}`},
-		{"a quote inside", `{"server":{"secret":"CAN"ARY","b":1}}}`, `{"server":{"secret":"***","b":1}}}`},
+		{"truncated within the secret", `{"message":{"assistantServer":{"secret":"CANARY`, `{"message":{"assistantServer":{"secret":"***"`},
+		{"truncated within the headers", `{"assistantServer":{"headers":{"Authorization":"Bearer CAN`, `{"assistantServer":{"headers":"***"`},
+		{"truncated within our own", `{"messages":[{"text":"it is ` + ours[:20], `{"messages":[{"text":"it is ***`},
+		{"without its beginning", `r":{"secret":"CANARY","headers":{"a":"CANARY"},"url":"u"}}`, `r":{"secret":"***","headers":"***","url":"u"}}`},
+		{"an extra quote before", `{"a":"5" tall","server":{"secret":"CANARY","b":1}}`, `{"a":"5" tall","server":{"secret":"***","b":1}}`},
+		{"an extra quote inside", `{"server":{"secret":"CAN"ARY","b":1}}}`, `{"server":{"secret":"***","b":1}}}`},
 		{"a secret without quotes", `{"server":{"secret":CANARY ARY,"b":1}}}`, `{"server":{"secret":"***","b":1}}}`},
-		{"an escaped key in what is broken", `{"server":{"\u0073ecret":"CANARY","b":1}}}`, `{"server":{"\u0073ecret":"***","b":1}}}`},
-		{"a quote too many among the headers", `{"headers":{"a":5","b":{"c":1,"d":"}","e":"CANARY"},"f":1}}}`, `{"headers":"***","f":1}}}`},
-		{"our secret in a key", `{"` + ours + `-token":"CANARY",`, `{"***-token":"***",`},
-		{"a text in a text", `"{\"server\":{\"secret\":\"CANARY\"}}`, `"{\"server\":{\"secret\":"***"}}`},
-		{"brackets of the wrong kind", `{"server":{"headers":{"a":"}","b":"CANARY"]},"c":1}`, `{"server":{"headers":"***"},"c":1}`},
+		{"an escaped name in invalid JSON", `{"server":{"\u0073ecret":"CANARY","b":1}}}`, `{"server":{"\u0073ecret":"***","b":1}}}`},
+		{"an extra quote among the headers", `{"headers":{"a":5","b":{"c":1,"d":"}","e":"CANARY"},"f":1}}}`, `{"headers":"***","f":1}}}`},
+		{"our secret in a name", `{"` + ours + `-token":"CANARY",`, `{"***-token":"***",`},
+		{"JSON in a string", `"{\"server\":{\"secret\":\"CANARY\"}}`, `"{\"server\":{\"secret\":"***"}}`},
+		{"mismatched brackets", `{"server":{"headers":{"a":"}","b":"CANARY"]},"c":1}`, `{"server":{"headers":"***"},"c":1}`},
 	} {
 		t.Run(c.rule, func(t *testing.T) {
-			got := masked(c.in)
+			got := redacted(c.in)
 			if got != c.want {
 				t.Errorf("\n     %s\ngot  %s\nwant %s", c.in, got, c.want)
 			}
-			if again := masked(got); again != got {
-				t.Errorf("twice is not once:\n%s\n%s", got, again)
+			if again := redacted(got); again != got {
+				t.Errorf("redacting twice differs from redacting once:\n%s\n%s", got, again)
 			}
 		})
 	}
 }
 
-func TestMaskSecretInNumber(t *testing.T) {
+func TestSecretAsNumber(t *testing.T) {
 	got := JSON(nil, []byte(`{"a":12345678,"b":"x12345678y","c":[9]}`), []string{"12345678"})
 	if want := `{"a":"***","b":"x***y","c":[9]}`; string(got) != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
 
-func TestMaskCopiesOnlyWhenItMust(t *testing.T) {
+func TestCopiesOnlyIfNeeded(t *testing.T) {
 	clean := []byte(conversation(20, false))
 	if got := JSON(nil, clean, ourSecrets); &got[0] != &clean[0] {
-		t.Error("a body with nothing to mask was copied")
+		t.Error("a body with nothing to redact was copied")
 	}
 	if n := testing.AllocsPerRun(20, func() { JSON(nil, clean, ourSecrets) }); n > 3 {
-		t.Errorf("%v allocations for a body with nothing to mask", n)
+		t.Errorf("%v allocations for a body with nothing to redact", n)
 	}
 	body := []byte(conversation(2, true))
 	before := bytes.Clone(body)
@@ -104,8 +104,8 @@ func TestMaskCopiesOnlyWhenItMust(t *testing.T) {
 	}
 }
 
-// TestMaskExamples runs over every event that the docs and the suites have.
-func TestMaskExamples(t *testing.T) {
+// TestExamples redacts every event in testdata, also truncated and damaged.
+func TestExamples(t *testing.T) {
 	files, _ := filepath.Glob("testdata/sender/*.json")
 	if len(files) == 0 {
 		t.Fatal("no examples")
@@ -125,15 +125,16 @@ func TestMaskExamples(t *testing.T) {
 		if !jsontext.Value(got).IsValid() || !bytes.Equal(shape(t, got), shape(t, b)) {
 			t.Errorf("%s: its structure changed:\n%s", f, got)
 		}
-		// Cut off or damaged anywhere, no secret may be left either.
+		// Truncated anywhere, no secret may be left; damaged, at most the one
+		// whose name was damaged.
 		for cut := range b {
 			if left := JSON(nil, b[:cut], ourSecrets); bytes.Contains(left, []byte("CANARY")) || bytes.Contains(left, []byte(ours[:minSecretBytes])) {
-				t.Fatalf("%s: cut at %d: a secret is left:\n%s", f, cut, left)
+				t.Fatalf("%s: truncated at %d: a secret is left:\n%s", f, cut, left)
 			}
 			broken := bytes.Clone(b)
 			broken[cut] ^= 0x1f
 			if left := JSON(nil, broken, ourSecrets); strings.Count(string(left), "CANARY") > 1 {
-				t.Fatalf("%s: broken at %d: secrets are left:\n%s", f, cut, left)
+				t.Fatalf("%s: damaged at %d: secrets are left:\n%s", f, cut, left)
 			}
 		}
 	}
@@ -158,7 +159,7 @@ func shape(t *testing.T, b []byte) []byte {
 	}
 }
 
-func FuzzMask(f *testing.F) {
+func FuzzJSON(f *testing.F) {
 	f.Add([]byte(`{"assistant":{"secret":"` + canary + `","headers":{"a":"` + canary + `"}},"t":"` + ours + `\u0061"}`))
 	f.Add([]byte(`{"server":{"secret":"` + canary + `"`))
 	f.Add([]byte(`{"a":"5" tall","server":{"secret":"x"}}`))
@@ -170,22 +171,21 @@ func FuzzMask(f *testing.F) {
 		}
 		if jsontext.Value(body).IsValid(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)) {
 			if !jsontext.Value(got).IsValid(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)) {
-				t.Fatalf("not JSON any more:\n%q\n%q", body, got)
+				t.Fatalf("not JSON anymore:\n%q\n%q", body, got)
 			}
 			if again := JSON(nil, got, ourSecrets); !bytes.Equal(again, got) {
-				t.Fatalf("twice is not once:\n%q\n%q", got, again)
+				t.Fatalf("redacting twice differs from redacting once:\n%q\n%q", got, again)
 			}
-			// The fast walk and the rough comb are two readings: what the
-			// first takes for JSON must be what the parser takes for it.
-			if m := (&redactor{body: body}); !m.walk() {
-				t.Fatalf("walk refuses JSON: %q", body)
+			// What the parser takes for JSON is redacted by the exact rules.
+			if w := (walk{redactor: redactor{body: body}}); !w.redactValid() {
+				t.Fatalf("refused as invalid: %q", body)
 			}
 		}
 	})
 }
 
-// TestMaskRandom hides secrets in random JSON and looks for them afterwards.
-func TestMaskRandom(t *testing.T) {
+// TestRandomEvents hides secrets in random JSON and looks for them afterwards.
+func TestRandomEvents(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		body := randomEvent(t, 5, true)
 		if !jsontext.Value(body).IsValid(jsontext.AllowDuplicateNames(true)) {
@@ -196,36 +196,37 @@ func TestMaskRandom(t *testing.T) {
 			t.Fatalf("a canary is left:\n%s\n%s", body, got)
 		}
 		if strings.Count(body, "free0text") != bytes.Count(got, []byte("free0text")) {
-			t.Fatalf("something else was masked:\n%s\n%s", body, got)
+			t.Fatalf("something else was redacted:\n%s\n%s", body, got)
 		}
 		if !jsontext.Value(got).IsValid(jsontext.AllowDuplicateNames(true)) {
-			t.Fatalf("not JSON any more:\n%s\n%s", body, got)
+			t.Fatalf("not JSON anymore:\n%s\n%s", body, got)
 		}
 		cut := rapid.IntRange(0, len(body)).Draw(t, "cut")
 		if left := JSON(nil, []byte(body[:cut]), ourSecrets); bytes.Contains(left, []byte(canary)) {
-			t.Fatalf("cut off, a canary is left:\n%s\n%s", body[:cut], left)
+			t.Fatalf("truncated, a canary is left:\n%s\n%s", body[:cut], left)
 		}
 	})
 }
 
-// randomEvent puts canaries only under keys that are secret where they stand,
-// and the words free0text only where they are not.
-func randomEvent(t *rapid.T, depth int, ours bool) string {
+// randomEvent puts canaries only below names that are secret in their position,
+// and the words free0text only where nothing is secret. named reports whether
+// names mean something.
+func randomEvent(t *rapid.T, depth int, named bool) string {
 	var parts []string
 	for range rapid.IntRange(0, 4).Draw(t, "members") {
 		key, value, space := "", "", rapid.SampledFrom([]string{"", " ", "\n\t"}).Draw(t, "space")
 		switch kind := rapid.IntRange(0, 5).Draw(t, "kind"); {
 		case kind == 0:
 			key, value = rapid.SampledFrom([]string{"controlUrl", "listenUrl", "\\u0063ontrolurl"}).Draw(t, "url"), secretValue(t)
-		case kind == 1 && ours:
+		case kind == 1 && named:
 			key, value = rapid.SampledFrom([]string{"secret", "Token", "api_key", "credential7", "p\\u0061ssword"}).Draw(t, "secret"), secretValue(t)
-		case kind == 2 && ours:
+		case kind == 2 && named:
 			key, value = "headers", `{"Authorization":`+secretValue(t)+`,"b":`+secretValue(t)+`}`
 		case kind == 3 && depth > 0:
 			key = rapid.SampledFrom([]string{"metadata", "structured_Data", "\\u0061rguments", "messages"}).Draw(t, "free")
 			value = randomEvent(t, depth-1, false)
 		case kind == 4 && depth > 0:
-			key, value = rapid.SampledFrom([]string{"call", "list"}).Draw(t, "object"), "["+randomEvent(t, depth-1, ours)+",[],{}]"
+			key, value = rapid.SampledFrom([]string{"call", "list"}).Draw(t, "object"), "["+randomEvent(t, depth-1, named)+",[],{}]"
 		default:
 			key, value = rapid.SampledFrom([]string{"name", "text", "a\\\"b"}).Draw(t, "plain"), `"free0text\\\"{["`
 		}
@@ -238,8 +239,8 @@ func secretValue(t *rapid.T) string {
 	return rapid.SampledFrom([]string{`"` + canary + `"`, `{"a":"` + canary + `}"}`, `["` + canary + `",{"b":["\"]` + canary + `"]}]`}).Draw(t, "value")
 }
 
-// conversation makes a conversation-update of n messages, with the assistant's
-// configuration or without.
+// conversation returns a conversation-update of n messages, with the assistant's
+// configuration if config is set.
 func conversation(n int, config bool) string {
 	var b strings.Builder
 	b.WriteString(`{"message":{"timestamp":1784044945254,"type":"conversation-update","call":{"id":"WC-0c8e0f0e-1f3b-4f5d-9b1a-7f2f4a6c8e10","status":"ongoing","metadata":{"patient":"p-17"}},`)
@@ -261,15 +262,15 @@ func conversation(n int, config bool) string {
 	return b.String()
 }
 
-func BenchmarkMask(b *testing.B) {
+func BenchmarkJSON(b *testing.B) {
 	for _, c := range []struct {
 		name string
 		body []byte
 	}{
-		{"nothing to mask 200kB", []byte(conversation(500, false))},
+		{"nothing to redact 200kB", []byte(conversation(500, false))},
 		{"configuration 200kB", []byte(conversation(500, true))},
 		{"status-update 6kB", []byte(conversation(8, true))},
-		{"cut off 200kB", []byte(conversation(500, true))[:180_000]},
+		{"truncated 200kB", []byte(conversation(500, true))[:180_000]},
 		{"6MB of brackets", bytes.Repeat([]byte("["), 6<<20)},
 	} {
 		b.Run(c.name, func(b *testing.B) {

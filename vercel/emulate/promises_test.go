@@ -22,7 +22,7 @@ import (
 	"github.com/serverurl/serverurl/internal/testing/pgtest"
 	"github.com/serverurl/serverurl/simulate"
 	"github.com/serverurl/serverurl/simulate/simulatetest"
-	"github.com/serverurl/serverurl/sqlinbox"
+	"github.com/serverurl/serverurl/sqldb"
 	"github.com/serverurl/serverurl/vercel/emulate"
 )
 
@@ -32,12 +32,12 @@ const patience = 5 * time.Minute
 // storeOn is the store of the instances, from outside.
 func storeOn(t *testing.T, database string) records.Store {
 	t.Helper()
-	l, err := sqlinbox.OpenLazy(database, 2)
+	l, err := sqldb.OpenLazy(database, 2)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = l.Close() })
-	if err := l.Prepare(t.Context()); err != nil {
+	if err := l.Connect(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	return l.Database().Store()

@@ -40,20 +40,20 @@ type suite struct {
 
 var suites = []suite{
 	{"Stores", "what `core` needs of a database (`coretest.Store`)", []part{
-		{"SQLite", "sqlstore", "TestStore/SQLite"},
-		{"SQLite, shared commits", "sqlinbox", "TestStore"},
-		{"PostgreSQL", "sqlstore", "TestStore/Postgres"},
-		{"PostgreSQL, for a pooler", "sqlstore", "TestStoreExecMode"},
+		{"SQLite", "sqldb", "TestStore/SQLite"},
+		{"SQLite, shared commits", "sqldb", "TestGroupCommitStore"},
+		{"PostgreSQL", "sqldb", "TestStore/Postgres"},
+		{"PostgreSQL, for a pooler", "sqldb", "TestStoreExecMode"},
 		{"DynamoDB (moto)", "aws", "TestStoreOnMoto"},
 		{"Firestore (emulator)", "gcp", "TestStoreOnEmulator"},
 		{"Firestore (our stand-in)", "gcp/emulate/standin", "TestStoreOnStandin"},
 		{"D1 (miniflare)", "cloudflare", "TestStoreOnD1"},
 	}},
 	{"Inboxes", "what is acknowledged is delivered (`coretest.Inbox`)", []part{
-		{"SQLite", "sqlinbox", "TestInbox/SQLite"},
-		{"PostgreSQL", "sqlinbox", "TestInbox/Postgres"},
-		{"PostgreSQL, through PgBouncer", "sqlinbox", "TestThroughPooler"},
-		{"PostgreSQL, drained in requests", "sqlinbox", "TestDrainedInbox"},
+		{"SQLite", "sqldb", "TestInbox/SQLite"},
+		{"PostgreSQL", "sqldb", "TestInbox/Postgres"},
+		{"PostgreSQL, through PgBouncer", "sqldb", "TestThroughPooler"},
+		{"PostgreSQL, drained in requests", "sqldb", "TestDrainedInbox"},
 		{"SQS (moto)", "aws", "TestInboxOnMoto"},
 		{"Pub/Sub (emulator)", "gcp", "TestInboxOnEmulator"},
 		{"Pub/Sub (pstest)", "gcp", "TestInboxOnPstest"},

@@ -8,7 +8,7 @@ import (
 )
 
 func TestTableReportsFailures(t *testing.T) {
-	output := strings.ReplaceAll(`{"Action":"pass","Package":"MODsqlstore","Test":"TestStore/SQLite/a_case"}
+	output := strings.ReplaceAll(`{"Action":"pass","Package":"MODsqldb","Test":"TestStore/SQLite/a_case"}
 {"Action":"output","Package":"MODaws","Test":"TestStoreOnMoto/a_case","Output":"    x.go:1: NOT TESTED: a; because\n"}
 {"Action":"skip","Package":"MODaws","Test":"TestStoreOnMoto/a_case"}
 {"Action":"fail","Package":"MODgcp","Test":"TestStoreOnEmulator/a_case"}
