@@ -29,7 +29,7 @@ import (
 //	SERVERURL_SECRET  that secret itself; in both, several with commas between them
 //	INTERACTLY_API_KEY_ARN  the secret that holds the key of Interactly's API, or
 //	INTERACTLY_API_KEY      that key itself: the sweep asks for what was never sent
-//	INTERACTLY_API_URL, INTERACTLY_ASSISTANTS  see docs/repair.md
+//	INTERACTLY_API_URL, INTERACTLY_ASSISTANTS  see docs/backfill.md
 //	SERVERURL_RETENTION          how long the sweep keeps things, see docs/operating.md#retention
 //	BASE_PATH         what a custom domain's mapping puts before every path; may be empty
 //

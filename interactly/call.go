@@ -129,7 +129,7 @@ func readCall(raw []byte) (Call, error) {
 }
 
 // unwrap returns the object that a response holds: itself or, as in responses of
-// call control, its member data (docs/repair.md#api).
+// call control, its member data (docs/backfill.md#api).
 func unwrap(body []byte) []byte {
 	var of struct {
 		ID   jsontext.Value `json:"id"`

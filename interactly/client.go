@@ -35,7 +35,7 @@ import (
 	"github.com/cenkalti/backoff/v5"
 )
 
-// DefaultURL is Interactly's API (docs/repair.md#api).
+// DefaultURL is Interactly's API (docs/backfill.md#api).
 const DefaultURL = "https://api-prod.interactly.ai"
 
 // Limits of a request.
@@ -184,5 +184,5 @@ func retryAfter(v string, now time.Time) time.Duration {
 	return 0
 }
 
-// formatTime formats t as the API expects (docs/repair.md#api).
+// formatTime formats t as the API expects (docs/backfill.md#api).
 func formatTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }

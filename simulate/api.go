@@ -14,7 +14,7 @@ import (
 
 // An API serves the calls that were played as Interactly's API does, including
 // what the backend did not receive: GET /calls/v1/conversations/ID, and the calls
-// of a range of days at GET /calls/v1/conversations (docs/repair.md#api). It is
+// of a range of days at GET /calls/v1/conversations (docs/backfill.md#api). It is
 // an [http.Handler]; set it in [Options] so that it receives the calls.
 //
 //	api := simulate.NewAPI("key")

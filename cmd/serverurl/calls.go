@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -11,39 +10,57 @@ import (
 	"github.com/serverurl/serverurl/core/calls"
 	"github.com/serverurl/serverurl/core/event"
 	"github.com/serverurl/serverurl/core/records"
-	"github.com/serverurl/serverurl/internal/callstate"
 )
 
+// callsCommands are the commands about calls. Without another word, calls lists.
+type callsCommands struct {
+	List    callsCommand `cmd:"" default:"withargs" help:"List the calls, or show one."`
+	Export  callsExport  `cmd:"" help:"Write all stored data of a call, as JSON."`
+	Delete  callsDelete  `cmd:"" help:"Delete all stored data of a call."`
+	Hold    callsHold    `cmd:"" help:"Place a legal hold: keep a call from being deleted."`
+	Release callsRelease `cmd:"" help:"End a hold."`
+}
+
+func (*callsCommands) Help() string {
+	return `Shows what people said: mind who can see your screen.
+
+Examples:
+  serverurl calls
+  serverurl calls CA7c0f3b9e51d24a86b3f0a91d6e2c4478 --json
+  serverurl calls export CA7c0f3b9e51d24a86b3f0a91d6e2c4478 --out call.json
+  serverurl calls --store postgres://reader@db.example.com/desk`
+}
+
 type callsCommand struct {
-	databaseFlags
+	storeFlags
 	ID    string `arg:"" optional:"" help:"The call to show."`
 	JSON  bool   `help:"As JSON, for other programs."`
 	Limit int    `help:"How many calls to list, newest first; 0 is all." default:"50" placeholder:"N"`
 }
 
 func (*callsCommand) Help() string {
-	return `Shows what people said, so mind who looks on.
+	return `Shows what people said: mind who can see your screen.
 
 Examples:
   serverurl calls
   serverurl calls CA7c0f3b9e51d24a86b3f0a91d6e2c4478 --json
-  serverurl calls --database-url postgres://localhost/desk`
+  serverurl calls list --store gcp://desk-production --limit 10`
 }
 
 func (c *callsCommand) Run(ctx context.Context, t *terminal) error {
-	db, err := c.open(ctx)
+	r, err := c.openReadOnly(ctx)
 	if err != nil {
 		return err
 	}
-	defer db.Close()
+	defer r.close()
 	if c.ID != "" {
-		return c.one(ctx, t, db.Store())
+		return printCall(ctx, t, r.store, c.ID, c.JSON)
 	}
-	return c.list(ctx, t, db.Store())
+	return c.list(ctx, t, r.store)
 }
 
-// listed is a call in the list that other programs read.
-type listed struct {
+// callJSON is a call in the list, as other programs read it.
+type callJSON struct {
 	ID       event.CallID `json:"id"`
 	Status   event.Status `json:"status"`
 	Messages int          `json:"messages"`
@@ -52,9 +69,9 @@ type listed struct {
 
 func (c *callsCommand) list(ctx context.Context, t *terminal, s records.Store) error {
 	var all struct {
-		Calls []listed `json:"calls"`
+		Calls []callJSON `json:"calls"`
 	}
-	all.Calls = []listed{}
+	all.Calls = []callJSON{}
 	for after := ""; c.Limit == 0 || len(all.Calls) < c.Limit; {
 		some, next, err := calls.List(ctx, s, after, 100)
 		if err != nil {
@@ -64,9 +81,9 @@ func (c *callsCommand) list(ctx context.Context, t *terminal, s records.Store) e
 			if c.Limit > 0 && len(all.Calls) == c.Limit {
 				break
 			}
-			all.Calls = append(all.Calls, listed{call.ID, call.Status, call.MessageCount, call.Ended})
+			all.Calls = append(all.Calls, callJSON{call.ID, call.Status, call.MessageCount, call.Ended})
 			if !c.JSON {
-				fmt.Fprintf(t.out, "%s  %-10s %4d messages  %-6s %s\n", call.FirstSeen.Local().Format(time.DateTime), call.Status, call.MessageCount, over(call.Ended), call.ID)
+				fmt.Fprintf(t.out, "%s  %-10s %4d messages  %-6s %s\n", call.FirstSeen.Local().Format(time.DateTime), call.Status, call.MessageCount, openOrEnded(call.Ended), call.ID)
 			}
 		}
 		if after = next; after == "" {
@@ -77,43 +94,44 @@ func (c *callsCommand) list(ctx context.Context, t *terminal, s records.Store) e
 		return writeJSON(t, all)
 	}
 	if len(all.Calls) == 0 {
-		fmt.Fprintln(t.out, "no calls yet; play one: serverurl call booking --to URL")
+		fmt.Fprintln(t.out, "no calls yet; play one: serverurl play booking --url URL")
 	}
 	return nil
 }
 
-func over(ended bool) string {
+func openOrEnded(ended bool) string {
 	if ended {
 		return "ended"
 	}
 	return "open"
 }
 
-// shown is a call as other programs read it.
-type shown struct {
-	listedID
-	Messages []shownMessage      `json:"messages"`
-	Report   *shownReport        `json:"report"` // null until it comes
+// callDetailJSON is a whole call, as other programs read it. It is not calls.Call:
+// these keys stay when that changes.
+type callDetailJSON struct {
+	callHeadJSON
+	Messages []messageJSON       `json:"messages"`
+	Report   *reportJSON         `json:"report"` // null until it arrives
 	Tools    []calls.ToolRun     `json:"tools"`
 	Events   []calls.StoredEvent `json:"events"`
 	Hangs    int                 `json:"hangs"`
 	Errors   int                 `json:"errors"`
 }
 
-type listedID struct {
+type callHeadJSON struct {
 	ID        event.CallID    `json:"id"`
 	Status    event.Status    `json:"status"`
 	Ended     bool            `json:"ended"`
 	EndReason event.EndReason `json:"endReason,omitempty"`
 }
 
-type shownMessage struct {
+type messageJSON struct {
 	MessageID string `json:"messageId"`
 	Role      string `json:"role"`
 	Text      string `json:"text"`
 }
 
-type shownReport struct {
+type reportJSON struct {
 	Summary           string         `json:"summary"`
 	SuccessEvaluation string         `json:"successEvaluation"`
 	Outcome           string         `json:"outcome"`
@@ -124,23 +142,21 @@ type shownReport struct {
 	Recording         string         `json:"recording"`
 }
 
-func (c *callsCommand) one(ctx context.Context, t *terminal, s records.Store) error {
-	call, err := calls.Read(ctx, s, event.CallID(c.ID))
-	if errors.Is(err, callstate.ErrNotFound) {
-		return fmt.Errorf("no call %q here: serverurl calls lists them", c.ID)
-	}
+// printCall prints one call. The demo ends with it.
+func printCall(ctx context.Context, t *terminal, s records.Store, id string, asJSON bool) error {
+	call, err := calls.Read(ctx, s, event.CallID(id))
 	if err != nil {
-		return err
+		return explain(err, id)
 	}
-	v := shown{
-		listedID: listedID{call.ID, call.Status, call.Ended, call.EndReason},
-		Messages: []shownMessage{}, Tools: append([]calls.ToolRun{}, call.Tools...), Events: call.Events, Hangs: call.HangCount, Errors: call.ErrorCount,
+	v := callDetailJSON{
+		callHeadJSON: callHeadJSON{call.ID, call.Status, call.Ended, call.EndReason},
+		Messages:     []messageJSON{}, Tools: append([]calls.ToolRun{}, call.Tools...), Events: call.Events, Hangs: call.HangCount, Errors: call.ErrorCount,
 	}
 	for _, m := range call.Transcript {
-		v.Messages = append(v.Messages, shownMessage{m.ID, m.Role, m.Text})
+		v.Messages = append(v.Messages, messageJSON{m.ID, m.Role, m.Text})
 	}
 	if call.Report != nil {
-		v.Report = &shownReport{
+		v.Report = &reportJSON{
 			Summary: call.Analysis.Summary, SuccessEvaluation: call.Analysis.Success, Outcome: call.Analysis.Outcome,
 			StructuredData: call.Analysis.Structured, EndedBy: call.Info.EndedBy(), DurationMs: call.Info.DurationMS, Recording: call.Info.Recording.Path,
 		}
@@ -148,15 +164,15 @@ func (c *callsCommand) one(ctx context.Context, t *terminal, s records.Store) er
 			v.Report.TotalCost = call.Info.Cost.Total
 		}
 	}
-	if c.JSON {
+	if asJSON {
 		return writeJSON(t, v)
 	}
 	v.print(t, call)
 	return nil
 }
 
-func (v shown) print(t *terminal, call calls.Call) {
-	fmt.Fprintf(t.out, "%s  %s, %s %s\n\n", v.ID, v.Status, over(v.Ended), v.EndReason)
+func (v callDetailJSON) print(t *terminal, call calls.Call) {
+	fmt.Fprintf(t.out, "%s  %s, %s %s\n\n", v.ID, v.Status, openOrEnded(v.Ended), v.EndReason)
 	for _, m := range call.Transcript {
 		who := "caller"
 		if m.FromAssistant() {

@@ -12,20 +12,21 @@ import (
 
 type demoCommand struct {
 	Addr     string  `help:"The address to listen on; port 0 takes a free one." default:"127.0.0.1:0" placeholder:"HOST:PORT"`
-	Scenario string  `help:"The call to play: the tour, which only the demo has, or one of serverurl call --list." default:"tour" placeholder:"NAME"`
+	Scenario string  `help:"The call to play: the tour, which only the demo has, or one of serverurl play --list." default:"tour" placeholder:"NAME"`
 	Speed    float64 `help:"Faster than a real call by this factor." default:"4" placeholder:"X"`
-	Data     string  `help:"Keep the data in this folder. Default: a new one that is removed at the end." placeholder:"DIR" type:"path"`
+	Store    string  `help:"Keep the calls there: sqlite:DIR, or postgres://…. Default: a new folder that is removed at the end." placeholder:"URL"`
 	Inspect  string  `help:"The address of the page that shows the call; off for none." default:"127.0.0.1:0" placeholder:"HOST:PORT"`
 	Open     bool    `help:"Open the page in a browser, when this is a terminal." default:"true" negatable:""`
 	Exit     bool    `help:"Stop after the call."`
 }
 
-// firstSeed makes the same caller in every demo on a new calendar, who asks for
-// a day in 2035; any seed may ask for one in the centuries after.
+// firstSeed makes the caller of a demo on a new calendar ask for a day in 2035.
+// A random seed may choose one centuries later, which looks like a mistake.
 const firstSeed = 60
 
 func (*demoCommand) Help() string {
-	return `Needs nothing but Go: no account, no tunnel, no phone.
+	return `Needs only Go: no account, no tunnel, no phone. Prints "listening on
+http://HOST:PORT" when the backend is ready, and "inspector on" for the page.
 
 Examples:
   serverurl demo
@@ -40,26 +41,27 @@ func (c *demoCommand) Run(ctx context.Context, t *terminal) error {
 	if c.Speed <= 0 {
 		return usageError{fmt.Errorf("--speed must be more than 0")}
 	}
-	seed := uint64(0)
-	ownData := c.Data == ""
-	if ownData {
-		seed = firstSeed
-		if c.Data, err = os.MkdirTemp("", "serverurl-demo-"); err != nil {
-			return fmt.Errorf("no room for the demo's data: %w", err)
+	seed, temporary := uint64(0), c.Store == ""
+	if temporary {
+		dir, err := os.MkdirTemp("", "serverurl-demo-")
+		if err != nil {
+			return fmt.Errorf("cannot make a folder for the demo's calls: %w", err)
 		}
-		defer os.RemoveAll(c.Data)
+		defer os.RemoveAll(dir)
+		seed, c.Store = firstSeed, "sqlite:"+dir
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	// What the tour does wrong on purpose is on the screen; it is no warning.
-	dev := devCommand{databaseFlags: databaseFlags{Data: c.Data}, Addr: c.Addr, Inspect: c.Inspect, level: slog.LevelError}
-	if err := dev.create(); err != nil {
+	// The mistakes of the tour are made on purpose and are on the screen: they are
+	// not logged as warnings.
+	dev := devCommand{storeFlags: storeFlags{c.Store}, Addr: c.Addr, Inspect: c.Inspect, level: slog.LevelError}
+	if err := dev.locate(); err != nil {
 		return err
 	}
 	ready, served := make(chan string, 2), make(chan error, 1)
-	page := inspector{name: "demo", madeUp: ownData, ready: func(url string) { ready <- url }}
+	page := inspector{name: "demo", synthetic: temporary, ready: func(url string) { ready <- url }}
 	delay := tourDelay
-	if c.Speed > 1000 { // nobody looks on
+	if c.Speed > 1000 { // nobody could read it anyway
 		delay = 0
 	}
 	go func() { served <- dev.serve(ctx, t, tourApp(delay), page, func(url string) { ready <- url }) }()
@@ -75,14 +77,14 @@ func (c *demoCommand) Run(ctx context.Context, t *terminal) error {
 		}
 	}
 	url := urls[0]
-	played := c.play(ctx, t, url, urls[1], dev.databaseFlags, s, seed)
+	played := c.play(ctx, t, url, urls[1], s, seed)
 	if c.Exit || played != nil {
 		stop()
 	} else {
-		fmt.Fprintf(t.out, "\nThe backend goes on at %s. Try in another terminal:\n\n"+
-			"  go run ./cmd/serverurl call barge-in --to %s\n"+
-			"  go run ./cmd/serverurl calls --data %s\n\n"+
-			"Its tools are in app/app.go. Ctrl-C stops it.\n", url, url, c.Data)
+		fmt.Fprintf(t.out, "\nThe backend is still running at %s. Try in another terminal:\n\n"+
+			"  go run ./cmd/serverurl play barge-in --url %s\n"+
+			"  go run ./cmd/serverurl calls --store %s\n\n"+
+			"Its tools are in app/app.go. Ctrl-C stops it.\n", url, url, c.Store)
 	}
 	if err := <-served; err != nil {
 		return err
@@ -90,20 +92,20 @@ func (c *demoCommand) Run(ctx context.Context, t *terminal) error {
 	return played
 }
 
-// play plays the call, and shows what the backend knows of it then.
-func (c *demoCommand) play(ctx context.Context, t *terminal, url, page string, data databaseFlags, s simulate.Scenario, seed uint64) error {
+// play plays the call, and prints what the backend has stored of it.
+func (c *demoCommand) play(ctx context.Context, t *terminal, url, page string, s simulate.Scenario, seed uint64) error {
 	fmt.Fprintf(t.out, "listening on %s\n", url)
 	if page != "" {
 		fmt.Fprintf(t.out, "inspector on %s\n", page)
 	}
-	fmt.Fprintf(t.out, "\nA call is played at it, %g times as fast as in life: %s\n\n", c.Speed, s.About)
-	db, err := data.open(ctx)
+	fmt.Fprintf(t.out, "\nPlaying a call at %g times its real speed: %s\n\n", c.Speed, s.About)
+	r, err := storeFlags{c.Store}.openReadOnly(ctx)
 	if err != nil {
 		return err
 	}
-	defer db.Close()
-	o := simulate.Options{URL: url, Speed: c.Speed, Seed: seed, CallIDInURL: true, State: stateOf(db.Store())}
-	told, opened := show(t), false
+	defer r.close()
+	o := simulate.Options{URL: url, Speed: c.Speed, Seed: seed, CallIDInURL: true, State: stateOf(r.store)}
+	print, opened := show(t), false
 	var opening sync.WaitGroup
 	defer opening.Wait()
 	o.OnStep = func(h simulate.Progress) {
@@ -114,19 +116,19 @@ func (c *demoCommand) play(ctx context.Context, t *terminal, url, page string, d
 				opening.Go(func() { browse(ctx, page+"/calls/"+h.Call) })
 			}
 		}
-		told(h)
-		misstep(ctx, url, h)
+		print(h)
+		sendMalformed(ctx, url, h)
 	}
-	r, err := simulate.Run(ctx, o, s)
+	result, err := simulate.Run(ctx, o, s)
 	if err != nil {
-		return nil // it was stopped
+		return nil // Ctrl-C during the call, which is not a failure
 	}
-	for _, f := range r.Failures {
+	for _, f := range result.Failures {
 		fmt.Fprintf(t.out, "%s %s\n", t.mark(false), f)
 	}
-	if !r.OK() {
+	if !result.OK() {
 		return errFailed
 	}
-	fmt.Fprintf(t.out, "\n%s This is what the backend knows of it now:\n\n", t.mark(true))
-	return (&callsCommand{ID: r.Call}).one(ctx, t, db.Store())
+	fmt.Fprintf(t.out, "\n%s This is what the backend has stored of it:\n\n", t.mark(true))
+	return printCall(ctx, t, r.store, result.Call, false)
 }

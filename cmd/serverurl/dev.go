@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"strings"
 
 	"github.com/serverurl/serverurl/app"
 	"github.com/serverurl/serverurl/core"
@@ -15,37 +14,57 @@ import (
 )
 
 type devCommand struct {
-	databaseFlags
+	storeFlags
+	secretFlags
 	Addr    string `help:"The address to listen on; port 0 takes a free one." default:"127.0.0.1:8080" placeholder:"HOST:PORT"`
-	Secret  string `help:"What senders prove themselves with; without it anyone on this machine may send." env:"SERVERURL_SECRET" placeholder:"SECRET"`
-	Inspect string `help:"The address of the page that shows the calls; off for none." default:"127.0.0.1:0" placeholder:"HOST:PORT"`
+	Inspect string `help:"The address of the page with the calls; off for none." default:"127.0.0.1:0" placeholder:"HOST:PORT"`
 	Verbose bool   `help:"Log every event and tool call to stderr." short:"v"`
 
-	level slog.Level // of what is logged
+	level    slog.Level // of what is logged
+	secret   string
+	location location
 }
 
 func (*devCommand) Help() string {
-	return `Prints "listening on http://HOST:PORT" when it takes requests, and where the page
-is that shows the calls. Ctrl-C or SIGTERM answers what has come in, and stops.
+	return `Prints "listening on http://HOST:PORT" when it accepts requests, and where the page
+with the calls is. Ctrl-C or SIGTERM answers what has arrived, and stops.
+
+Without a secret, from SERVERURL_SECRET or --secret-file, anyone on this machine
+may send, and it listens on loopback addresses only.
 
 Examples:
   serverurl dev
-  SERVERURL_SECRET="$(openssl rand -hex 32)" serverurl dev --addr 127.0.0.1:0 --data /tmp/desk
+  SERVERURL_SECRET="$(openssl rand -hex 32)" serverurl dev --addr 127.0.0.1:0 --store sqlite:/tmp/desk
 
-It runs package app. Your own backend runs for development with its own program:
+It runs package app. For your own backend use its own program:
 server -development -addr 127.0.0.1:8080 (docs/server.md).`
 }
 
 func (c *devCommand) Run(ctx context.Context, t *terminal) error {
 	c.level = slog.LevelWarn
-	if err := c.create(); err != nil {
+	var err error
+	if c.secret, err = c.readSecret(); err != nil {
+		return err
+	}
+	if err := c.locate(); err != nil {
 		return err
 	}
 	return c.serve(ctx, t, app.New(), inspector{}, func(url string) { fmt.Fprintf(t.out, "listening on %s\n", url) })
 }
 
-// serve runs a backend until ctx ends, and beside it the page, as far as it is
-// not said in page otherwise.
+// locate finds the store, and makes its folder.
+func (c *devCommand) locate() (err error) {
+	if c.location, err = c.storeFlags.location(); err != nil {
+		return err
+	}
+	if _, err := c.location.database(); err != nil {
+		return err
+	}
+	return c.location.create()
+}
+
+// serve runs a backend until ctx ends, and the page with it. Fields of page that
+// are set have precedence.
 func (c *devCommand) serve(ctx context.Context, t *terminal, p *core.Processor, page inspector, ready func(url string)) error {
 	host, _, err := net.SplitHostPort(c.Addr)
 	if err != nil {
@@ -55,30 +74,31 @@ func (c *devCommand) serve(ctx context.Context, t *terminal, p *core.Processor, 
 	if c.Verbose {
 		level = slog.LevelInfo
 	}
+	database, err := c.location.database()
+	if err != nil {
+		return err
+	}
 	config := server.Config{
-		Addr: c.Addr, Database: c.url(), Ready: ready,
-		Sender: auth.Verifier{Secrets: auth.ParseSecrets(c.Secret)},
+		Addr: c.Addr, Database: database, Ready: ready,
+		Sender: auth.Verifier{Secrets: auth.ParseSecrets(c.secret)},
 		Logger: slog.New(slog.NewTextHandler(t.err, &slog.HandlerOptions{Level: level})),
 	}
 	if c.Inspect != "off" && c.Inspect != "" {
 		if !loopback(c.Inspect) {
-			return usageError{fmt.Errorf("--inspect %s: want an address of this machine only, such as 127.0.0.1:8090", c.Inspect)}
+			return usageError{fmt.Errorf("--inspect %s: want a loopback address, such as 127.0.0.1:8090", c.Inspect)}
 		}
-		page.addr, page.secret, page.logger = c.Inspect, firstOf(c.Secret), config.Logger
+		page.addr, page.secret, page.logger = c.Inspect, newest(c.secret), config.Logger
 		page.recorder = inspect.NewRecorder()
 		if page.name == "" {
-			page.name = c.folder()
-			if c.DatabaseURL != "" {
-				page.name = "PostgreSQL"
-			}
+			page.name = c.location.String()
 		}
 		if page.ready == nil {
 			page.ready = func(url string) { fmt.Fprintf(t.out, "inspector on %s\n", url) }
 		}
 		p.Observe(page.recorder.Observe)
-		config.Beside = page.beside
+		config.Beside = page.serve
 	}
-	// A secret of any length will do where nobody else can reach it.
+	// A secret of any length will do, or none, if only this machine can send.
 	if host == "localhost" || net.ParseIP(host).IsLoopback() {
 		config.Sender.AllowUnauthenticated = true
 	}
@@ -88,10 +108,4 @@ func (c *devCommand) serve(ctx context.Context, t *terminal, p *core.Processor, 
 func loopback(addr string) bool {
 	host, _, err := net.SplitHostPort(addr)
 	return err == nil && (host == "localhost" || net.ParseIP(host).IsLoopback())
-}
-
-// firstOf is the newest of several secrets.
-func firstOf(secrets string) string {
-	first, _, _ := strings.Cut(secrets, ",")
-	return strings.TrimSpace(first)
 }

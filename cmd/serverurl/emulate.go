@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"os"
@@ -14,18 +15,16 @@ import (
 
 // emulateCommand runs the backend as a cloud would, on this machine.
 type emulateCommand struct {
-	AWS emulateAWS `cmd:"" help:"As AWS Lambda: the deployed program under a Lambda Runtime API of our own."`
-
+	AWS        emulateAWS        `cmd:"" help:"As AWS Lambda: the deployed program under our own Lambda Runtime API."`
 	Cloudflare emulateCloudflare `cmd:"" help:"As a Cloudflare Worker: the deployed WASM in workerd, with miniflare's D1, Queues and R2."`
 	GCP        emulateGCP        `cmd:"" help:"As Google Cloud Functions: what is uploaded, under the functions framework."`
-
-	Vercel emulateVercel `cmd:"" help:"As Vercel's Go runtime: what vercel build makes, on a Postgres."`
+	Vercel     emulateVercel     `cmd:"" help:"As Vercel's Go runtime: the output of vercel build, on a Postgres."`
 }
 
-// emulateFlags are what all platforms have.
+// emulateFlags are the flags of every platform whose processes can be frozen.
 type emulateFlags struct {
-	Addr    string `help:"The address to listen on, on this machine only; port 0 takes a free one." default:"127.0.0.1:8080" placeholder:"HOST:PORT"`
-	Freeze  bool   `help:"Stop each process after its reply, until its next request, as clouds do."`
+	Addr    string `help:"The loopback address to listen on; port 0 takes a free one." default:"127.0.0.1:8080" placeholder:"HOST:PORT"`
+	Freeze  bool   `help:"Freeze each process between its reply and its next request, as clouds do."`
 	Verbose bool   `help:"Show the logs of the functions." short:"v"`
 }
 
@@ -38,34 +37,34 @@ func (f emulateFlags) log(t *terminal) io.Writer {
 
 type emulateAWS struct {
 	emulateFlags
-	As           string `help:"What stands in front: ${enum}." enum:"function-url,http-api,rest-api,alb" default:"function-url"`
-	Environments int    `help:"The most execution environments, one for each request at the same time; above it AWS answers 429." default:"32" placeholder:"N"`
-	Data         string `help:"Where the embedded store is, when AWS_ENDPOINT_URL names none." placeholder:"DIR" type:"path"`
+	Trigger        string `help:"What invokes the function: ${enum}." enum:"function-url,http-api,rest-api,alb" default:"function-url"`
+	MaxConcurrency int    `help:"How many execution environments there are at most, each with one request at a time; above that AWS answers 429." default:"32" placeholder:"N"`
+	Data           string `help:"The folder of the emulated table and queues, if AWS_ENDPOINT_URL is not set." placeholder:"DIR" type:"path"`
 }
 
 func (*emulateAWS) Help() string {
-	return `Prints what it uses, and "listening on http://HOST:PORT" when it takes requests.
+	return `Prints what it uses, and "listening on http://HOST:PORT" when it accepts requests.
 With AWS_ENDPOINT_URL, such as moto_server's, the deployed program runs on that
 DynamoDB and SQS; without, on an embedded store. Run it in the module's folder.
 
 Examples:
   serverurl emulate aws
-  serverurl emulate aws --as rest-api --freeze --addr 127.0.0.1:0
+  serverurl emulate aws --trigger rest-api --freeze --addr 127.0.0.1:0
   AWS_ENDPOINT_URL=http://127.0.0.1:5000 serverurl emulate aws`
 }
 
 func (c *emulateAWS) Run(ctx context.Context, t *terminal) error {
-	return aws.Run(ctx, aws.Options{Addr: c.Addr, As: aws.Shape(c.As), Environments: c.Environments, Freeze: c.Freeze, Data: c.Data, Stdout: t.out, Log: c.log(t)})
+	return aws.Run(ctx, aws.Options{Addr: c.Addr, As: aws.Shape(c.Trigger), Environments: c.MaxConcurrency, Freeze: c.Freeze, Data: c.Data, Stdout: t.out, Log: c.log(t)})
 }
 
 type emulateCloudflare struct {
-	Addr    string `help:"The address to listen on, on this machine only; port 0 takes a free one." default:"127.0.0.1:8080" placeholder:"HOST:PORT"`
-	Data    string `help:"Where D1 and R2 are; - is in memory." placeholder:"DIR" type:"path"`
+	Addr    string `help:"The loopback address to listen on; port 0 takes a free one." default:"127.0.0.1:8080" placeholder:"HOST:PORT"`
+	Data    string `help:"The folder of the emulated D1 and R2; - is in memory." placeholder:"DIR" type:"path"`
 	Verbose bool   `help:"Show the logs of the Worker." short:"v"`
 }
 
 func (*emulateCloudflare) Help() string {
-	return `Prints what it uses, and "listening on http://HOST:PORT" when it takes requests.
+	return `Prints what it uses, and "listening on http://HOST:PORT" when it accepts requests.
 It needs Node 20.3 or newer with npm; the first time it installs what is pinned in
 cloudflare/package-lock.json. Run it in the module's folder.
 
@@ -81,15 +80,15 @@ func (c *emulateCloudflare) Run(ctx context.Context, t *terminal) error {
 type emulateGCP struct {
 	emulateFlags
 	Instances   int  `help:"How many instances each function has." default:"1" placeholder:"N"`
-	Concurrency int  `help:"The most requests at a time in one instance." default:"80" placeholder:"N"`
-	Embedded    bool `help:"Use stand-ins in memory for Firestore and Pub/Sub, even where Google's emulators are here."`
+	Concurrency int  `help:"How many requests one instance takes at a time." default:"80" placeholder:"N"`
+	Embedded    bool `help:"Use fakes in memory for Firestore and Pub/Sub, even if Google's emulators are installed."`
 }
 
 func (*emulateGCP) Help() string {
-	return `Prints what it uses, and "listening on http://HOST:PORT" when it takes requests.
-It starts Google's emulators of Firestore and Pub/Sub where they are on this
-machine, or uses those at FIRESTORE_EMULATOR_HOST and PUBSUB_EMULATOR_HOST.
-SERVERURL_SECRET is the sender's secret. Run it in the module's folder.
+	return `Prints what it uses, and "listening on http://HOST:PORT" when it accepts requests.
+It starts Google's emulators of Firestore and Pub/Sub if they are installed, or
+uses those at FIRESTORE_EMULATOR_HOST and PUBSUB_EMULATOR_HOST.
+SERVERURL_SECRET has the sender's secret. Run it in the module's folder.
 
 Examples:
   SERVERURL_SECRET="$(openssl rand -hex 32)" serverurl emulate gcp
@@ -102,17 +101,17 @@ func (c *emulateGCP) Run(ctx context.Context, t *terminal) error {
 
 type emulateVercel struct {
 	emulateFlags
-	Mode        string `help:"How the program runs: ${enum}." enum:"standalone,function" default:"standalone"`
-	Instances   int    `help:"How many instances run at the same time. Default: 2, and 16 in mode function." placeholder:"N"`
-	DatabaseURL string `help:"The Postgres, pooled or not." env:"SERVERURL_DATABASE_URL,DATABASE_URL,POSTGRES_URL" required:"" placeholder:"URL"`
-	Plain       bool   `help:"Build ./cmd/vercel with Go alone, without Vercel's CLI."`
+	Mode      string `help:"How the program runs: ${enum}." enum:"standalone,function" default:"standalone"`
+	Instances int    `help:"How many instances run at the same time. Default: 2, and 16 in mode function." placeholder:"N"`
+	Store     string `help:"The Postgres, pooled or not: postgres://…. Default: the variable SERVERURL_DATABASE_URL, DATABASE_URL or POSTGRES_URL." placeholder:"URL"`
+	SkipCLI   bool   `name:"skip-cli" help:"Build ./cmd/vercel with Go alone, without Vercel's CLI."`
 }
 
 func (*emulateVercel) Help() string {
-	return `Prints what it uses, and "listening on http://HOST:PORT" when it takes requests.
+	return `Prints what it uses, and "listening on http://HOST:PORT" when it accepts requests.
 The program is built by Vercel's own CLI, which npm installs into the user's cache
-folder at the first time (350 MB); without npm, by Go alone. SERVERURL_SECRET is
-what the sender proves itself with. Run it in the module's folder.
+folder the first time (350 MB); without npm, by Go alone. SERVERURL_SECRET has the
+sender's secret. Run it in the module's folder.
 
 Examples:
   export SERVERURL_SECRET="$(openssl rand -hex 32)" SERVERURL_DATABASE_URL=postgres://postgres@127.0.0.1:5432/calls
@@ -121,12 +120,17 @@ Examples:
 }
 
 func (c *emulateVercel) Run(ctx context.Context, t *terminal) error {
+	if err := noPassword("--store", c.Store); err != nil {
+		return err
+	}
 	var env []string
 	for _, kv := range os.Environ() {
 		if name, _, _ := strings.Cut(kv, "="); vercel.Forwarded(name) {
 			env = append(env, kv)
 		}
 	}
-	return vercel.Run(ctx, vercel.Options{Addr: c.Addr, Mode: vercel.Mode(c.Mode), Instances: c.Instances, Freeze: c.Freeze, Plain: c.Plain,
-		Env: append(env, "SERVERURL_DATABASE_URL="+c.DatabaseURL), Stdout: t.out, Log: c.log(t)})
+	// The order in which the deployed program reads these.
+	database := cmp.Or(c.Store, os.Getenv("SERVERURL_DATABASE_URL"), os.Getenv("DATABASE_URL"), os.Getenv("POSTGRES_URL"))
+	return vercel.Run(ctx, vercel.Options{Addr: c.Addr, Mode: vercel.Mode(c.Mode), Instances: c.Instances, Freeze: c.Freeze, Plain: c.SkipCLI,
+		Env: append(env, "SERVERURL_DATABASE_URL="+database), Stdout: t.out, Log: c.log(t)})
 }

@@ -1,23 +1,29 @@
-// Command serverurl runs a backend on this machine and plays calls at it.
+// Command serverurl plays calls at the backend of a voice assistant, runs one on
+// this machine, and operates deployed ones.
 //
-//	serverurl demo                     start the backend, play a call at it, show it
-//	serverurl dev                      start the backend for development
-//	serverurl call booking --to URL    play whole calls, as Interactly does
-//	serverurl send hang --to URL       post one event
-//	serverurl calls                    the calls, and all that is known of one
-//	serverurl calls delete ID --yes    delete all that is kept of a call; export, hold, free
-//	serverurl dead replay --all        deliver again what could not be delivered; list, show, drop
-//	serverurl audit                    who did what to what is kept
-//	serverurl replay ID --to URL       send recorded events again
-//	serverurl repair --since 24h       ask Interactly's API for what was never sent
-//	serverurl emulate aws              the backend as a cloud runs it: aws, vercel
-//	serverurl inspect --store URL      the page of calls, on another store
-//	serverurl watch                    calls and tools in the terminal, as they come
-//	serverurl tools                    the tools, as Interactly's API takes them
-//	serverurl version                  the version, the commit and Go's version; also --version
+//	serverurl demo                      start the backend, play a call at it, show it
+//	serverurl dev                       start the backend for development
+//	serverurl play booking --url URL    play whole calls, as Interactly does
+//	serverurl send hang --url URL       post one event
+//	serverurl replay ID --url URL       send the recorded events of a call again
+//	serverurl calls                     list and show calls; export, delete, hold, release
+//	serverurl dlq                       list dead letters; show, redrive, delete
+//	serverurl audit                     show the audit log
+//	serverurl backfill --since 24h      recover missed events from Interactly's API
+//	serverurl emulate aws               run the backend as a cloud does: aws, cloudflare, gcp, vercel
+//	serverurl inspect --store URL       open the page with the calls of another store
+//	serverurl watch                     show calls and tools in the terminal as they happen
+//	serverurl tools                     print the tools, as Interactly's API takes them
+//	serverurl version                   print the version, the commit and Go's version; also --version
 //
-// It exits 0, or 1 when something failed, or 2 when it was not understood.
-// Errors are one line that says what to do.
+// Calls are found with --store, which takes sqlite:DIR, postgres://…,
+// aws://TABLE?queue=URL&dlq=URL or gcp://PROJECT/NAME. Secrets are read from the
+// environment or from files, never from an argument, which other users of the
+// machine could read.
+//
+// It exits with 0, or 1 if something failed, or 2 if the command line is wrong.
+// Errors are one line that says what to do. Programs that serve print
+// "listening on http://HOST:PORT" on stdout when they are ready.
 package main
 
 import (
@@ -39,52 +45,47 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// commands are what can be typed.
+// commands is the command line. Others script against it: a name that changes is
+// an entry in CHANGELOG.md.
 type commands struct {
-	Demo    demoCommand    `cmd:"" help:"Start the backend, play a call at it, show it, and leave it running."`
-	Dev     devCommand     `cmd:"" help:"Start the backend for development, on this machine only."`
-	Call    callCommand    `cmd:"" help:"Play whole calls at a server URL, as Interactly does."`
-	Send    sendCommand    `cmd:"" help:"Post one event, and show the reply."`
-	Replay  replayCommand  `cmd:"" help:"Send recorded events again, and show what changed in the replies."`
-	Calls   callsCommands  `cmd:"" help:"List, show, export and delete calls."`
-	Dead    deadCommand    `cmd:"" help:"Events that could not be delivered: list, show, replay, drop."`
-	Audit   auditCommand   `cmd:"" help:"Show who did what to what is kept."`
-	Repair  repairCommand  `cmd:"" help:"Ask Interactly's API for what was never sent."`
-	Emulate emulateCommand `cmd:"" help:"Run the backend as a cloud would, on this machine."`
-	Inspect inspectCommand `cmd:"" help:"Open the page of calls on another backend's store, read-only."`
-	Watch   watchCommand   `cmd:"" help:"Show calls and tools in the terminal as they come."`
-	Tools   toolsCommand   `cmd:"" help:"Show the tools, in the form that Interactly's API takes."`
-	Version versionCommand `cmd:"" help:"Show the version of this program."`
+	Demo     demoCommand     `cmd:"" help:"Start the backend, play a call at it, show it, and keep running."`
+	Dev      devCommand      `cmd:"" help:"Start the backend for development, on this machine only."`
+	Play     playCommand     `cmd:"" help:"Play whole calls at a server URL, as Interactly does."`
+	Send     sendCommand     `cmd:"" help:"Post one event, and print the reply."`
+	Replay   replayCommand   `cmd:"" help:"Send recorded events again, and show which replies changed."`
+	Calls    callsCommands   `cmd:"" help:"List, show, export, delete and hold calls."`
+	DLQ      dlqCommand      `cmd:"" name:"dlq" help:"List, show, redrive and delete dead letters."`
+	Audit    auditCommand    `cmd:"" help:"Show the audit log."`
+	Backfill backfillCommand `cmd:"" help:"Recover missed events from Interactly's API."`
+	Emulate  emulateCommand  `cmd:"" help:"Run the backend as a cloud does, on this machine."`
+	Inspect  inspectCommand  `cmd:"" help:"Open the page with the calls of another backend's store, read-only."`
+	Watch    watchCommand    `cmd:"" help:"Show calls and tools in the terminal as they happen."`
+	Tools    toolsCommand    `cmd:"" help:"Print the tools, as Interactly's API takes them."`
+	Version  versionCommand  `cmd:"" help:"Print the version of this program."`
 
-	VersionFlag versionFlag `name:"version" help:"Show the version and exit."`
+	VersionFlag versionFlag `name:"version" help:"Print the version and exit."`
 }
 
-// terminal is where a command writes.
+// A terminal is where a command writes.
 type terminal struct {
 	out, err io.Writer
-	live     bool // out is a screen: colors and progress
+	live     bool // out is a screen: it gets colors and progress
 }
 
-// errFailed ends a command that has said already what failed.
+// errFailed ends a command that has already printed what failed.
 var errFailed = errors.New("failed")
 
-// A usageError is one that the user mends by typing something else.
+// A usageError is one that the user fixes by typing something else. It exits with 2.
 type usageError struct{ error }
 
-// run is the program: everything it does follows from its arguments.
+// run is the program. Tests call it too, so it does not touch os.Args, os.Stdout or os.Exit.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	t := &terminal{out: stdout, err: stderr}
 	if f, ok := stdout.(*os.File); ok {
 		t.live = term.IsTerminal(int(f.Fd())) && os.Getenv("NO_COLOR") == ""
 	}
 	exit := -1
-	var c commands
-	parser, err := kong.New(&c,
-		kong.Name("serverurl"),
-		kong.Description("The backend of a voice assistant, on this machine."),
-		kong.UsageOnError(),
-		kong.ValueFormatter(withDefault),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
+	parser, err := newParser(
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(code int) { exit = code }),
 		kong.BindTo(ctx, (*context.Context)(nil)),
@@ -98,11 +99,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		args = []string{"--help"}
 	}
 	parsed, err := parser.Parse(args)
-	if exit >= 0 { // --help or --version
+	if exit >= 0 { // --help and --version "exit" inside Parse
 		return exit
 	}
 	if err != nil {
-		fmt.Fprintf(stderr, "serverurl: %v\n  try: %s --help\n", err, understood(err))
+		fmt.Fprintf(stderr, "serverurl: %v\n  try: %s --help\n", err, commandPath(err))
 		return 2
 	}
 	err = parsed.Run()
@@ -119,7 +120,18 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return 1
 }
 
-// withDefault says in the help of a flag what it is without being given.
+// newParser returns the parser of the command line.
+func newParser(options ...kong.Option) (*kong.Kong, error) {
+	return kong.New(new(commands), append([]kong.Option{
+		kong.Name("serverurl"),
+		kong.Description("Play calls at the backend of a voice assistant, run it on this machine, and operate it."),
+		kong.UsageOnError(),
+		kong.ValueFormatter(withDefault),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
+	}, options...)...)
+}
+
+// withDefault adds the default to the help of a flag, which kong leaves out.
 func withDefault(v *kong.Value) string {
 	help := kong.DefaultHelpValueFormatter(v)
 	if v.HasDefault && v.Default != "" {
@@ -128,8 +140,9 @@ func withDefault(v *kong.Value) string {
 	return help
 }
 
-// understood is as much of the command as made sense.
-func understood(err error) string {
+// commandPath returns as much of the command as was recognized, for the hint
+// which help to read.
+func commandPath(err error) string {
 	if p, ok := errors.AsType[*kong.ParseError](err); ok && p.Context.Selected() != nil {
 		return p.Context.Selected().FullPath()
 	}

@@ -21,8 +21,8 @@ import (
 	"github.com/serverurl/serverurl/simulate"
 )
 
-// A request that is under way when the signal comes is answered, and what it
-// brought is there after the next start.
+// A request in progress when SIGTERM arrives is answered, and its event is there
+// after the next start.
 func TestStopDrains(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	p, url := dev(t, data)
@@ -51,16 +51,16 @@ func TestStopDrains(t *testing.T) {
 	for end := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
 		other, err := net.Dial("tcp", host)
 		if err != nil {
-			break // nobody new is let in
+			break // new connections are refused
 		}
 		other.Close()
 		if time.Now().After(end) {
-			t.Fatal("it goes on listening")
+			t.Fatal("it is still listening")
 		}
 	}
 	select {
 	case err := <-ended:
-		t.Fatalf("it ended with a request under way: %v", err)
+		t.Fatalf("it ended with a request in progress: %v", err)
 	default:
 	}
 	if _, err := io.WriteString(conn, body); err != nil {
@@ -68,7 +68,7 @@ func TestStopDrains(t *testing.T) {
 	}
 	resp, err := http.ReadResponse(reader, nil)
 	if err != nil || resp.StatusCode != http.StatusOK {
-		t.Fatalf("the request under way got %v, %v", resp, err)
+		t.Fatalf("the request in progress got %v, %v", resp, err)
 	}
 	resp.Body.Close()
 	if err := <-ended; err != nil {
@@ -78,11 +78,11 @@ func TestStopDrains(t *testing.T) {
 	p, _ = dev(t, data)
 	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
 		var out bytes.Buffer
-		if code := run(t.Context(), []string{"calls", "--data", data}, &out, io.Discard); code == 0 && strings.Contains(out.String(), "CA-late") {
+		if code := run(t.Context(), []string{"calls", "--store", data}, &out, io.Discard); code == 0 && strings.Contains(out.String(), "CA-late") {
 			break
 		}
 		if time.Now().After(end) {
-			t.Fatal("what was acknowledged is gone")
+			t.Fatal("an acknowledged event is lost")
 		}
 	}
 	if err := p.terminate(); err != nil {
@@ -97,7 +97,7 @@ func dev(t *testing.T, data string) (*process, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(path, "dev", "--addr", "127.0.0.1:0", "--data", data)
+	cmd := exec.Command(path, "dev", "--addr", "127.0.0.1:0", "--store", data)
 	cmd.Env = append(os.Environ(), "GORACE="+raceOptions)
 	p, err := start(cmd)
 	if err != nil {
@@ -116,8 +116,8 @@ func dev(t *testing.T, data string) (*process, string) {
 	return p, url
 }
 
-// The demo goes on until it is told to stop, and leaves nothing behind.
-func TestDemoGoesOn(t *testing.T) {
+// The demo runs until it is stopped, and leaves nothing behind.
+func TestDemoKeepsRunning(t *testing.T) {
 	before := goleak.IgnoreCurrent()
 	t.Setenv("TMPDIR", t.TempDir())
 	ctx, stop := context.WithCancel(t.Context())
@@ -127,7 +127,7 @@ func TestDemoGoesOn(t *testing.T) {
 	go func() { exit <- run(ctx, []string{"demo", "--speed", "10000"}, &out, &errs) }()
 	for end := time.Now().Add(patience); !strings.Contains(out.String(), "Ctrl-C stops it."); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("never done:\n%s%s", out.String(), errs.String())
+			t.Fatalf("the call does not end:\n%s%s", out.String(), errs.String())
 		}
 	}
 	url := strings.Fields(out.String())[2]
@@ -137,30 +137,30 @@ func TestDemoGoesOn(t *testing.T) {
 	}
 	resp.Body.Close()
 	http.DefaultClient.CloseIdleConnections()
-	if !strings.Contains(out.String(), "serverurl call barge-in --to "+url) {
-		t.Errorf("it does not say what to do next:\n%s", out.String())
+	if !strings.Contains(out.String(), "serverurl play barge-in --url "+url) {
+		t.Errorf("no hint what to do next:\n%s", out.String())
 	}
 	stop()
 	if code := <-exit; code != 0 {
 		t.Errorf("exit %d: %s", code, errs.String())
 	}
 	if left, err := os.ReadDir(os.Getenv("TMPDIR")); err != nil || len(left) > 0 {
-		t.Errorf("left behind: %v, %v", left, err)
+		t.Errorf("files left: %v, %v", left, err)
 	}
 	goleak.VerifyNone(t, before)
 }
 
-// A call that is interrupted says how far it came.
-func TestCallIsInterrupted(t *testing.T) {
+// An interrupted play reports how many calls it finished.
+func TestPlayIsInterrupted(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	var out, errs safeBuffer
 	_, url := dev(t, filepath.Join(t.TempDir(), "data"))
 	exit := make(chan int, 1)
-	go func() { exit <- run(ctx, []string{"call", "booking", "--to", url}, &out, &errs) }()
+	go func() { exit <- run(ctx, []string{"play", "booking", "--url", url}, &out, &errs) }()
 	for end := time.Now().Add(patience); !strings.Contains(out.String(), "ongoing"); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("never begins:\n%s%s", out.String(), errs.String())
+			t.Fatalf("the call does not begin:\n%s%s", out.String(), errs.String())
 		}
 	}
 	stop()
@@ -183,8 +183,8 @@ func TestColorsOnlyOnAScreen(t *testing.T) {
 		if got := strings.Contains(out.String(), "\x1b["); got != live {
 			t.Errorf("on a screen %v, colors %v: %q", live, got, out.String())
 		}
-		if !strings.Contains(out.String(), "to play it again: --seed 7 --calls 1") || !strings.Contains(out.String(), "it is wrong") {
-			t.Errorf("a failure does not say how to see it again: %q", out.String())
+		if !strings.Contains(out.String(), "to repeat it: --seed 7 --calls 1") || !strings.Contains(out.String(), "it is wrong") {
+			t.Errorf("no hint how to repeat a failure: %q", out.String())
 		}
 		if live != strings.Contains(out.String(), "3 of 3 calls, 1 failed\n") {
 			t.Errorf("on a screen %v, progress is %q", live, out.String())
@@ -192,7 +192,7 @@ func TestColorsOnlyOnAScreen(t *testing.T) {
 	}
 }
 
-// Hundreds of failures are one mistake: the first few are shown.
+// Hundreds of failures usually have one cause: the first few are printed.
 func TestFailuresAreFew(t *testing.T) {
 	var out bytes.Buffer
 	failures(&terminal{out: &out}, simulate.Result{Failures: strings.Split(strings.Repeat("wrong\n", 99)+"wrong", "\n")})

@@ -19,34 +19,35 @@ import (
 )
 
 type replayCommand struct {
-	What string `arg:"" help:"The id of a call, or a file with one body a line."`
-	databaseFlags
+	What string `arg:"" help:"The id of a call, or a file with one body per line."`
+	storeFlags
 	targetFlags
-	Tools bool `help:"Call the recorded tools again too. A server with another store runs them."`
+	Tools bool `help:"Send the recorded tool calls too. A server with another store runs them."`
 }
 
 func (*replayCommand) Help() string {
-	return `Sends the recorded events of a call again, in the order in which they came, and
-shows what is answered now and was not then. A server that has the call already
-changes nothing. Secrets in recorded events are masked.
+	return `Sends the recorded events of a call again, in the order in which they arrived, and
+shows replies that differ from the recorded ones. A server that has the call
+already changes nothing. Secrets in recorded events are masked.
 
 Examples:
-  serverurl replay CA7c0f3b9e51d24a86b3f0a91d6e2c4478 --to http://127.0.0.1:8080
-  serverurl replay CA7c0f3b9e51d24a86b3f0a91d6e2c4478 --tools --data old --to http://127.0.0.1:8081
-  serverurl replay events.jsonl --to http://127.0.0.1:8080`
+  serverurl replay CA7c0f3b9e51d24a86b3f0a91d6e2c4478 --url http://127.0.0.1:8080
+  serverurl replay CA7c0f3b9e51d24a86b3f0a91d6e2c4478 --tools --store sqlite:old --url http://127.0.0.1:8081
+  serverurl replay events.jsonl --url http://127.0.0.1:8080`
 }
 
-// recorded is something to send again.
+// recorded is a request to send again.
 type recorded struct {
-	what string
-	path string
-	body []byte
-	then string // the result of then; "" where there was none to compare
-	at   time.Time
+	what   string // for a person
+	path   string
+	body   []byte
+	before string // the recorded result; "" if there is none to compare with
+	at     time.Time
 }
 
 func (c *replayCommand) Run(ctx context.Context, t *terminal) error {
-	if err := c.check(); err != nil {
+	to, err := c.target()
+	if err != nil {
 		return err
 	}
 	all, err := c.read(ctx)
@@ -55,7 +56,7 @@ func (c *replayCommand) Run(ctx context.Context, t *terminal) error {
 	}
 	changed, failed := 0, 0
 	for _, r := range all {
-		now, err := post(ctx, http.MethodPost, c.targetFlags, r.path, r.body)
+		now, err := post(ctx, http.MethodPost, to, r.path, r.body)
 		if err != nil {
 			return err
 		}
@@ -65,31 +66,31 @@ func (c *replayCommand) Run(ctx context.Context, t *terminal) error {
 			failed++
 			continue
 		}
-		var reply struct{ Result string }
-		if r.then != "" && (json.Unmarshal(now.body, &reply, json.MatchCaseInsensitiveNames(true)) != nil || reply.Result != r.then) {
+		var answer struct{ Result string }
+		if r.before != "" && (json.Unmarshal(now.body, &answer, json.MatchCaseInsensitiveNames(true)) != nil || answer.Result != r.before) {
 			changed++
-			fmt.Fprintf(t.out, "%s %s\n%s %s\n", t.color("31", "     then"), r.then, t.color("32", "     now "), reply.Result)
+			fmt.Fprintf(t.out, "%s %s\n%s %s\n", t.color("31", "     before"), r.before, t.color("32", "     now   "), answer.Result)
 		}
 	}
-	fmt.Fprintf(t.out, "%d sent, %d failed, %d answered otherwise than before\n", len(all), failed, changed)
+	fmt.Fprintf(t.out, "%d sent, %d failed, %d replies changed\n", len(all), failed, changed)
 	if failed > 0 {
 		return errFailed
 	}
 	return nil
 }
 
-// read finds what is meant: a file where there is one, else a call.
+// read reads the file of that name, or else the call with that id.
 func (c *replayCommand) read(ctx context.Context) ([]recorded, error) {
 	if data, err := os.ReadFile(c.What); err == nil {
 		return fromFile(c.What, data)
 	}
-	db, err := c.open(ctx)
+	r, err := c.openReadOnly(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer db.Close()
+	defer r.close()
 	id := event.CallID(c.What)
-	call, err := calls.Read(ctx, db.Store(), id)
+	call, err := calls.Read(ctx, r.store, id)
 	if errors.Is(err, callstate.ErrNotFound) {
 		return nil, usageError{fmt.Errorf("%q is neither a file nor a call: serverurl calls lists them", c.What)}
 	}
@@ -97,8 +98,8 @@ func (c *replayCommand) read(ctx context.Context) ([]recorded, error) {
 		return nil, err
 	}
 	var all []recorded
-	seen := map[string]bool{} // what came twice is sent once, or each replay would double the record
-	for e, err := range calls.Events(ctx, db.Store(), id) {
+	seen := map[string]bool{} // duplicates are sent once, or each replay would double the record
+	for e, err := range calls.Events(ctx, r.store, id) {
 		if err != nil {
 			return nil, err
 		}
@@ -108,19 +109,19 @@ func (c *replayCommand) read(ctx context.Context) ([]recorded, error) {
 		seen[string(e.Body)] = true
 		all = append(all, recorded{what: string(e.Type), path: "/events", body: e.Body, at: e.Received})
 	}
-	// They are kept as they were delivered, which may be another order.
+	// They are stored in the order of delivery, which may differ from that of arrival.
 	slices.SortStableFunc(all, func(a, b recorded) int { return a.at.Compare(b.at) })
 	if c.Tools {
 		for _, r := range call.Tools {
 			if r.State == "done" || r.State == "failed" {
-				all = append(all, recorded{what: "tool " + r.Tool, path: "/tools/" + r.Tool + "?call=" + url.QueryEscape(c.What), body: r.Args, then: r.Result})
+				all = append(all, recorded{what: "tool " + r.Tool, path: "/tools/" + r.Tool + "?call=" + url.QueryEscape(c.What), body: r.Args, before: r.Result})
 			}
 		}
 	}
 	return all, nil
 }
 
-// fromFile reads one body, or one a line.
+// fromFile reads one body, or one per line.
 func fromFile(name string, data []byte) ([]recorded, error) {
 	whole := bytes.TrimSpace(data)
 	if len(whole) == 0 {
@@ -135,7 +136,7 @@ func fromFile(name string, data []byte) ([]recorded, error) {
 			continue
 		}
 		if !isJSON(line) {
-			return nil, usageError{fmt.Errorf("%s:%d: not JSON; want one body in the file, or one a line", name, n+1)}
+			return nil, usageError{fmt.Errorf("%s:%d: not JSON; want one body in the file, or one per line", name, n+1)}
 		}
 		all = append(all, recorded{what: fmt.Sprintf("%s:%d", name, n+1), path: "/events", body: line})
 	}

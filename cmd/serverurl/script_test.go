@@ -3,7 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json" // on purpose: what is printed is read by somebody else's reader
+	"encoding/json" // on purpose: other programs read the output with another decoder
 	"errors"
 	"fmt"
 	"io"
@@ -41,14 +41,14 @@ func TestMain(m *testing.M) {
 	testscript.Main(mototest.Tests{M: m}, map[string]func(){"serverurl": main})
 }
 
-// Sessions of the command line, in testdata/script. Beside testscript's own,
-// scripts have these commands:
+// TestScripts runs sessions of the command line, in testdata/script. In addition
+// to testscript's own, scripts have these commands:
 //
 //	backend ARG...         start serverurl dev on a free port and set $URL
-//	page ARG...            start serverurl inspect on a free port and set $PAGE
+//	page ARG...            start serverurl inspect on a free port and set $URL
 //	emulated ARG...        the same with serverurl emulate, in the module's folder
 //	terminate              stop it with SIGTERM: it must exit 0; writes backend.out and backend.err
-//	stub STATUS BODY       answer everything so, and set $STUB; requests go to the file stub.log
+//	stub STATUS BODY       reply to every request so, and set $STUB; requests are written to stub.log
 //	api FILE               serve the calls in the file as Interactly's API does, with the key "key", and set $API
 //	bury DATA CALL FILE    make a dead letter of the event in the file
 //	exits N CMD ARG...     run a command that must exit with N
@@ -172,13 +172,11 @@ func startBackend(ts *testscript.TestScript, neg bool, args []string) {
 	startServer(ts, "URL", listening, command(ts, append([]string{"serverurl", "dev", "--addr", "127.0.0.1:0"}, args...)))
 }
 
-const inspecting = `(?m)^inspector on (http://\S+)$`
-
 func startPage(ts *testscript.TestScript, neg bool, args []string) {
 	if _, running := backends.Load(ts); neg || running {
 		ts.Fatalf("usage: page ARG..., where nothing runs")
 	}
-	startServer(ts, "PAGE", inspecting, command(ts, append([]string{"serverurl", "inspect", "--addr", "127.0.0.1:0"}, args...)))
+	startServer(ts, "URL", listening, command(ts, append([]string{"serverurl", "inspect", "--addr", "127.0.0.1:0"}, args...)))
 }
 
 func startEmulated(ts *testscript.TestScript, neg bool, args []string) {

@@ -26,9 +26,9 @@ func (*sendCommand) Help() string {
 status is not 2xx.
 
 Examples:
-  serverurl send hang --to http://127.0.0.1:8080
-  serverurl send status-update --to http://127.0.0.1:8080 --set message.call.status=finished --set message.call.id=CA1
-  serverurl send captured.json --to http://127.0.0.1:8080 --secret "$SECRET"`
+  serverurl send hang --url http://127.0.0.1:8080
+  serverurl send status-update --url http://127.0.0.1:8080 --set message.call.status=finished --set message.call.id=CA1
+  serverurl send captured.json --url http://127.0.0.1:8080 --secret-file secret.txt`
 }
 
 func (c *sendCommand) Run(ctx context.Context, t *terminal) error {
@@ -40,10 +40,11 @@ func (c *sendCommand) Run(ctx context.Context, t *terminal) error {
 		_, err := fmt.Fprintf(t.out, "%s\n", body)
 		return err
 	}
-	if err := c.check(); err != nil {
+	to, err := c.target()
+	if err != nil {
 		return err
 	}
-	r, err := post(ctx, http.MethodPost, c.targetFlags, "/events", body)
+	r, err := post(ctx, http.MethodPost, to, "/events", body)
 	if err != nil {
 		return err
 	}
@@ -83,36 +84,37 @@ func (c *sendCommand) body() ([]byte, error) {
 	return body, nil
 }
 
-// answer is what a server said.
-type answer struct {
+// A reply is what a server replied.
+type reply struct {
 	status int
 	body   []byte
 	took   time.Duration
 }
 
-// post makes one request, as the sender does.
-func post(ctx context.Context, method string, to targetFlags, path string, body []byte) (answer, error) {
+// post makes one request as Interactly does: once, with the secret in its header,
+// and without following redirects, because the sender does not follow any.
+func post(ctx context.Context, method string, to target, path string, body []byte) (reply, error) {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, method, strings.TrimRight(to.To, "/")+path, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, method, to.url+path, bytes.NewReader(body))
 	if err != nil {
-		return answer{}, usageError{fmt.Errorf("--to %s: not a URL, such as http://127.0.0.1:8080", to.To)}
+		return reply{}, usageError{fmt.Errorf("--url %s: not a URL, such as http://127.0.0.1:8080", to.url)}
 	}
 	req.Header.Set("Content-Type", "application/json")
-	if to.Secret != "" {
-		req.Header.Set("X-Interactly-Secret", to.Secret)
+	if to.secret != "" {
+		req.Header.Set("X-Interactly-Secret", to.secret)
 	}
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	defer client.CloseIdleConnections()
 	start := time.Now()
 	resp, err := client.Do(req)
 	if err != nil {
-		return answer{}, fmt.Errorf("no answer from %s: is the server running? (%w)", to.To, err)
+		return reply{}, fmt.Errorf("no answer from %s: is the server running? (%w)", to.url, err)
 	}
 	defer resp.Body.Close()
-	said, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	received, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
 	if err != nil {
-		return answer{}, fmt.Errorf("the answer of %s was cut off: %w", to.To, err)
+		return reply{}, fmt.Errorf("the answer of %s was cut off: %w", to.url, err)
 	}
-	return answer{resp.StatusCode, said, time.Since(start)}, nil
+	return reply{resp.StatusCode, received, time.Since(start)}, nil
 }

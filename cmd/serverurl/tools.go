@@ -11,8 +11,8 @@ import (
 )
 
 type toolsCommand struct {
-	JSON bool   `help:"As JSON: a list of what to post to Interactly's API, one by one."`
-	URL  string `help:"The root of the server that the tools will be at." default:"https://YOUR-SERVER" placeholder:"URL"`
+	JSON bool   `help:"As JSON: a list of bodies to post to Interactly's API, one by one."`
+	URL  string `help:"The root of the server that will have the tools." default:"https://YOUR-SERVER" placeholder:"URL"`
 }
 
 func (*toolsCommand) Help() string {
@@ -32,11 +32,12 @@ func (c *toolsCommand) Run(t *terminal) error {
 	return nil
 }
 
-// writeJSON writes v for other programs, and for people who look at it.
+// writeJSON writes v for other programs, indented for people. The order of keys is
+// always the same, so that two outputs can be compared.
 func writeJSON(t *terminal, v any) error {
 	b, err := json.Marshal(v, jsontext.WithIndent("  "), json.Deterministic(true))
 	if err != nil {
-		return fmt.Errorf("cannot be written as JSON: %w", err)
+		return fmt.Errorf("cannot encode JSON: %w", err)
 	}
 	_, err = fmt.Fprintf(t.out, "%s\n", b)
 	return err

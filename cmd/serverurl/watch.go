@@ -13,38 +13,38 @@ import (
 )
 
 type watchCommand struct {
-	Store string        `help:"Where the calls are: a folder or file of SQLite, postgres://…, dynamodb://TABLE?region=REGION, or firestore://PROJECT/DATABASE." default:".serverurl" placeholder:"URL"`
-	Plain bool          `help:"A line for each thing that happens, without a screen. Always so where the output is no terminal."`
-	Poll  time.Duration `help:"How often the store is looked at. Default: 500ms, of a cloud's 3s." placeholder:"TIME"`
+	storeFlags
+	NoTUI        bool          `name:"no-tui" help:"Print a line for each change, without a screen. Always so if the output is not a terminal."`
+	PollInterval time.Duration `help:"How often the store is read. Default: 500ms, of a cloud 3s." placeholder:"TIME"`
 }
 
 func (*watchCommand) Help() string {
-	return `Shows calls and tools as they come, and changes nothing. What people say is
-masked; the key t shows it, so mind who looks on.
+	return `Shows calls and tools as they happen, and changes nothing. Texts are masked; the
+key t shows them: mind who can see your screen.
 
-Keys: up and down choose, enter opens, esc goes back, tab shows all, calls, tools
-or trouble, / filters, t shows texts, n and p open the next, q quits.
+Keys: up and down select, enter opens, esc goes back, tab shows all, calls, tools
+or issues, / filters, t shows texts, n and p open the next, q quits.
 
 Examples:
   serverurl watch
   serverurl watch --store "postgres://reader@db.example.com/desk"
-  serverurl watch --plain | grep ignored`
+  serverurl watch --no-tui | grep error:`
 }
 
 func (c *watchCommand) Run(ctx context.Context, t *terminal) error {
-	s, name, cloud, done, err := openReadOnly(ctx, c.Store)
+	r, err := c.openReadOnly(ctx)
 	if err != nil {
 		return err
 	}
-	defer done()
-	o := watch.Options{Store: s, Name: name, Poll: c.Poll}
-	if cloud {
-		o.Poll = cmp.Or(o.Poll, 3*time.Second)
+	defer r.close()
+	o := watch.Options{Name: r.name, PollInterval: c.PollInterval}
+	if r.cloud {
+		o.PollInterval = cmp.Or(o.PollInterval, cloudPollInterval)
 	}
-	if f, ok := t.out.(*os.File); !c.Plain && ok && term.IsTerminal(int(f.Fd())) && term.IsTerminal(int(os.Stdin.Fd())) {
-		return watch.Screen(ctx, o, os.Stdin, f)
+	if f, ok := t.out.(*os.File); !c.NoTUI && ok && term.IsTerminal(int(f.Fd())) && term.IsTerminal(int(os.Stdin.Fd())) {
+		return watch.RunTUI(ctx, r.store, os.Stdin, f, &o)
 	}
-	if err := watch.Lines(ctx, o, t.out); err != nil {
+	if err := watch.Follow(ctx, r.store, t.out, &o); err != nil {
 		return fmt.Errorf("the store cannot be read: %w", err)
 	}
 	return nil

@@ -52,9 +52,9 @@ type StoredEvent struct {
 	ID           string     `json:"id"` // core.Envelope.ID
 	Type         event.Type `json:"type"`
 	Received     time.Time  `json:"received"`
-	Stale        bool       `json:"late,omitempty"`     // its conversation was older than the stored one
-	Backfilled   bool       `json:"repaired,omitempty"` // read from Interactly's API, never sent
-	RedriveCount int        `json:"replayed,omitempty"` // how often it came back from the dead letters
+	Stale        bool       `json:"late,omitempty"`       // its conversation was older than the stored one
+	Backfilled   bool       `json:"backfilled,omitempty"` // read from Interactly's API, never sent
+	RedriveCount int        `json:"redriven,omitempty"`   // how often it came back from the dead letters
 
 	// The conversation became its first PrefixLen messages and Added new ones.
 	PrefixLen int            `json:"-"`

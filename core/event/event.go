@@ -30,7 +30,7 @@ type Event struct {
 	Error     *VendorError // not nil if Type is TypeError; seldom set in others
 
 	// Backfilled reports that the event was never sent. It was derived from what
-	// Interactly's API returned about the call (docs/repair.md).
+	// Interactly's API returned about the call (docs/backfill.md).
 	Backfilled bool
 
 	// RedriveCount is how often an operator put the event back from the dead

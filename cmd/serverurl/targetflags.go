@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/serverurl/serverurl/core/calls"
+	"github.com/serverurl/serverurl/core/event"
+	"github.com/serverurl/serverurl/core/records"
+	"github.com/serverurl/serverurl/internal/callstate"
+	"github.com/serverurl/serverurl/simulate"
+)
+
+// secretFlags say which secret authenticates the sender. There is no flag with the secret itself:
+// other users of this machine can read a process's arguments.
+type secretFlags struct {
+	SecretFile string `help:"A file with the sender's secret. Default: the variable SERVERURL_SECRET." placeholder:"FILE" type:"path"`
+}
+
+// readSecret returns what is in the file or the variable: one secret, several with
+// commas between them during a rotation, or "".
+func (f secretFlags) readSecret() (string, error) {
+	if f.SecretFile == "" {
+		return os.Getenv("SERVERURL_SECRET"), nil
+	}
+	b, err := os.ReadFile(f.SecretFile)
+	if err != nil {
+		return "", usageError{fmt.Errorf("--secret-file %s cannot be read", f.SecretFile)}
+	}
+	secret := strings.TrimSpace(string(b))
+	if secret == "" { // an empty secret would mean none
+		return "", usageError{fmt.Errorf("--secret-file %s is empty", f.SecretFile)}
+	}
+	return secret, nil
+}
+
+// newest returns the first of several secrets, which a sender uses.
+func newest(secrets string) string {
+	first, _, _ := strings.Cut(secrets, ",")
+	return strings.TrimSpace(first)
+}
+
+// targetFlags say which server is sent to, and how the sender authenticates.
+type targetFlags struct {
+	URL string `help:"The root of the server's URLs." placeholder:"URL"`
+	secretFlags
+}
+
+// A target is the server that a command sends to.
+type target struct{ url, secret string }
+
+func (f targetFlags) target() (target, error) {
+	if f.URL == "" {
+		return target{}, usageError{errors.New("--url is needed, such as: --url http://127.0.0.1:8080")}
+	}
+	secret, err := f.readSecret()
+	return target{strings.TrimRight(f.URL, "/"), newest(secret)}, err
+}
+
+// stateOf returns a function that reads from the backend's store what the
+// simulator compares with the end of a scenario.
+func stateOf(s records.Store) func(context.Context, string) (simulate.State, bool, error) {
+	return func(ctx context.Context, id string) (simulate.State, bool, error) {
+		c, err := calls.Read(ctx, s, event.CallID(id))
+		if errors.Is(err, callstate.ErrNotFound) {
+			return simulate.State{}, false, nil
+		}
+		return simulate.State{Status: string(c.Status), Messages: len(c.Transcript), Ended: c.Ended, Report: c.Report != nil}, true, err
+	}
+}
