@@ -1,6 +1,6 @@
 // Package inspect serves the inspector: a page that shows calls as they happen,
-// what was said in them, which tool was slow, and why the assistant would
-// ignore a reply.
+// their transcripts, which tool was slow, and why the assistant would ignore a
+// reply.
 //
 //	recorder := inspect.NewRecorder()
 //	p.Observe(recorder.Observe)

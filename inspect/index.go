@@ -207,7 +207,8 @@ func (x *index) refresh(ctx context.Context, ids []event.CallID) error {
 	return nil
 }
 
-// put stores calls as they are now, and tells the subscribers if publish is set.
+// put stores calls as they are now, and notifies the subscribers if publish is
+// set.
 func (x *index) put(some []calls.Summary, publish bool) {
 	var changed []event.CallID
 	x.mu.Lock()

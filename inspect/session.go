@@ -131,7 +131,7 @@ func (p *Server) accessLevel(r *http.Request, what string) obscurer {
 	return obscurer{open: time.Since(s.shown[what]) < showDuration}
 }
 
-// show unmasks what was said, and records that. If it cannot be recorded it is
+// show unmasks the text, and records that. If it cannot be recorded it is
 // not shown, except on a read-only page, which records it in the log alone.
 func (p *Server) show(w http.ResponseWriter, r *http.Request) {
 	what := r.FormValue("what")

@@ -17,7 +17,7 @@ const (
 	heartbeat = 15 * time.Second
 )
 
-// live is an event stream that tells a browser what changed: "list" is the
+// live is an event stream that reports to a browser what changed: "list" is the
 // list, "call" the call that it shows. The browser then fetches it.
 func (p *Server) live(w http.ResponseWriter, r *http.Request) {
 	rc := http.NewResponseController(w)

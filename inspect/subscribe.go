@@ -28,7 +28,7 @@ func (x *index) unsubscribe(s *subscriber) {
 	delete(x.subscribers, s)
 }
 
-// publish tells the subscribers that a call has changed; "" is a change without
+// publish reports to the subscribers that a call has changed; "" is a change without
 // a call.
 func (x *index) publish(id event.CallID) {
 	x.subscribersMu.Lock()

@@ -9,7 +9,7 @@ import (
 )
 
 func TestAuditPosition(t *testing.T) {
-	s := coretest.NewStore()
+	s := coretest.NewMemoryStore()
 	at := time.UnixMilli(1784044931823)
 	for i, actor := range []string{"first", "second", "third"} {
 		if err := calls.WriteAudit(t.Context(), s, calls.AuditEntry{At: at.Add(time.Duration(i) * time.Millisecond), Actor: actor, Action: calls.AuditView}); err != nil {

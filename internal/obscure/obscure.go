@@ -15,8 +15,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// maxDots is how many dots stand for a word, so that they do not tell how long
-// a name is.
+// maxDots is how many dots stand for a word, so that the length of a
+// name is hidden.
 const maxDots = 8
 
 // Text returns s with its words as dots. Spaces and punctuation stay.
