@@ -153,7 +153,7 @@ func kindOfSQLState(s string) errorKind {
 	return errorOther
 }
 
-// Refused reports that an event can never be stored, whatever the database
+// IsPermanent reports whether an event can never be stored, whatever the database
 // does next. After any other error of Put the same may be stored later.
 func IsPermanent(err error) bool {
 	return kindOf(err) == errorPermanent || errors.Is(err, envelope.ErrInvalid)
