@@ -149,13 +149,13 @@ func (p *Processor) settle(ctx context.Context, c *claim, mine callstate.ToolRec
 			switch {
 			case raw.Version == 0: // expired, or deleted with its call: no duplicate reads it
 				return a
-			case rec.Owner != mine.Owner && !fault.Mutated("no fence"):
+			case rec.Owner != mine.Owner && !fault.Mutated("no-fencing"):
 				p.log.Warn("tool call superseded", "tool", c.t.Name, "state", callstate.ToolSuperseded)
 				if next(c.t, rec, true, 0, time.Hour) == stepReplay {
 					return toolAnswer{result: rec.Result, state: string(rec.State), replayed: true}
 				}
 				return toolAnswer{result: sayWorking, state: callstate.ToolSuperseded}
-			case rec.State != callstate.ToolRunning && rec.State != callstate.ToolIndeterminate && !fault.Mutated("no fence"): // stored, and the result of the commit was lost
+			case rec.State != callstate.ToolRunning && rec.State != callstate.ToolIndeterminate && !fault.Mutated("no-fencing"): // stored, and the result of the commit was lost
 				return a
 			}
 			err = p.write(ctx, c, mine, raw.Version)

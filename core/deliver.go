@@ -94,7 +94,7 @@ func (p *Processor) merge(ctx context.Context, env Envelope, ev event.Event) (*d
 			p.observeEvent(env, true)
 			return nil, nil
 		}
-		if fault.Mutated("merged is done") {
+		if fault.Mutated("ack-before-handlers") {
 			c.Effects = nil // handlers run from memory, and not again after a crash
 		}
 		err = p.commit(ctx, &c, callstate.Pending{Envelope: env.ID, Previous: state.Status}, recs)

@@ -68,7 +68,7 @@ func next(t *tool, rec callstate.ToolRecord, found bool, age, lease time.Duratio
 		return stepReplay
 	case rec.State == callstate.ToolRunning && age < lease:
 		return stepWait
-	case t.Effect == Idempotent, fault.Mutated("runs again"):
+	case t.Effect == Idempotent, fault.Mutated("rerun-unconfirmed"):
 		return stepClaim
 	case rec.State == callstate.ToolRunning:
 		return stepMarkUnknown
@@ -152,7 +152,7 @@ func (p *Processor) takeStep(ctx, opening context.Context, c *claim, s step, rec
 			return toolAnswer{result: sayWorking, state: callstate.ToolTimedOut}, true
 		}
 		mine, err := p.claim(opening, c, rec, raw.Version)
-		if errors.Is(err, records.ErrStale) && fault.Mutated("no condition") {
+		if errors.Is(err, records.ErrStale) && fault.Mutated("no-claim-condition") {
 			err = nil
 		}
 		switch {

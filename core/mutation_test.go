@@ -27,14 +27,14 @@ func TestSchedulesNoticeBrokenRules(t *testing.T) {
 		return string(out), err
 	}
 	for _, c := range []struct{ rule, test, notices string }{
-		{"no condition", "TestSchedulesOfOnce", "duplicated: |inconsistent: "},
-		{"no fence", "TestSchedulesOfOnce", "duplicated: |inconsistent: "},
-		{"runs again", "TestSchedulesOfOnce", "duplicated: "},
-		{"no budget", "TestSchedulesOfOnce", "late: "},
-		{"no dedupe", "TestSchedulesOfMerge", "duplicated: "},
-		{"status goes back", "TestSchedulesOfMerge", "regressed: "},
-		{"last snapshot wins", "TestSchedulesOfMerge", "regressed: "},
-		{"merged is done", "TestSchedulesOfMerge", "lost: "},
+		{"no-claim-condition", "TestSchedulesOfOnce", "duplicated: |inconsistent: "},
+		{"no-fencing", "TestSchedulesOfOnce", "duplicated: |inconsistent: "},
+		{"rerun-unconfirmed", "TestSchedulesOfOnce", "duplicated: "},
+		{"no-budget", "TestSchedulesOfOnce", "late: "},
+		{"no-dedup", "TestSchedulesOfMerge", "duplicated: "},
+		{"status-regresses", "TestSchedulesOfMerge", "regressed: "},
+		{"last-snapshot-wins", "TestSchedulesOfMerge", "regressed: "},
+		{"ack-before-handlers", "TestSchedulesOfMerge", "lost: "},
 	} {
 		t.Run(c.rule, func(t *testing.T) {
 			t.Parallel()
