@@ -168,7 +168,7 @@ func (f *functions) view(ctx context.Context) (*view, error) {
 				break
 			}
 			for _, m := range out.Messages {
-				es, err := inbox.Receive(ctx, *m.Body)
+				es, err := inbox.Decode(ctx, *m.Body)
 				if err != nil {
 					return nil, err
 				}

@@ -17,6 +17,7 @@ import (
 	"github.com/serverurl/serverurl/simulate"
 )
 
+// inspectCommand serves the page for a store that another process writes.
 type inspectCommand struct {
 	storeFlags
 	Addr         string        `help:"The page's address; port 0 takes a free one." default:"127.0.0.1:0" placeholder:"HOST:PORT"`

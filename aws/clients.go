@@ -6,9 +6,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 )
 
-// services opens the store on a table and the inbox on a queue. Neither talks
-// to its service before it is used.
-func services(cfg awssdk.Config, table, queueURL string) (*Store, *Inbox) {
+// newClients returns the store on a table and the inbox on a queue. Neither
+// makes a request before it is used.
+func newClients(cfg awssdk.Config, table, queueURL string) (*Store, *Inbox) {
 	store := NewStore(dynamodb.NewFromConfig(cfg), table)
 	return store, NewInbox(sqs.NewFromConfig(cfg), queueURL, store)
 }

@@ -12,22 +12,22 @@ import (
 	"github.com/serverurl/serverurl/core/auth"
 )
 
-// A shape is a form of event that Lambda is invoked with.
-type shape int
+// A trigger is a form of event that Lambda is invoked with.
+type trigger int
 
 const (
-	shapeUnknown  shape = iota
-	shapeURL            // Function URL, and HTTP API with payload 2.0
-	shapeREST           // REST API, and HTTP API with payload 1.0
-	shapeALB            // load balancer
-	shapeALBMulti       // load balancer with lambda.multi_value_headers.enabled
-	shapeQueue          // batch of SQS messages
-	shapeSchedule       // EventBridge rule or Scheduler
+	triggerUnknown  trigger = iota
+	triggerURL              // Function URL, and HTTP API with payload 2.0
+	triggerREST             // REST API, and HTTP API with payload 1.0
+	triggerALB              // load balancer
+	triggerALBMulti         // load balancer with lambda.multi_value_headers.enabled
+	triggerQueue            // batch of SQS messages
+	triggerSchedule         // EventBridge rule or Scheduler
 )
 
 // An event is everything that is read of an invocation's payload. Its fields
 // belong to different shapes.
-type ev struct {
+type lambdaEvent struct {
 	Version     string   `json:"version"`
 	RawPath     string   `json:"rawPath"`
 	RawQuery    string   `json:"rawQueryString"`
@@ -64,13 +64,13 @@ type ev struct {
 	MethodArn string `json:"methodArn"`
 	RouteArn  string `json:"routeArn"`
 
-	Records    []record `json:"Records"`
-	Source     string   `json:"source"`
-	DetailType string   `json:"detail-type"`
+	Records    []sqsMessage `json:"Records"`
+	Source     string       `json:"source"`
+	DetailType string       `json:"detail-type"`
 }
 
 // A record is a message of a queue.
-type record struct {
+type sqsMessage struct {
 	ID         string `json:"messageId"`
 	Source     string `json:"eventSource"`
 	Receipt    string `json:"receiptHandle"`
@@ -82,43 +82,43 @@ type record struct {
 
 // parse reads an invocation's payload and says what it is. What does not
 // decode, and what is like two shapes, is unknown.
-func parse(payload []byte) (*ev, shape) {
-	e := new(ev)
+func parse(payload []byte) (*lambdaEvent, trigger) {
+	e := new(lambdaEvent)
 	if err := json.Unmarshal(payload, e); err != nil {
-		return nil, shapeUnknown // the error quotes the payload
+		return nil, triggerUnknown // the error quotes the payload
 	}
-	return e, e.shape()
+	return e, e.trigger()
 }
 
-func (e *ev) shape() shape {
-	var is []shape
+func (e *lambdaEvent) trigger() trigger {
+	var is []trigger
 	if e.isQueue() {
-		is = append(is, shapeQueue)
+		is = append(is, triggerQueue)
 	}
 	if e.DetailType == "Scheduled Event" && (e.Source == "aws.events" || e.Source == "aws.scheduler") {
-		is = append(is, shapeSchedule)
+		is = append(is, triggerSchedule)
 	}
 	isRequest := e.Type == "" && e.MethodArn == "" && e.RouteArn == "" && e.Context.ConnectionID == ""
 	switch c := &e.Context; {
 	case !isRequest:
 	case e.Version == "2.0" && c.HTTP.Method != "" && c.ELB.TargetGroup == "":
-		is = append(is, shapeURL)
+		is = append(is, triggerURL)
 	case c.ELB.TargetGroup != "" && e.Method != "" && e.Resource == "" && e.Version == "":
 		if e.MultiHeader != nil {
-			is = append(is, shapeALBMulti)
+			is = append(is, triggerALBMulti)
 		} else {
-			is = append(is, shapeALB)
+			is = append(is, triggerALB)
 		}
 	case e.Resource != "" && e.Method != "" && c.Stage != "" && (e.Version == "" || e.Version == "1.0"):
-		is = append(is, shapeREST)
+		is = append(is, triggerREST)
 	}
 	if len(is) != 1 {
-		return shapeUnknown
+		return triggerUnknown
 	}
 	return is[0]
 }
 
-func (e *ev) isQueue() bool {
+func (e *lambdaEvent) isQueue() bool {
 	for _, r := range e.Records {
 		if r.Source != "aws:sqs" || r.ID == "" {
 			return false
@@ -132,7 +132,7 @@ var errBody = errors.New("aws: body is not base64")
 
 // request makes the core's request of an event: the exact bytes of the body,
 // path and query as they were sent wherever the platform still knows.
-func (e *ev) request(s shape, base string) (core.Request, error) {
+func (e *lambdaEvent) request(s trigger, base string) (core.Request, error) {
 	r := core.Request{Method: e.Method, Path: e.Path, Body: e.Body, Header: e.header()}
 	if e.Base64 {
 		n, err := base64.StdEncoding.Decode(e.Body, e.Body)
@@ -143,23 +143,23 @@ func (e *ev) request(s shape, base string) (core.Request, error) {
 	}
 	decoded := false
 	switch s {
-	case shapeURL:
+	case triggerURL:
 		r.Method, r.Path, r.Query, r.Remote = e.Context.HTTP.Method, e.RawPath, e.RawQuery, e.Context.HTTP.SourceIP
 		// A Function URL gives the path as it was sent. An HTTP API decodes it
 		// and calls that raw: %2F is lost there, everything else can be put back.
 		decoded = !strings.Contains(e.Context.DomainName, ".lambda-url.")
-	case shapeREST:
+	case triggerREST:
 		// A REST API gives the path as it was sent and the query decoded; an
 		// HTTP API with payload 1.0 decodes both.
 		r.Query, r.Remote = e.query(url.QueryEscape), e.Context.Identity.SourceIP
 		decoded = e.Version == "1.0"
-	case shapeALB, shapeALBMulti:
+	case triggerALB, triggerALBMulti:
 		// A load balancer passes both on as they were sent, and puts its peer
 		// at the end of X-Forwarded-For.
 		r.Query = e.query(func(s string) string { return s })
 		from := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
 		r.Remote = strings.TrimSpace(from[len(from)-1])
-	case shapeUnknown, shapeQueue, shapeSchedule: // not requests
+	case triggerUnknown, triggerQueue, triggerSchedule: // not requests
 	}
 	r.Path = e.strip(s, r.Path, base)
 	if decoded {
@@ -182,12 +182,12 @@ func escape(path string) string {
 // a custom domain, and the stage. API Gateway leaves the stage there for HTTP
 // APIs on their own domain, and for REST APIs on a custom one whose mapping
 // names no stage.
-func (e *ev) strip(s shape, path, base string) string {
+func (e *lambdaEvent) strip(s trigger, path, base string) string {
 	path = cutPrefix(path, base)
 	stage := e.Context.Stage
 	own := e.Context.DomainPrefix == e.Context.APIID
-	isHTTP := s == shapeURL || s == shapeREST && e.Version == "1.0"
-	if stage != "" && stage != "$default" && (isHTTP && own || s == shapeREST && !isHTTP && !own) {
+	isHTTP := s == triggerURL || s == triggerREST && e.Version == "1.0"
+	if stage != "" && stage != "$default" && (isHTTP && own || s == triggerREST && !isHTTP && !own) {
 		path = cutPrefix(path, "/"+stage)
 	}
 	if path == "" {
@@ -205,7 +205,7 @@ func cutPrefix(path, prefix string) string {
 }
 
 // header puts the fields together, the multi-value ones where there are both.
-func (e *ev) header() auth.Header {
+func (e *lambdaEvent) header() auth.Header {
 	from := e.MultiHeader
 	if from == nil {
 		from = e.Headers
@@ -221,7 +221,7 @@ func (e *ev) header() auth.Header {
 }
 
 // query puts a raw query together from parameters, in the order of the event.
-func (e *ev) query(escape func(string) string) string {
+func (e *lambdaEvent) query(escape func(string) string) string {
 	from := e.MultiQuery
 	if from == nil {
 		from = e.Query

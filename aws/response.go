@@ -22,23 +22,23 @@ const (
 	maxReplyALB = 1_000_000
 )
 
-func maxReplyOf(s shape) int {
-	if s == shapeALB || s == shapeALBMulti {
+func maxReplyOf(s trigger) int {
+	if s == triggerALB || s == triggerALBMulti {
 		return maxReplyALB
 	}
 	return maxReply
 }
 
-// encode writes a reply in the shape that the request came in, or returns nil
+// encode writes a reply in the trigger that the request came in, or returns nil
 // when it is larger than limit.
-func encode(s shape, r core.Response, limit int) []byte {
+func encode(s trigger, r core.Response, limit int) []byte {
 	if len(r.Body) > limit {
 		return nil
 	}
 	b := make([]byte, 0, len(r.Body)+len(r.Body)/8+256)
 	b = append(b, `{"statusCode":`...)
 	b = strconv.AppendInt(b, int64(r.Status), 10)
-	if s == shapeALB || s == shapeALBMulti {
+	if s == triggerALB || s == triggerALBMulti {
 		b = append(b, `,"statusDescription":`...)
 		b = quote(b, strconv.Itoa(r.Status)+" "+http.StatusText(r.Status))
 	}
@@ -61,7 +61,7 @@ func encode(s shape, r core.Response, limit int) []byte {
 // encodeHeader writes lists where the platform takes lists: API Gateway's
 // first payload always does, a load balancer when multi-value headers are on.
 // The others get one value for a name, and cookies in a list of their own.
-func encodeHeader(b []byte, s shape, header []core.HeaderField) []byte {
+func encodeHeader(b []byte, s trigger, header []core.HeaderField) []byte {
 	var names []string
 	values := make(map[string][]string, len(header))
 	for _, f := range header {
@@ -71,7 +71,7 @@ func encodeHeader(b []byte, s shape, header []core.HeaderField) []byte {
 		}
 		values[name] = append(values[name], f.Value)
 	}
-	lists := s == shapeREST || s == shapeALBMulti
+	lists := s == triggerREST || s == triggerALBMulti
 	if lists {
 		b = append(b, `,"multiValueHeaders":{`...)
 	} else {
@@ -79,7 +79,7 @@ func encodeHeader(b []byte, s shape, header []core.HeaderField) []byte {
 	}
 	first := true
 	for _, name := range names {
-		if name == "Set-Cookie" && s == shapeURL {
+		if name == "Set-Cookie" && s == triggerURL {
 			continue
 		}
 		if !first {
@@ -97,14 +97,14 @@ func encodeHeader(b []byte, s shape, header []core.HeaderField) []byte {
 		}
 	}
 	b = append(b, '}')
-	if c := values["Set-Cookie"]; c != nil && s == shapeURL {
+	if c := values["Set-Cookie"]; c != nil && s == triggerURL {
 		b = quoteAll(append(b, `,"cookies":`...), c)
 	}
 	return b
 }
 
 // encodeFailures writes the reply to a batch: the messages that come again.
-func encodeFailures(records []record, failed []bool) []byte {
+func encodeFailures(records []sqsMessage, failed []bool) []byte {
 	b := []byte(`{"batchItemFailures":[`)
 	first := true
 	for i, r := range records {

@@ -12,12 +12,12 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 )
 
-// services opens the store in a database and the inbox on a topic. A client is
+// newClients returns the store in a database and the inbox on a topic. A client is
 // opened by the first request that needs it: a tool without a store waits for
 // none, an event without a large body only for Pub/Sub's.
-func services(database, topic string) (*Store, *Inbox) {
+func newClients(database, topic string) (*Store, *Inbox) {
 	store := &Store{client: lazy(OpenFirestore), database: database}
-	return store, &Inbox{client: lazy(openPublisher), topic: topic, beside: store}
+	return store, newInbox(lazy(openPublisher), topic, store)
 }
 
 // OpenFirestore opens a client of the API under Google's own clients, which
