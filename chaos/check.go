@@ -23,26 +23,26 @@ import (
 	"github.com/serverurl/serverurl/internal/callstate"
 )
 
-// Counts are what the checker found. Each has to be zero.
+// Counts are the violations that the checker found. Each must be zero.
 type Counts struct {
-	Lost      int `json:"lost"`      // acknowledged, and kept nowhere
-	Twice     int `json:"twice"`     // executed more than once, or an event that counts twice in its call
-	Regressed int `json:"regressed"` // calls that know less than an event that they took
-	Unequal   int `json:"unequal"`   // requests with two different results, or one that nothing stands behind
-	Late      int `json:"late"`      // replies after the deadline, or none, or not well formed
-	Leaked    int `json:"leaked"`    // canaries found in what is stored or logged
-	Damaged   int `json:"damaged"`   // stores that are not whole
-	Unsynced  int `json:"unsynced"`  // acknowledged before the disk had it
+	Lost         int `json:"lost"`         // events acknowledged and stored nowhere
+	Duplicated   int `json:"duplicated"`   // effects or events that were applied more than once
+	Regressed    int `json:"regressed"`    // calls whose state lacks what an event of theirs reported
+	Inconsistent int `json:"inconsistent"` // requests with different results, or a result without its effect
+	Late         int `json:"late"`         // replies that were late, missing or malformed
+	Leaked       int `json:"leaked"`       // canaries in the store or the logs
+	Corrupt      int `json:"corrupt"`      // stores that are corrupt
+	Unsynced     int `json:"unsynced"`     // events acknowledged before the disk had them
 }
 
 func (c *Counts) add(o Counts) {
 	c.Lost += o.Lost
-	c.Twice += o.Twice
+	c.Duplicated += o.Duplicated
 	c.Regressed += o.Regressed
-	c.Unequal += o.Unequal
+	c.Inconsistent += o.Inconsistent
 	c.Late += o.Late
 	c.Leaked += o.Leaked
-	c.Damaged += o.Damaged
+	c.Corrupt += o.Corrupt
 	c.Unsynced += o.Unsynced
 }
 
@@ -50,26 +50,26 @@ func (c Counts) zero() bool { return c == Counts{} }
 
 // String returns all counts on one line.
 func (c Counts) String() string {
-	return fmt.Sprintf("lost %d, twice %d, regressed %d, unequal replies %d, late replies %d, leaked %d, damaged %d, unsynced %d",
-		c.Lost, c.Twice, c.Regressed, c.Unequal, c.Late, c.Leaked, c.Damaged, c.Unsynced)
+	return fmt.Sprintf("lost %d, duplicated %d, regressed %d, inconsistent %d, late %d, leaked %d, corrupt %d, unsynced %d",
+		c.Lost, c.Duplicated, c.Regressed, c.Inconsistent, c.Late, c.Leaked, c.Corrupt, c.Unsynced)
 }
 
 var markOf = regexp.MustCompile(`"chaos":"([^"]+)"`)
 
-// ranks are the statuses that the senders send, in their order. The checker
-// has its own list, so that a mistake in the program's does not hide itself.
+// ranks are the statuses that the load has, in order. The checker has its own list,
+// so that a mistake in the program's list does not hide itself.
 var ranks = map[string]int{"initiated": 1, "queued": 2, "ongoing": 3, "finished": 4}
 
-// checkEvents holds what is kept against what was acknowledged.
+// checkEvents compares what is stored with what was acknowledged.
 func checkEvents(ctx context.Context, v *view, h *history) (c Counts, waiting int, err error) {
 	if err := v.check(); err != nil {
-		c.Damaged++
+		c.Corrupt++
 	}
-	kept := map[string]bool{}
-	for _, b := range v.kept {
+	undelivered := map[string]bool{}
+	for _, b := range v.undelivered {
 		c.Leaked += canaries(b)
 		if m := markOf.FindSubmatch(b); m != nil {
-			kept[string(m[1])] = true
+			undelivered[string(m[1])] = true
 		}
 	}
 	var mu sync.Mutex
@@ -78,7 +78,7 @@ func checkEvents(ctx context.Context, v *view, h *history) (c Counts, waiting in
 	for range 2 * runtime.GOMAXPROCS(0) {
 		wg.Go(func() {
 			for call := range calls {
-				one, failed := checkCall(ctx, v.store, call, h.acked[call], kept)
+				one, failed := checkCall(ctx, v.store, call, h.acked[call], undelivered)
 				mu.Lock()
 				c.add(one)
 				err = cmp.Or(err, failed)
@@ -91,10 +91,10 @@ func checkEvents(ctx context.Context, v *view, h *history) (c Counts, waiting in
 	}
 	close(calls)
 	wg.Wait()
-	return c, len(v.kept), err
+	return c, len(v.undelivered), err
 }
 
-func checkCall(ctx context.Context, s records.Store, call string, acked []sent, kept map[string]bool) (c Counts, err error) {
+func checkCall(ctx context.Context, s records.Store, call string, events []acked, undelivered map[string]bool) (c Counts, err error) {
 	stored := map[string]int{}
 	for e, err := range calls.Events(ctx, s, event.CallID(call)) {
 		if errors.Is(err, callstate.ErrNotFound) {
@@ -110,23 +110,23 @@ func checkCall(ctx context.Context, s records.Store, call string, acked []sent, 
 	}
 	status, messages, reported, waits := 0, 0, false, false
 	seen := map[string]bool{}
-	for _, e := range acked {
-		waits = waits || kept[e.mark]
+	for _, e := range events {
+		waits = waits || undelivered[e.mark]
 		if seen[e.mark] {
-			continue // sent twice, acknowledged twice
+			continue // sent and acknowledged twice
 		}
 		seen[e.mark] = true
-		if stored[e.mark] == 0 && !kept[e.mark] {
+		if stored[e.mark] == 0 && !undelivered[e.mark] {
 			c.Lost++
 		}
 		status, messages = max(status, ranks[e.status]), max(messages, e.messages)
 		reported = reported || e.kind == "end-of-call-report"
 	}
 	for _, n := range stored {
-		c.Twice += n - 1
+		c.Duplicated += n - 1
 	}
 	if waits || c.Lost > 0 {
-		return c, nil // what the call should know is not decided
+		return c, nil // the expected state is not determined
 	}
 	state, err := calls.Read(ctx, s, event.CallID(call))
 	if err != nil {
@@ -142,7 +142,7 @@ func checkCall(ctx context.Context, s records.Store, call string, acked []sent, 
 	return c, nil
 }
 
-// canaries counts what must not be stored.
+// canaries counts the canaries in b that must not be stored.
 func canaries(b []byte) int {
 	n := 0
 	for _, word := range []string{canarySecret, canaryURL, secret} {
@@ -153,8 +153,8 @@ func canaries(b []byte) int {
 	return n
 }
 
-// checkFiles looks for canaries in the bytes of files: those of the store, and
-// logs, which may hold nothing of what was said either.
+// checkFiles searches files for canaries: those of the store, and the log, which
+// must not hold any text of a message either.
 func checkFiles(files []string, log string) (c Counts, err error) {
 	for _, f := range files {
 		n, err := search(f, canarySecret, canaryURL, secret)
@@ -168,8 +168,8 @@ func checkFiles(files []string, log string) (c Counts, err error) {
 	return c, err
 }
 
-// search counts the words in a file that are there, without having all of it in
-// memory.
+// search counts how many of the words are in a file, without reading all of it
+// into memory.
 func search(path string, words ...string) (n int, err error) {
 	f, err := os.Open(path)
 	if os.IsNotExist(err) {
@@ -207,8 +207,8 @@ func search(path string, words ...string) (n int, err error) {
 	return n, nil
 }
 
-// checkTools holds replies against effects. once tells which requests may have
-// one effect only.
+// checkTools compares replies with effects. once reports which effects must not be
+// repeated.
 func checkTools(r *replies, effects []backend.Effect, once func(what string) bool, deadline time.Duration) (c Counts) {
 	refs, runs := map[string]bool{}, map[string]int{}
 	for _, e := range effects {
@@ -219,7 +219,7 @@ func checkTools(r *replies, effects []backend.Effect, once func(what string) boo
 	}
 	for _, n := range runs {
 		if n > 1 {
-			c.Twice++
+			c.Duplicated++
 		}
 	}
 	for _, all := range r.by {
@@ -228,15 +228,15 @@ func checkTools(r *replies, effects []backend.Effect, once func(what string) boo
 			if ref, booked := strings.CutPrefix(a.result, "Booked as "); booked {
 				results[a.result] = true
 				if !refs[strings.TrimSuffix(ref, ".")] {
-					c.Unequal++ // it says what was never done
+					c.Inconsistent++ // the reply reports an effect that is missing
 				}
 			}
-			if deadline > 0 && (a.err != nil || !a.valid || a.took > deadline) {
+			if deadline > 0 && (a.err != nil || !a.valid || a.latency > deadline) {
 				c.Late++
 			}
 		}
 		if len(results) > 1 {
-			c.Unequal++
+			c.Inconsistent++
 		}
 	}
 	return c

@@ -27,8 +27,8 @@ import (
 	"github.com/serverurl/serverurl/internal/testing/mototest"
 )
 
-// functions are execution environments of cmd/lambda on moto's DynamoDB and
-// SQS: an emulator, which says how our side behaves and not how AWS does.
+// functions are execution environments of cmd/lambda on moto's DynamoDB and SQS,
+// an emulator: it shows how this code behaves, not how AWS does.
 type functions struct {
 	o                options
 	log              *os.File
@@ -43,7 +43,7 @@ type functions struct {
 	work             sync.WaitGroup
 }
 
-func openDynamoDB(o options) (_ site, err error) {
+func openDynamoDB(o options) (_ environment, err error) {
 	f := &functions{o: o, table: "chaos", stopPolling: func() {}}
 	defer func() {
 		if err != nil {
@@ -104,8 +104,8 @@ func (f *functions) urls() []string  { return []string{f.root} }
 func (f *functions) logs() string    { return filepath.Join(f.o.dir, "log") }
 func (f *functions) effects() string { return filepath.Join(f.o.dir, "effects") }
 
-// kill ends every environment of the receiver, and one time in twenty the
-// worker's: a message that fails five times is dead.
+// kill ends every environment of the receiver, and of the worker only once in
+// twenty times, because a message that fails five times becomes a dead letter.
 func (f *functions) kill(r *rand.Rand, _ bool) (time.Duration, error) {
 	for n := 0; f.receiver.Crash() == 0 && n < 1000; n++ {
 		time.Sleep(time.Millisecond)
@@ -117,10 +117,10 @@ func (f *functions) kill(r *rand.Rand, _ bool) (time.Duration, error) {
 }
 
 func (f *functions) pause(context.Context, *rand.Rand, time.Duration) error { return nil } // frozen after each reply anyway
-func (f *functions) restart(time.Duration) error                            { return errNotHere }
+func (f *functions) restart(time.Duration) error                            { return errUnsupported }
 
-func (f *functions) slow(ctx context.Context, r *rand.Rand, most time.Duration) error {
-	return f.proxy.slow(ctx, r, most)
+func (f *functions) slow(ctx context.Context, r *rand.Rand, maxDelay time.Duration) error {
+	return f.proxy.slow(ctx, r, maxDelay)
 }
 
 func (f *functions) settle(ctx context.Context, d time.Duration) error {
@@ -157,7 +157,7 @@ func (f *functions) view(ctx context.Context) (*view, error) {
 	store := aws.NewStore(dynamodb.NewFromConfig(f.config()), f.table)
 	inbox := aws.NewInbox(f.client, f.queue, store)
 	v := &view{store: store, close: func() error { return nil }, check: func() error { return nil }}
-	time.Sleep(6 * time.Second) // what a killed worker had is visible again
+	time.Sleep(6 * time.Second) // until what a killed worker had is visible again
 	for _, queue := range []string{f.queue, f.queue + "-dead"} {
 		for {
 			out, err := f.client.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{QueueUrl: &queue, MaxNumberOfMessages: 10, VisibilityTimeout: 3600})
@@ -168,12 +168,12 @@ func (f *functions) view(ctx context.Context) (*view, error) {
 				break
 			}
 			for _, m := range out.Messages {
-				es, err := inbox.Receive(ctx, *m.Body)
+				es, err := inbox.Decode(ctx, *m.Body)
 				if err != nil {
 					return nil, err
 				}
 				for _, e := range es {
-					v.kept = append(v.kept, e.Body)
+					v.undelivered = append(v.undelivered, e.Body)
 				}
 				if queue != f.queue {
 					v.dead++

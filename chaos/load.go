@@ -17,26 +17,27 @@ import (
 	"github.com/serverurl/serverurl/simulate"
 )
 
-// Words that must be found nowhere: in no record, in no line of a log.
+// Canaries that must be in no record and no log.
 const (
 	canarySecret = "CANARY-SECRET-b1946ac9"
 	canaryURL    = "CANARY-CONTROL-5891b5b5"
 	canaryText   = "CANARY-TEXT-0a4d55a8" // may be stored, never logged
 )
 
-const callHere, markHere = "CALL-IS-HERE", "MARK-IS-HERE"
+// Placeholders in the body of a template.
+const callPlaceholder, markPlaceholder = "CALL-IS-HERE", "MARK-IS-HERE"
 
-// A kind is an event of a call, ready but for the call's id and the mark.
-type kind struct {
+// A template is an event of a call, complete except for the call's id and the mark.
+type template struct {
 	name, status string
 	messages     int
 	body         []byte
 }
 
-// course is the way of a call: what simulate sends for it, in order.
-func course(size int) ([]kind, error) {
-	var ks []kind
-	say := func(n int) string {
+// callEvents returns the events of a call, in order.
+func callEvents(size int) ([]template, error) {
+	var ts []template
+	messages := func(n int) string {
 		var b strings.Builder
 		for i := range n {
 			fmt.Fprintf(&b, `,{"messageId":"m-%d","role":"%s","text":"%s %d","timestamp":%d}`, i, []string{"assistant", "user"}[i%2], canaryText, i, 1784044931000+1000*i)
@@ -53,12 +54,12 @@ func course(size int) ([]kind, error) {
 		{"conversation-update", "ongoing", 7}, {"status-update", "finished", 7}, {"end-of-call-report", "finished", 8},
 	} {
 		set := map[string]string{
-			"message.call.id": callHere, "message.call.status": s.status, "message.chaos": markHere,
+			"message.call.id": callPlaceholder, "message.call.status": s.status, "message.chaos": markPlaceholder,
 			"message.call.monitor":    `{"controlUrl":"https://example.com/` + canaryURL + `"}`,
 			"message.assistantServer": `{"url":"https://example.com","secret":"` + canarySecret + `","headers":{"x-key":"` + canarySecret + `"}}`,
 		}
 		if s.messages > 0 {
-			set["message.messages"] = say(s.messages)
+			set["message.messages"] = messages(s.messages)
 		}
 		if size > 0 {
 			set["message.call.metadata"] = `{"padding":"` + strings.Repeat("tooth ", size/6) + `"}`
@@ -67,31 +68,33 @@ func course(size int) ([]kind, error) {
 		if err != nil {
 			return nil, err
 		}
-		k := kind{s.kind, s.status, s.messages, body}
+		e := template{s.kind, s.status, s.messages, body}
 		if s.kind == "hang" || s.kind == "error" {
-			k.messages = 0 // the newest conversation counts, and these may not carry it
+			e.messages = 0 // the conversation counts, and these events may not carry it
 		}
-		ks = append(ks, k)
+		ts = append(ts, e)
 	}
-	return ks, nil
+	return ts, nil
 }
 
-func (k kind) of(call, mark string) []byte {
-	return bytes.ReplaceAll(bytes.ReplaceAll(k.body, []byte(callHere), []byte(call)), []byte(markHere), []byte(mark))
+// of returns the event of a call, with a mark that identifies it.
+func (t template) of(call, mark string) []byte {
+	return bytes.ReplaceAll(bytes.ReplaceAll(t.body, []byte(callPlaceholder), []byte(call)), []byte(markPlaceholder), []byte(mark))
 }
 
-// A load sends events at a rate, whatever comes back, to whoever listens.
+// A load sends events at a fixed rate, whatever the replies are, to the processes
+// that are listening.
 type load struct {
-	urls   func() []string
-	client *http.Client
-	ways   []kind
-	prefix string
-	rate   float64 // events per second
-	twice  float64 // share of events that are sent a second time
-	calls  int     // at the same time
-	h      *history
-	slots  chan struct{} // bounds what is in flight
-	missed int           // not sent because too much was in flight
+	urls           func() []string
+	client         *http.Client
+	events         []template
+	prefix         string
+	rate           float64 // events per second
+	duplicateShare float64 // of events that are sent twice
+	calls          int     // concurrent
+	h              *history
+	slots          chan struct{} // bounds requests in flight
+	missed         int           // not sent, because slots was full
 }
 
 func newClient() *http.Client {
@@ -99,13 +102,13 @@ func newClient() *http.Client {
 }
 
 func (l *load) run(ctx context.Context, r *rand.Rand) {
-	type talk struct {
+	type liveCall struct {
 		id   string
 		next int
 	}
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	talks := make([]*talk, l.calls)
+	calls := make([]*liveCall, l.calls)
 	n, marks := 0, 0
 	begin := time.Now()
 	for i := 0; ctx.Err() == nil; i++ {
@@ -117,19 +120,19 @@ func (l *load) run(ctx context.Context, r *rand.Rand) {
 				return
 			}
 		}
-		at := r.IntN(len(talks))
-		t := talks[at]
-		if t == nil || t.next == len(l.ways) {
+		at := r.IntN(len(calls))
+		t := calls[at]
+		if t == nil || t.next == len(l.events) {
 			n++
-			t = &talk{id: fmt.Sprintf("%s-%d", l.prefix, n)}
-			talks[at] = t
+			t = &liveCall{id: fmt.Sprintf("%s-%d", l.prefix, n)}
+			calls[at] = t
 		}
-		k := l.ways[t.next]
+		k := l.events[t.next]
 		t.next++
 		marks++
-		s := sent{mark: fmt.Sprintf("%s.%d", l.prefix, marks), kind: k.name, status: k.status, messages: k.messages}
+		e := acked{mark: fmt.Sprintf("%s.%d", l.prefix, marks), kind: k.name, status: k.status, messages: k.messages}
 		times := 1
-		if r.Float64() < l.twice {
+		if r.Float64() < l.duplicateShare {
 			times = 2
 		}
 		urls := l.urls()
@@ -146,14 +149,14 @@ func (l *load) run(ctx context.Context, r *rand.Rand) {
 			}
 			wg.Go(func() {
 				defer func() { <-l.slots }()
-				status, _, err := post(context.WithoutCancel(ctx), l.client, url+"/events", k.of(t.id, s.mark))
-				l.h.add(t.id, s, status, err, time.Since(due))
+				status, _, err := post(context.WithoutCancel(ctx), l.client, url+"/events", k.of(t.id, e.mark))
+				l.h.add(t.id, e, status, err, time.Since(due))
 			})
 		}
 	}
 }
 
-// post sends a body as the true sender.
+// post sends a body as the authenticated sender.
 func post(ctx context.Context, client *http.Client, url string, body []byte) (status int, reply []byte, err error) {
 	req, err := http.NewRequestWithContext(ctx, "POST", url, bytes.NewReader(body))
 	if err != nil {
@@ -170,20 +173,20 @@ func post(ctx context.Context, client *http.Client, url string, body []byte) (st
 	return resp.StatusCode, reply, err
 }
 
-// ask calls a tool and reads the reply as the assistant would.
-func ask(ctx context.Context, client *http.Client, url, tool, call string, args any) (a replied) {
+// ask calls a tool and reads the reply as the assistant does.
+func ask(ctx context.Context, client *http.Client, url, tool, call string, args any) (a toolReply) {
 	body, err := json.Marshal(args)
 	if err != nil {
-		return replied{err: err}
+		return toolReply{err: err}
 	}
 	begin := time.Now()
 	status, reply, err := post(ctx, client, url+"/tools/"+tool+"?call="+call, body)
-	a = replied{status: status, err: err, took: time.Since(begin)}
-	var said struct {
+	a = toolReply{status: status, err: err, latency: time.Since(begin)}
+	var decoded struct {
 		Result *string `json:"result"`
 	}
-	if err == nil && json.Unmarshal(reply, &said) == nil && said.Result != nil {
-		a.result = *said.Result
+	if err == nil && json.Unmarshal(reply, &decoded) == nil && decoded.Result != nil {
+		a.result = *decoded.Result
 		a.valid = status == 200 && a.result != "" && !strings.ContainsAny(a.result, "\r\n\u2028\u2029")
 	}
 	return a

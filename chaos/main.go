@@ -26,46 +26,46 @@ func main() {
 
 // A command is the command line.
 type command struct {
-	Gate      bool          `help:"What has to hold before main moves."`
-	Release   bool          `help:"What has to hold before a release: the kills, until --cycles or --for is over."`
-	Quick     bool          `help:"The gate in less than a minute, with small numbers and no judgement of times."`
-	Store     []string      `help:"sqlite, postgres, dynamodb. Default: sqlite." placeholder:"STORE"`
-	Only      []string      `help:"Only these experiments: kills, book, zombie, stops, replies, rate, synced." placeholder:"NAME"`
-	For       time.Duration `help:"The longest that --release takes." placeholder:"DURATION"`
-	Cycles    int           `help:"Kills, in place of 500, or of a release's 10000." placeholder:"N"`
-	Processes int           `help:"Processes on one store in the kills, 1 to 4." default:"2"`
-	Seed      uint64        `help:"Plays the load and the faults of an earlier run." placeholder:"N"`
-	NoTimes   bool          `help:"Times are measured and not judged: for a busy machine."`
-	Keep      bool          `help:"Leaves databases, logs and effects where they are."`
-	Dir       string        `help:"Where databases and logs are. Default: a temporary folder, left only after a failure." type:"path"`
-	Write     string        `help:"Writes the figures into this document, between its marks." placeholder:"FILE" type:"path"`
+	Gate      bool          `help:"Run what has to pass before a merge."`
+	Release   bool          `help:"Run what has to pass before a release: the crash experiment, until --cycles or --for is reached."`
+	Quick     bool          `help:"Run the gate in less than a minute, with small numbers and without latency limits."`
+	Store     []string      `help:"Stores: sqlite, postgres, dynamodb. Default: sqlite." placeholder:"STORE"`
+	Only      []string      `help:"Run only these experiments: crash, idempotency, stale-owner, db-restart, deadlines, throughput, fsync." placeholder:"NAME"`
+	For       time.Duration `help:"Limit the duration of --release." placeholder:"DURATION"`
+	Cycles    int           `help:"How many kills. Default: 500, or 10000 for a release." placeholder:"N"`
+	Processes int           `help:"How many processes share the store in the crash experiment, 1 to 4." default:"2"`
+	Seed      uint64        `help:"Repeat the load and the faults of an earlier run." placeholder:"N"`
+	NoTimes   bool          `help:"Measure latencies without limits, for a busy machine."`
+	Keep      bool          `help:"Keep databases, logs and effects."`
+	Dir       string        `help:"Folder of databases and logs. Default: a temporary one, kept only after a failure." type:"path"`
+	Write     string        `help:"Write the figures into this document, between its marks." placeholder:"FILE" type:"path"`
 
-	commit string // that was built
+	commit string // of the source that was built
 }
 
-// An experiment does something bad to the program and looks at what came of it.
+// An experiment injects faults and checks the outcome.
 type experiment struct {
 	name string
 	run  func(*runner, context.Context, plan) (Result, error)
-	in   func(plan) bool // is it part of the plan?
+	in   func(plan) bool // reports whether it is part of the plan
 }
 
-// experiments in the order in which they are run.
+// experiments are run in this order.
 var experiments = []experiment{
-	{"synced", (*runner).synced, func(p plan) bool { return p.synced > 0 }},
-	{"kills", (*runner).kills, func(p plan) bool { return p.cycles > 0 }},
-	{"stops", (*runner).stops, func(p plan) bool { return p.stops > 0 }},
-	{"book", (*runner).book, func(p plan) bool { return p.keys > 0 }},
-	{"zombie", (*runner).zombie, func(p plan) bool { return p.zombie }},
-	{"replies", (*runner).answers, func(p plan) bool { return p.replies > 0 }},
-	{"rate", (*runner).steady, func(p plan) bool { return p.rate > 0 }},
+	{"fsync", (*runner).fsync, func(p plan) bool { return p.fsyncs > 0 }},
+	{"crash", (*runner).crash, func(p plan) bool { return p.cycles > 0 }},
+	{"db-restart", (*runner).dbRestart, func(p plan) bool { return p.stops > 0 }},
+	{"idempotency", (*runner).idempotency, func(p plan) bool { return p.keys > 0 }},
+	{"stale-owner", (*runner).staleOwner, func(p plan) bool { return p.staleOwner }},
+	{"deadlines", (*runner).deadlines, func(p plan) bool { return p.replies > 0 }},
+	{"throughput", (*runner).throughput, func(p plan) bool { return p.rate > 0 }},
 }
 
-// run is the program: 0 when every promise held, 1 when one did not, 2 when
-// that could not be found out.
+// run is the program. It returns 0 if every promise was kept, 1 if one was broken,
+// and 2 if that could not be determined.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	var c command
-	parser, err := kong.New(&c, kong.Name("chaos"), kong.Description("Measures the promises of docs/reliability.md."), kong.Writers(stdout, stderr))
+	parser, err := kong.New(&c, kong.Name("chaos"), kong.Description("Test the promises of docs/reliability.md."), kong.Writers(stdout, stderr))
 	if err != nil {
 		fmt.Fprintln(stderr, err)
 		return 2
@@ -97,13 +97,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 func (c *command) run(ctx context.Context, stdout, stderr io.Writer) (results []Result, err error) {
 	switch {
 	case c.Gate == c.Release:
-		return nil, errors.New("one of --gate and --release is needed: try go run ./chaos --gate --quick")
+		return nil, errors.New("one of --gate and --release is required: try go run ./chaos --gate --quick")
 	case c.Processes < 1 || c.Processes > 4:
-		return nil, errors.New("--processes is 1 to 4")
+		return nil, errors.New("--processes must be 1 to 4")
 	}
 	for _, name := range c.Only {
 		if !slices.ContainsFunc(experiments, func(e experiment) bool { return e.name == name }) {
-			return nil, fmt.Errorf("no experiment is called %q", name)
+			return nil, fmt.Errorf("unknown experiment %q; there are %s", name, experimentNames())
 		}
 	}
 	if len(c.Store) == 0 {
@@ -135,7 +135,7 @@ func (c *command) run(ctx context.Context, stdout, stderr io.Writer) (results []
 		defer cancel()
 	}
 	for _, store := range c.Store {
-		r := &runner{store: store, processes: c.Processes, programs: built, dir: dir, keep: c.Keep, seed: c.Seed, say: stderr}
+		r := &runner{store: store, processes: c.Processes, programs: built, dir: dir, keep: c.Keep, seed: c.Seed, log: stderr}
 		p := planOf(store, c.Quick)
 		if c.Release {
 			p = plan{cycles: 10_000, killRate: p.killRate, drain: p.drain}
@@ -162,7 +162,7 @@ func (c *command) run(ctx context.Context, stdout, stderr io.Writer) (results []
 	return results, nil
 }
 
-// buildPrograms builds what is deployed, with the chaos's backend in it.
+// buildPrograms builds the deployed programs with package backend.
 func buildPrograms(dir string, stores []string, tags ...string) (p programs, err error) {
 	root, err := moduleRoot()
 	if err != nil {
@@ -178,12 +178,20 @@ func buildPrograms(dir string, stores []string, tags ...string) (p programs, err
 	return p, err
 }
 
+func experimentNames() string {
+	var names []string
+	for _, e := range experiments {
+		names = append(names, e.name)
+	}
+	return strings.Join(names, ", ")
+}
+
 func moduleRoot() (string, error) {
 	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}").Output()
 	return strings.TrimSpace(string(out)), err
 }
 
-// commit names the source that was measured.
+// commit describes the source that is tested.
 func commit() string {
 	out, err := exec.Command("git", "describe", "--always", "--dirty").Output()
 	if err != nil {

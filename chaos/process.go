@@ -12,23 +12,22 @@ import (
 	"time"
 )
 
-// secret is what the senders prove themselves with.
+// secret is that of the authenticated sender.
 const secret = "chaos-secret-5c1d7e9f20ab"
 
-// A process is the deployed program, running.
+// A process is a running program.
 type process struct {
 	cmd     *exec.Cmd
 	root    string
-	serving time.Duration // from exec to the line that says that it listens
-	done    chan struct{} // closed when it has ended
+	serving time.Duration // from exec to the line that reports its address
+	done    chan struct{} // closed when the process has ended
 	err     error         // of Wait, after done
 }
 
 // startTime is how long a start may take before it counts as failed.
 const startTime = 2 * time.Minute
 
-// start runs the program and returns when it takes requests. What it logs goes
-// to log.
+// start runs the program with its log in log, and returns when it is listening.
 func start(path string, log *os.File, args, env []string) (*process, error) {
 	p := &process{cmd: exec.Command(path, args...), done: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), env...)
@@ -40,7 +39,7 @@ func start(path string, log *os.File, args, env []string) (*process, error) {
 	}
 	began := time.Now()
 	started, listening := make(chan error, 1), make(chan string, 1)
-	go func() { // ends with the process, and keeps its thread: see attributes
+	go func() { // ends with the process; it keeps its thread, see attributes
 		defer close(p.done)
 		runtime.LockOSThread()
 		err := p.cmd.Start()
@@ -71,13 +70,14 @@ func start(path string, log *os.File, args, env []string) (*process, error) {
 	}
 }
 
-// kill ends it as the machine would: nothing is tidied up.
+// kill ends the process without a shutdown.
 func (p *process) kill() {
 	_ = p.cmd.Process.Kill()
 	<-p.done
 }
 
-// stop ends it as a deployment does, and returns an error unless it exits 0.
+// stop shuts the process down as a deployment does. It returns an error unless the
+// exit code is 0.
 func (p *process) stop() error {
 	if err := p.cmd.Process.Signal(os.Interrupt); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
@@ -91,12 +91,12 @@ func (p *process) stop() error {
 	}
 }
 
-// build builds a main package of the module at dir.
+// build builds a command of the module at dir.
 func build(dir, pkg, out string, tags ...string) error {
 	cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-tags", strings.Join(tags, ","), "-o", out, pkg)
 	cmd.Dir, cmd.Env = dir, append(os.Environ(), "CGO_ENABLED=0")
-	if said, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("go build %s: %w\n%s", pkg, err, said)
+	if output, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("go build %s: %w\n%s", pkg, err, output)
 	}
 	return nil
 }

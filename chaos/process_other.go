@@ -10,7 +10,7 @@ import (
 
 func attributes() *syscall.SysProcAttr { return nil }
 
-var errNoPause = errors.New("processes are paused on Linux only")
+var errNoPause = errors.New("processes can be suspended on Linux only")
 
-func pause(*os.Process) error   { return errNoPause }
-func carryOn(*os.Process) error { return errNoPause }
+func pause(*os.Process) error  { return errNoPause }
+func resume(*os.Process) error { return errNoPause }

@@ -12,7 +12,7 @@ import (
 )
 
 // A proxy is a connection between the program and its store that can be slowed
-// and cut. It is Toxiproxy's.
+// and closed. It is a Toxiproxy.
 type proxy struct {
 	*toxiproxy.Proxy
 	slowed bool
@@ -25,7 +25,7 @@ func newProxy(upstream string) (*proxy, error) {
 	return p, p.Start()
 }
 
-// latency delays each answer of the store by d; zero is as it was.
+// latency delays the responses of the store by d, which may be zero.
 func (p *proxy) latency(d time.Duration) error {
 	if p.slowed {
 		if err := p.Toxics.RemoveToxic(context.Background(), "latency"); err != nil {
@@ -42,17 +42,17 @@ func (p *proxy) latency(d time.Duration) error {
 	return err
 }
 
-// cut drops all connections; the next ones go through.
+// cut closes all connections; new ones succeed.
 func (p *proxy) cut() error {
 	p.Stop()
 	return p.Start()
 }
 
-// slow makes the store as slow as chance has it, up to most, until ctx ends,
-// and now and then drops its connections.
-func (p *proxy) slow(ctx context.Context, r *rand.Rand, most time.Duration) error {
+// slow delays the store randomly by up to maxDelay until ctx ends, and closes its
+// connections from time to time.
+func (p *proxy) slow(ctx context.Context, r *rand.Rand, maxDelay time.Duration) error {
 	for n := 0; ctx.Err() == nil; n++ {
-		if err := p.latency(time.Duration(r.Int64N(int64(most)))); err != nil {
+		if err := p.latency(time.Duration(r.Int64N(int64(maxDelay)))); err != nil {
 			return err
 		}
 		if n%7 == 6 {
@@ -65,7 +65,7 @@ func (p *proxy) slow(ctx context.Context, r *rand.Rand, most time.Duration) erro
 	return p.latency(0)
 }
 
-// sleep waits, or less when ctx ends.
+// sleep waits for d or until ctx ends.
 func sleep(ctx context.Context, d time.Duration) {
 	select {
 	case <-ctx.Done():

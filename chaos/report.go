@@ -15,7 +15,7 @@ func (r Result) print(w io.Writer) {
 	if !r.ok() {
 		verdict = "BROKEN"
 	}
-	fmt.Fprintf(w, "%-6s %-8s %-8s %s\n", verdict, r.Store, r.Name, r.Did)
+	fmt.Fprintf(w, "%-6s %-8s %-8s %s\n", verdict, r.Store, r.Name, r.Summary)
 	fmt.Fprintf(w, "%24s %v\n", "", r.Counts)
 	if f := r.figures(); f != "" {
 		fmt.Fprintf(w, "%24s %s\n", "", f)
@@ -23,12 +23,12 @@ func (r Result) print(w io.Writer) {
 	for _, f := range r.Failed {
 		fmt.Fprintf(w, "%24s %s\n", "", f)
 	}
-	fmt.Fprintf(w, "%24s took %.0f s\n", "", r.Took.Seconds())
+	fmt.Fprintf(w, "%24s took %.0f s\n", "", r.Duration.Seconds())
 }
 
 func (r Result) figures() string { return strings.TrimPrefix(r.Figures, "; ") }
 
-// title says what was run, and on what.
+// title describes the command and the machine.
 func (c *command) title(args []string) string {
 	var command []string
 	for i := 0; i < len(args); i++ {
@@ -70,7 +70,7 @@ func writeFigures(path, title string, results []Result) error {
 			if !r.ok() {
 				broken = "**" + strings.Join(append(r.Failed, r.Counts.String()), "; ") + "**"
 			}
-			fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", r.Name, r.Did, broken, r.figures())
+			fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", r.Name, r.Summary, broken, r.figures())
 		}
 		b.WriteByte('\n')
 		begin := fmt.Sprintf("<!-- figures: %s %s -->\n", mode, store)

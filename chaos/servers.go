@@ -22,23 +22,23 @@ type servers struct {
 	o        options
 	log      *os.File
 	database string // as the program reaches it
-	direct   string // as the checker does
-	file     string // SQLite's
+	direct   string // as the checker reaches it
+	file     string // of SQLite
 	cluster  *pgtest.Cluster
 	proxy    *proxy
 
 	mu        sync.Mutex
-	processes []*process // nil where one is being started
+	processes []*process // nil while one is started
 	paused    map[int]bool
 }
 
-func openSQLite(o options) (site, error) {
+func openSQLite(o options) (environment, error) {
 	s := &servers{o: o, file: filepath.Join(o.dir, "serverurl.db")}
 	s.database, s.direct = s.file, s.file
 	return s.open()
 }
 
-func openPostgres(o options) (_ site, err error) {
+func openPostgres(o options) (_ environment, err error) {
 	s := &servers{o: o}
 	if s.cluster, err = pgtest.Launch(&pgtest.Options{TCP: true}); err != nil {
 		return nil, err
@@ -59,7 +59,7 @@ func openPostgres(o options) (_ site, err error) {
 	return s.open()
 }
 
-func (s *servers) open() (site, error) {
+func (s *servers) open() (environment, error) {
 	f, err := os.OpenFile(s.logs(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
@@ -100,7 +100,8 @@ func (s *servers) urls() (us []string) {
 	return us
 }
 
-// take removes a process from those that are sent to; nil when it is gone.
+// take removes a process from those that receive load; nil if it is removed or
+// suspended.
 func (s *servers) take(i int) *process {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -126,7 +127,7 @@ func (s *servers) kill(r *rand.Rand, all bool) (longest time.Duration, err error
 		if p == nil {
 			continue
 		}
-		p.kill() // it is still sent to: that is the point
+		p.kill() // it receives load until it is dead
 		s.take(i)
 		killed = append(killed, i)
 	}
@@ -152,12 +153,12 @@ func (s *servers) pauseOne(ctx context.Context, i int, d time.Duration) error {
 		return err
 	}
 	sleep(ctx, d)
-	return carryOn(p.cmd.Process)
+	return resume(p.cmd.Process)
 }
 
 func (s *servers) restart(down time.Duration) error {
 	if s.cluster == nil {
-		return errNotHere
+		return errUnsupported
 	}
 	if err := s.cluster.Stop(pgtest.Immediate); err != nil {
 		return err
@@ -166,11 +167,11 @@ func (s *servers) restart(down time.Duration) error {
 	return s.cluster.Start()
 }
 
-// slow delays Postgres's answers. SQLite has none: another program holds its
-// lock instead.
-func (s *servers) slow(ctx context.Context, r *rand.Rand, most time.Duration) error {
+// slow delays the responses of Postgres. For SQLite it holds the write lock
+// instead.
+func (s *servers) slow(ctx context.Context, r *rand.Rand, maxDelay time.Duration) error {
 	if s.proxy != nil {
-		return s.proxy.slow(ctx, r, most)
+		return s.proxy.slow(ctx, r, maxDelay)
 	}
 	db, err := sql.Open("sqlite", sqldb.SQLiteDSN(s.file).Write)
 	if err != nil {
@@ -181,9 +182,9 @@ func (s *servers) slow(ctx context.Context, r *rand.Rand, most time.Duration) er
 	for ctx.Err() == nil {
 		tx, err := db.Begin() // with the write lock, as the DSN says
 		if err != nil {
-			continue // busy: the program has it
+			continue // the program holds it
 		}
-		sleep(ctx, time.Duration(r.Int64N(int64(most))))
+		sleep(ctx, time.Duration(r.Int64N(int64(maxDelay))))
 		if err := tx.Rollback(); err != nil {
 			return err
 		}
@@ -215,15 +216,15 @@ func (s *servers) stop() (err error) {
 	for i := range s.processes {
 		if p := s.take(i); p != nil {
 			if failed := p.stop(); failed != nil {
-				err = errors.Join(err, fmt.Errorf("a process did not end well: %w; see %s", failed, s.logs()))
+				err = errors.Join(err, fmt.Errorf("a process did not shut down cleanly: %w; see %s", failed, s.logs()))
 			}
 		}
 	}
 	return err
 }
 
-// mostKept is how many undelivered events are listed.
-const mostKept = 1_000_000
+// maxUndelivered bounds the list of undelivered events.
+const maxUndelivered = 1_000_000
 
 func (s *servers) view(ctx context.Context) (*view, error) {
 	db, err := sqldb.Open(ctx, s.direct)
@@ -235,20 +236,20 @@ func (s *servers) view(ctx context.Context) (*view, error) {
 		return nil, errors.Join(err, db.Close())
 	}
 	v := &view{store: db.Store(), close: db.Close, check: func() error { return nil }}
-	waiting, err := inbox.Pending(ctx, mostKept)
+	waiting, err := inbox.Pending(ctx, maxUndelivered)
 	dead, failed := inbox.DeadLetters().List(ctx, 10_000)
 	if err := errors.Join(err, failed); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	if len(waiting) == mostKept {
-		return nil, errors.Join(fmt.Errorf("more than %d events wait: the checker cannot see them all", mostKept), db.Close())
+	if len(waiting) == maxUndelivered {
+		return nil, errors.Join(fmt.Errorf("more than %d events are undelivered: the checker cannot list them all", maxUndelivered), db.Close())
 	}
 	for _, e := range waiting {
-		v.kept = append(v.kept, e.Body)
+		v.undelivered = append(v.undelivered, e.Body)
 	}
 	for _, d := range dead {
 		for _, e := range d.Envelopes {
-			v.kept = append(v.kept, e.Body)
+			v.undelivered = append(v.undelivered, e.Body)
 		}
 	}
 	v.dead = len(dead)
@@ -266,7 +267,7 @@ func (s *servers) view(ctx context.Context) (*view, error) {
 	return v, nil
 }
 
-// close ends what is left and removes the database.
+// close kills the remaining processes and removes the database.
 func (s *servers) close() {
 	for _, p := range s.processes {
 		if p != nil {

@@ -7,7 +7,7 @@ import (
 
 // A frame of the host is refused, or it frames again to the same.
 func FuzzDecodeFrame(f *testing.F) {
-	good, err := encodeFrame(demand{Kind: "fetch", Method: "POST", Path: "/events"}, []byte(`{"message":{}}`))
+	good, err := encodeFrame(invocation{Kind: "fetch", Method: "POST", Path: "/events"}, []byte(`{"message":{}}`))
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -15,7 +15,7 @@ func FuzzDecodeFrame(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, frame []byte) {
-		var d demand
+		var d invocation
 		body, err := decodeFrame(frame, &d)
 		if err != nil {
 			return
@@ -24,7 +24,7 @@ func FuzzDecodeFrame(f *testing.F) {
 		if err != nil {
 			t.Skip() // a text that is no UTF-8
 		}
-		var e demand
+		var e invocation
 		body2, err := decodeFrame(again, &e)
 		if err != nil || !bytes.Equal(body, body2) || e.Kind != d.Kind || e.Path != d.Path {
 			t.Errorf("%+v became %+v, %v", d, e, err)

@@ -78,7 +78,7 @@ func (p *Processor) accept(ctx context.Context, body []byte, received time.Time,
 		Body:     p.on.Verifier.Redact(nil, body),
 	}
 	fault.Point("before put")
-	if fault.Mutated("ack before put") {
+	if fault.Mutated("ack-before-put") {
 		env.Body = bytes.Clone(env.Body)
 		time.AfterFunc(20*time.Millisecond, func() { _ = p.on.Inbox.Put(context.WithoutCancel(ctx), env) })
 		return accepted

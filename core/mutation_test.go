@@ -12,7 +12,7 @@ import (
 
 // Each rule of once and merge, broken on purpose, is noticed by the schedules,
 // and as what it is. A test that cannot fail proves nothing.
-func TestSchedulesNoticeABrokenRule(t *testing.T) {
+func TestSchedulesNoticeBrokenRules(t *testing.T) {
 	binary := filepath.Join(t.TempDir(), "core.test")
 	if out, err := exec.Command("go", "test", "-c", "-tags", "mutations", "-o", binary, ".").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -27,14 +27,14 @@ func TestSchedulesNoticeABrokenRule(t *testing.T) {
 		return string(out), err
 	}
 	for _, c := range []struct{ rule, test, notices string }{
-		{"no condition", "TestSchedulesOfOnce", "twice: |unequal: "},
-		{"no fence", "TestSchedulesOfOnce", "twice: |unequal: "},
-		{"runs again", "TestSchedulesOfOnce", "twice: "},
-		{"no budget", "TestSchedulesOfOnce", "late: "},
-		{"no dedupe", "TestSchedulesOfMerge", "twice: "},
-		{"status goes back", "TestSchedulesOfMerge", "regressed: "},
-		{"last snapshot wins", "TestSchedulesOfMerge", "regressed: "},
-		{"merged is done", "TestSchedulesOfMerge", "lost: "},
+		{"no-claim-condition", "TestSchedulesOfOnce", "duplicated: |inconsistent: "},
+		{"no-fencing", "TestSchedulesOfOnce", "duplicated: |inconsistent: "},
+		{"rerun-unconfirmed", "TestSchedulesOfOnce", "duplicated: "},
+		{"no-budget", "TestSchedulesOfOnce", "late: "},
+		{"no-dedup", "TestSchedulesOfMerge", "duplicated: "},
+		{"status-regresses", "TestSchedulesOfMerge", "regressed: "},
+		{"last-snapshot-wins", "TestSchedulesOfMerge", "regressed: "},
+		{"ack-before-handlers", "TestSchedulesOfMerge", "lost: "},
 	} {
 		t.Run(c.rule, func(t *testing.T) {
 			t.Parallel()

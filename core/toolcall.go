@@ -187,7 +187,7 @@ func (p *Processor) answerKnown(ctx context.Context, t *tool, q toolRequest) too
 // platform's, and what the request's deadline leaves.
 func (p *Processor) budget(ctx context.Context, t *tool) time.Duration {
 	b := t.Budget
-	if fault.Mutated("no budget") {
+	if fault.Mutated("no-budget") {
 		return time.Minute
 	}
 	if p.on.ReplyTimeout > 0 {

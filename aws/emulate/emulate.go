@@ -182,7 +182,7 @@ func Build(ctx context.Context, dir, pkg, out string, tags ...string) error {
 // default: settings of the backend, and where its services are.
 func Forwarded(name string) bool {
 	switch name {
-	case "TABLE_NAME", "QUEUE_URL", "SECRET_ARN", "BASE_PATH":
+	case "TABLE_NAME", "QUEUE_URL", "SERVERURL_SECRET_ARN", "BASE_PATH":
 		return true
 	}
 	return strings.HasPrefix(name, "SERVERURL_") || strings.HasPrefix(name, "AWS_ENDPOINT_URL")
@@ -211,7 +211,7 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Log == nil {
 		o.Log = io.Discard
 	}
-	o.Log = proc.Shared(o.Log)
+	o.Log = proc.SyncWriter(o.Log)
 	host, _, err := net.SplitHostPort(o.Addr)
 	if ip := net.ParseIP(host); err != nil || host != "localhost" && (ip == nil || !ip.IsLoopback()) {
 		return o, fmt.Errorf("emulate: %q is not HOST:PORT on loopback: an emulator is for this machine only", o.Addr)

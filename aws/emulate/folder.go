@@ -90,11 +90,11 @@ func syncDir(dir string) error {
 	return d.Close()
 }
 
-// Receive opens a message, for the bootstrap.
-func (f *Folder) Receive(_ context.Context, body string) ([]core.Envelope, error) {
+// Decode implements aws.Decoder, for the bootstrap.
+func (f *Folder) Decode(_ context.Context, body string) ([]core.Envelope, error) {
 	var e core.Envelope
 	if json.Unmarshal([]byte(body), &e) != nil {
-		return nil, errors.New("emulate: message is no envelope")
+		return nil, errors.New("emulate: message is not an envelope")
 	}
 	return []core.Envelope{e}, nil
 }

@@ -1,6 +1,6 @@
-// Package backend is the backend that the chaos drives: tools whose effects
-// are outside of the store and can be counted, so that the checker sees what
-// the records of the store could hide.
+// Package backend is the backend under test of command chaos. The effects of its
+// tools are outside the store, in a file, so that the checker detects effects that
+// the records of the store do not show. It is for tests only.
 package backend
 
 import (
@@ -16,19 +16,19 @@ import (
 	"github.com/serverurl/serverurl/core"
 )
 
-// EffectsFile names the environment variable with the path of the file that
-// effects are written to, a line each: what, key, fence, reference.
+// EffectsFile is the environment variable with the path of the file of effects. It
+// has one effect per line: tool, idempotency key, fencing token, reference.
 const EffectsFile = "SERVERURL_CHAOS_EFFECTS"
 
-// An Order is what the tools are asked.
+// An Order is the argument of the tools.
 type Order struct {
-	Item   string `json:"item" jsonschema:"tells one order from another"`
+	Item   string `json:"item" jsonschema:"identifies the order"`
 	Before int    `json:"before,omitempty" jsonschema:"milliseconds of work before the effect"`
 	After  int    `json:"after,omitempty" jsonschema:"milliseconds of work after the effect"`
 }
 
-// New returns the backend. The file of its effects stands for somebody else's
-// system: it takes every effect, also a second one for the same key.
+// New returns the backend. Its file of effects stands for an external system that
+// accepts every effect, also a second one for the same key.
 func New() *core.Processor {
 	p := core.New()
 	e := effects{path: os.Getenv(EffectsFile)}
@@ -59,7 +59,7 @@ func (e effects) book(ctx context.Context, in Order) (string, error) {
 	return "Booked as " + ref + ".", nil
 }
 
-// find asks the other system what became of a booking.
+// find looks a booking up in the external system.
 func (e effects) find(ctx context.Context, _ Order) (string, bool, error) {
 	inv, _ := core.InvocationFromContext(ctx)
 	done, err := Read(e.path)
@@ -74,11 +74,11 @@ func (e effects) find(ctx context.Context, _ Order) (string, bool, error) {
 	return "", false, nil
 }
 
-// wait works without looking at the context, as a call to another system does.
+// wait ignores the context, as a call to an external system may.
 func wait(ms int) { time.Sleep(time.Duration(ms) * time.Millisecond) }
 
-// write appends a line: one system call, so that it survives the death of this
-// process and is not mixed with the lines of others.
+// write appends a line with one system call, so that it survives a crash of this
+// process and is not interleaved with the lines of others.
 func (e effects) write(what, key string, fence int64, ref string) error {
 	f, err := os.OpenFile(e.path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -92,7 +92,7 @@ func (e effects) write(what, key string, fence int64, ref string) error {
 // An Effect is a line of the file.
 type Effect struct{ What, Key, Fence, Ref string }
 
-// Read returns what the file holds, in order.
+// Read returns the effects in the file, in order.
 func Read(path string) ([]Effect, error) {
 	b, err := os.ReadFile(path)
 	if os.IsNotExist(err) {

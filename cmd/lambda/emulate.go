@@ -52,7 +52,7 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	lambda.Start(aws.New(p, inbox, &aws.Options{BasePath: os.Getenv("BASE_PATH"), Logger: log}))
+	lambda.Start(aws.NewHandler(p, inbox, &aws.Options{BasePath: os.Getenv("BASE_PATH"), Logger: log}))
 	return nil
 }
 

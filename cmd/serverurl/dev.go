@@ -13,6 +13,8 @@ import (
 	"github.com/serverurl/serverurl/server"
 )
 
+// devCommand runs package app on the real server. Only the page and the check of the
+// address are its own.
 type devCommand struct {
 	storeFlags
 	secretFlags
@@ -105,6 +107,7 @@ func (c *devCommand) serve(ctx context.Context, t *terminal, p *core.Processor, 
 	return server.Run(ctx, p, config)
 }
 
+// loopback reports whether only this machine can connect to an address.
 func loopback(addr string) bool {
 	host, _, err := net.SplitHostPort(addr)
 	return err == nil && (host == "localhost" || net.ParseIP(host).IsLoopback())

@@ -32,9 +32,8 @@ func NewRequest(r *http.Request) core.Request {
 
 type admissionKey struct{}
 
-// Admit decides about a request before its body is read, once: the request
-// that it returns carries the decision to [Handler], and to any handler
-// between that calls Admit again.
+// Admit decides about a request once, before its body is read. The request that
+// it returns carries the decision to [Handler] and to later calls of Admit.
 func Admit(p *core.Processor, r *http.Request) (*core.Admission, *http.Request) {
 	if a, ok := r.Context().Value(admissionKey{}).(*core.Admission); ok {
 		return a, r
@@ -43,9 +42,9 @@ func Admit(p *core.Processor, r *http.Request) (*core.Admission, *http.Request) 
 	return a, r.WithContext(context.WithValue(r.Context(), admissionKey{}, a))
 }
 
-// Handler answers requests with p. Bodies reach p byte for byte. One that is
-// too large is read only as far as it takes to know; one of an unauthenticated
-// client is not read at all.
+// Handler returns a handler that answers requests with p. It passes bodies on
+// byte for byte. It stops reading a body that is too large as soon as that is
+// known, and does not read those of unauthenticated clients.
 func Handler(p *core.Processor) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		admission, r := Admit(p, r)
@@ -53,7 +52,7 @@ func Handler(p *core.Processor) http.Handler {
 		if admission.ReadBody() {
 			var err error
 			body, err = readBody(r, p.MaxBodyBytes())
-			if errors.Is(err, os.ErrDeadlineExceeded) { // it arrives too slowly for the load
+			if errors.Is(err, os.ErrDeadlineExceeded) { // the server limits the time of a body under load
 				w.Header().Set("Retry-After", "1")
 				http.Error(w, `{"error":"try again"}`, http.StatusServiceUnavailable)
 				return

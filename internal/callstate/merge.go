@@ -70,7 +70,7 @@ type Change struct {
 // NeedsTranscript. It is expensive to read and seldom needed.
 func Merge(s State, a Incoming, stored *Transcript) Change {
 	countable := a.Type == event.TypeHang || a.Type == event.TypeError
-	if !countable && slices.Contains(s.RecentFingerprints, a.fingerprint) && !fault.Mutated("no dedupe") {
+	if !countable && slices.Contains(s.RecentFingerprints, a.fingerprint) && !fault.Mutated("no-dedup") {
 		return Change{State: s}
 	}
 	if a.Backfilled && a.Type == event.TypeReport && s.Report != nil {
@@ -129,7 +129,7 @@ func mergeStatus(c *Change, a Incoming) {
 	if a.Type == event.TypeReport && !status.Terminal() {
 		status = event.StatusFinished
 	}
-	if status != "" && (status.Rank() > c.State.Status.Rank() || fault.Mutated("status goes back") && status != c.State.Status) {
+	if status != "" && (status.Rank() > c.State.Status.Rank() || fault.Mutated("status-regresses") && status != c.State.Status) {
 		c.State.Status = status
 		c.Effects = append(c.Effects, EffectStatus)
 	}
@@ -172,7 +172,7 @@ func mergeDivergent(c *Change, e *Entry, in snapshot, stored *Transcript) {
 			undelivered = append(undelivered, m)
 		}
 	}
-	if fault.Mutated("last snapshot wins") {
+	if fault.Mutated("last-snapshot-wins") {
 		s.Messages, s.LastMessageAt = 0, 0
 	}
 	newer := cmp.Or(cmp.Compare(in.total, s.Messages), cmp.Compare(in.lastAt, s.LastMessageAt), bytes.Compare(in.digest, s.TranscriptDigest))

@@ -6,5 +6,5 @@
 // mutations a named rule is not followed:
 //
 //	fault.Point("after put")
-//	if fault.Mutated("ack before put") { ... }
+//	if fault.Mutated("ack-before-put") { ... }
 package fault

@@ -34,7 +34,7 @@ const minSecretBytes = 8
 // much. Redacting a result again changes nothing. If there is nothing to
 // redact, JSON returns body itself; otherwise it writes to dst[:0].
 func JSON(dst, body []byte, secrets []string) []byte {
-	if fault.Mutated("no mask") {
+	if fault.Mutated("no-redaction") {
 		return body
 	}
 	m := redactor{body: body}

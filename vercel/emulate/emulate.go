@@ -306,7 +306,7 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Log == nil {
 		o.Log = io.Discard
 	}
-	o.Log = proc.Shared(o.Log)
+	o.Log = proc.SyncWriter(o.Log)
 	if err := loopback(o.Addr); err != nil {
 		return o, err
 	}

@@ -1,4 +1,4 @@
-// Command lambda is the deployed Lambda function with the chaos's backend in it.
+// Command lambda is the deployed Lambda function with the backend of command chaos.
 package main
 
 import (

@@ -1,4 +1,4 @@
-// Command server is the deployed server with the chaos's backend in it.
+// Command server is the deployed server with the backend of command chaos.
 package main
 
 import (
