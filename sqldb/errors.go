@@ -13,8 +13,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/serverurl/serverurl/core/records"
-	"github.com/serverurl/serverurl/internal/errcode"
 	"github.com/serverurl/serverurl/internal/envelope"
+	"github.com/serverurl/serverurl/internal/errcode"
 )
 
 // wrap returns err as an errcode.Error, whose text is the operation and a code and
