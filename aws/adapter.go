@@ -111,13 +111,14 @@ func (a *adapter) answer(ctx context.Context, e *lambdaEvent, s trigger) []byte 
 	if err != nil {
 		return encode(s, refused, maxReplyOf(s))
 	}
-	if isHealthCheck(s, r) {
+	admission := a.p.Admit(r)
+	if isHealthCheck(s, r) && admission.Kind() != core.KindToolCall {
 		return encode(s, healthy, maxReplyOf(s))
 	}
-	out := encode(s, a.p.Handle(ctx, r), maxReplyOf(s))
+	out := encode(s, admission.Handle(ctx, r.Body), maxReplyOf(s))
 	if out == nil {
 		a.log.Error("reply is too large")
-		out = encode(s, tooLong(r), maxReplyOf(s))
+		out = encode(s, tooLong(admission.Kind()), maxReplyOf(s))
 	}
 	return out
 }
@@ -131,8 +132,8 @@ var (
 
 // tooLong replaces a reply that the platform would drop. A caller is waiting
 // for a tool, so that one gets a sentence.
-func tooLong(r core.Request) core.Response {
-	if strings.HasPrefix(r.Path, "/tools/") {
+func tooLong(k core.Kind) core.Response {
+	if k == core.KindToolCall {
 		return core.Response{Status: 200, Header: jsonType,
 			Body: []byte(`{"result":"The answer is too long to say. Ask for less at a time."}`)}
 	}
@@ -143,7 +144,7 @@ func tooLong(r core.Request) core.Response {
 // for the backend, and 405 would make the target unhealthy.
 func isHealthCheck(s trigger, r core.Request) bool {
 	return (s == triggerALB || s == triggerALBMulti) && r.Method == "GET" &&
-		strings.HasPrefix(r.Header.Get("User-Agent"), "ELB-HealthChecker/") && !strings.HasPrefix(r.Path, "/tools/")
+		strings.HasPrefix(r.Header.Get("User-Agent"), "ELB-HealthChecker/")
 }
 
 const (

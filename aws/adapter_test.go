@@ -300,14 +300,14 @@ func TestReplyOverTheCapIsASentence(t *testing.T) {
 			t.Fatalf("trigger %d: %d bytes, %v", s, len(got), err)
 		}
 		isALB := s == triggerALB || s == triggerALBMulti
-		if cut := strings.Contains(string(got), "reply too large"); cut != isALB {
+		if cut := strings.Contains(string(got), "too long to say"); cut != isALB {
 			t.Errorf("trigger %d: replaced %t, %d bytes", s, cut, len(got))
 		}
 	}
 	if b := encode(triggerURL, core.Response{Status: 200, Body: bytes.Repeat([]byte(`"`), maxReply/2)}, maxReply); b != nil {
 		t.Errorf("%d bytes: a body that is doubled by escaping is over the cap", len(b))
 	}
-	if r := tooLong(core.Request{Path: "/tools/talk"}); r.Status != 200 || !strings.Contains(string(r.Body), `{"result":"`) {
+	if r := tooLong(core.KindToolCall); r.Status != 200 || !strings.Contains(string(r.Body), `{"result":"`) {
 		t.Errorf("a tool's caller hears nothing: %d %s", r.Status, r.Body)
 	}
 }

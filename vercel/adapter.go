@@ -68,15 +68,16 @@ func (a *adapter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // serve handles a request, and delivers what is pending before the reply to an
 // event.
 func (a *adapter) serve(ctx context.Context, w http.ResponseWriter, r *http.Request) {
-	if err := a.prepare(ctx, r.URL.Path); err != nil {
-		// Core answers anyway: unauthenticated clients get a constant, tool calls a
-		// sentence, events 503.
-		a.log.Error("database is unavailable", "reason", err)
-	}
 	var accepted atomic.Bool
 	r = r.WithContext(context.WithValue(ctx, acceptedKey{}, &accepted))
 	r.RemoteAddr = clientAddress(r.Header)
 	r.URL = originalURL(r)
+	admission, r := corehttp.Admit(a.p, r)
+	if err := a.prepare(ctx, admission.Kind()); err != nil {
+		// Core answers anyway: unauthenticated clients get a constant, tool calls a
+		// sentence, events 503.
+		a.log.Error("database is unavailable", "reason", err)
+	}
 	a.http.ServeHTTP(&deferredWriter{ResponseWriter: w, before: func() {
 		if accepted.Load() {
 			a.drain(ctx)
@@ -84,8 +85,8 @@ func (a *adapter) serve(ctx context.Context, w http.ResponseWriter, r *http.Requ
 	}}, r)
 }
 
-func (a *adapter) prepare(ctx context.Context, path string) error {
-	if strings.HasPrefix(path, "/tools/") {
+func (a *adapter) prepare(ctx context.Context, kind core.Kind) error {
+	if kind == core.KindToolCall {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, toolPrepareTimeout)
 		defer cancel()
