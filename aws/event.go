@@ -12,7 +12,7 @@ import (
 	"github.com/serverurl/serverurl/core/auth"
 )
 
-// A trigger is a form of event that Lambda is invoked with.
+// A trigger is what invoked the function, which decides the form of the event.
 type trigger int
 
 const (
@@ -25,7 +25,7 @@ const (
 	triggerSchedule         // EventBridge rule or Scheduler
 )
 
-// An event is everything that is read of an invocation's payload. Its fields
+// A lambdaEvent is everything that is read of an invocation's payload. Its fields
 // belong to different shapes.
 type lambdaEvent struct {
 	Version     string   `json:"version"`
@@ -59,7 +59,7 @@ type lambdaEvent struct {
 		} `json:"elb"`
 	} `json:"requestContext"`
 
-	// A question to an authorizer looks like a request but for these.
+	// A request to an authorizer looks like an HTTP request except for these.
 	Type      string `json:"type"`
 	MethodArn string `json:"methodArn"`
 	RouteArn  string `json:"routeArn"`
@@ -69,7 +69,7 @@ type lambdaEvent struct {
 	DetailType string       `json:"detail-type"`
 }
 
-// A record is a message of a queue.
+// An sqsMessage is a message of a queue.
 type sqsMessage struct {
 	ID         string `json:"messageId"`
 	Source     string `json:"eventSource"`
@@ -80,8 +80,8 @@ type sqsMessage struct {
 	} `json:"attributes"`
 }
 
-// parse reads an invocation's payload and says what it is. What does not
-// decode, and what is like two shapes, is unknown.
+// parse decodes an invocation's payload and returns its trigger, which is unknown
+// if the payload does not decode, or looks like two.
 func parse(payload []byte) (*lambdaEvent, trigger) {
 	e := new(lambdaEvent)
 	if err := json.Unmarshal(payload, e); err != nil {
@@ -127,11 +127,11 @@ func (e *lambdaEvent) isQueue() bool {
 	return len(e.Records) > 0
 }
 
-// errBody reports a body that is not what isBase64Encoded says.
+// errBody is returned for a body that is not what isBase64Encoded says.
 var errBody = errors.New("aws: body is not base64")
 
-// request makes the core's request of an event: the exact bytes of the body,
-// path and query as they were sent wherever the platform still knows.
+// request returns the HTTP request of an event: the exact bytes of the body, path
+// and query as they were sent if the platform still has them.
 func (e *lambdaEvent) request(s trigger, base string) (core.Request, error) {
 	r := core.Request{Method: e.Method, Path: e.Path, Body: e.Body, Header: e.header()}
 	if e.Base64 {
@@ -168,9 +168,9 @@ func (e *lambdaEvent) request(s trigger, base string) (core.Request, error) {
 	return r, nil
 }
 
-// escape returns a decoded path in escaped form. Which slashes were escaped
-// nobody knows; but no client sends a path with dot segments in it, so those of
-// a tool's name that looks like one were.
+// escape returns a decoded path in escaped form. Which slashes were escaped is
+// unknown; but no client sends a path with dot segments, so those of a tool's
+// name that looks like one were.
 func escape(path string) string {
 	if name, ok := strings.CutPrefix(path, "/tools/"); ok && strings.Contains("/"+name+"/", "/../") {
 		return "/tools/" + url.PathEscape(name)
@@ -178,8 +178,8 @@ func escape(path string) string {
 	return (&url.URL{Path: path}).EscapedPath()
 }
 
-// strip takes from a path what the deployment put before it: the base path of
-// a custom domain, and the stage. API Gateway leaves the stage there for HTTP
+// strip removes what the deployment put before a path: the base path of a custom
+// domain, and the stage. API Gateway leaves the stage there for HTTP
 // APIs on their own domain, and for REST APIs on a custom one whose mapping
 // names no stage.
 func (e *lambdaEvent) strip(s trigger, path, base string) string {
@@ -196,7 +196,7 @@ func (e *lambdaEvent) strip(s trigger, path, base string) string {
 	return path
 }
 
-// cutPrefix cuts whole segments only: "/v1" is no prefix of "/v10".
+// cutPrefix cuts whole segments only: "/v1" is not a prefix of "/v10".
 func cutPrefix(path, prefix string) string {
 	if rest, ok := strings.CutPrefix(path, prefix); ok && (rest == "" || rest[0] == '/') {
 		return rest
@@ -204,7 +204,7 @@ func cutPrefix(path, prefix string) string {
 	return path
 }
 
-// header puts the fields together, the multi-value ones where there are both.
+// header returns the header fields, the multi-value ones if there are both.
 func (e *lambdaEvent) header() auth.Header {
 	from := e.MultiHeader
 	if from == nil {
@@ -220,7 +220,7 @@ func (e *lambdaEvent) header() auth.Header {
 	return h
 }
 
-// query puts a raw query together from parameters, in the order of the event.
+// query returns a raw query of the parameters, in the order of the event.
 func (e *lambdaEvent) query(escape func(string) string) string {
 	from := e.MultiQuery
 	if from == nil {

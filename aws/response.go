@@ -29,8 +29,8 @@ func maxReplyOf(s trigger) int {
 	return maxReply
 }
 
-// encode writes a reply in the trigger that the request came in, or returns nil
-// when it is larger than limit.
+// encode returns a reply in the format of the trigger, or nil if it is larger than
+// limit.
 func encode(s trigger, r core.Response, limit int) []byte {
 	if len(r.Body) > limit {
 		return nil
@@ -58,7 +58,7 @@ func encode(s trigger, r core.Response, limit int) []byte {
 	return b
 }
 
-// encodeHeader writes lists where the platform takes lists: API Gateway's
+// encodeHeader writes lists if the platform takes lists: API Gateway's
 // first payload always does, a load balancer when multi-value headers are on.
 // The others get one value for a name, and cookies in a list of their own.
 func encodeHeader(b []byte, s trigger, header []core.HeaderField) []byte {
@@ -103,7 +103,7 @@ func encodeHeader(b []byte, s trigger, header []core.HeaderField) []byte {
 	return b
 }
 
-// encodeFailures writes the reply to a batch: the messages that come again.
+// encodeFailures returns the reply to a batch: the messages to redeliver.
 func encodeFailures(records []sqsMessage, failed []bool) []byte {
 	b := []byte(`{"batchItemFailures":[`)
 	first := true

@@ -105,7 +105,7 @@ func (l *lossy) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // A write whose answer was lost is sent again by the SDK, and then meets
-// itself. That is no conflict.
+// itself. That is not a conflict.
 func TestLostAnswersOnMoto(t *testing.T) {
 	cfg := config(t)
 	table, err := emulate.CreateTable(t.Context(), dynamodb.NewFromConfig(cfg), "t-"+strings.ToLower(rand.Text()))
@@ -298,8 +298,8 @@ func TestMessagesOnMoto(t *testing.T) {
 }
 
 // A message that always fails ends in the dead-letter queue, with a reason in
-// the log and nothing of what was said, whatever the handler's error quotes.
-// Once the handler is mended, redrive delivers it.
+// the log and nothing of the messages, whatever the handler's error quotes. Once
+// the handler is fixed, redrive delivers it.
 func TestPoisonOnMoto(t *testing.T) {
 	const said = "my daughter Zelda has a toothache"
 	q := newQueue(t, 2, 30)

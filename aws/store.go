@@ -34,15 +34,15 @@ const (
 
 // A Store keeps records in one DynamoDB table: an item is a record, its
 // directory the partition key and its name the sort key. Every read is
-// consistent. Expiry is decided in the conditions; the table's time to live is
-// only the broom.
+// consistent. Expiry is decided in the conditions; the table's time to live only
+// collects the garbage.
 //
-// DynamoDB tells no time in its conditions. The service's clock is taken from
-// the headers of its answers, so instances agree on ages to about a second.
+// DynamoDB has no clock in its conditions. The service's clock is taken from the
+// headers of its responses, so instances agree on ages to about a second.
 type Store struct {
 	client *dynamodb.Client
 	table  string
-	skew   atomic.Int64 // ns that the service's clock is ahead of ours
+	skew   atomic.Int64 // ns that the service's clock is ahead of this machine's
 }
 
 var _ records.Store = (*Store)(nil)
@@ -56,14 +56,14 @@ func NewStore(client *dynamodb.Client, table string) *Store {
 // now is the time by the service's clock, as far as it is known.
 func (s *Store) now() time.Time { return time.Now().Add(time.Duration(s.skew.Load())) }
 
-// heard takes the service's clock from an answer.
+// syncClock takes the service's clock from a response.
 func (s *Store) syncClock(m middleware.Metadata) {
 	there, ok1 := awsmiddleware.GetServerTime(m)
 	here, ok2 := awsmiddleware.GetResponseAt(m)
 	if !ok1 || !ok2 {
 		return
 	}
-	// The header has whole seconds: up to one of them is no skew.
+	// The header has whole seconds: up to one of them is not skew.
 	if d := there.Sub(here); d < -time.Second || d > time.Second {
 		s.skew.Store(int64(d))
 	} else {
@@ -295,8 +295,8 @@ func (s *Store) item(r records.Record, version int64) map[string]types.Attribute
 	return item
 }
 
-// newVersion is drawn by chance, so that it never repeats, also where a record
-// is deleted and made again, and tells who has written it.
+// newVersion is random, so that it never repeats, even if a record is deleted and
+// created again, and identifies its writer.
 func newVersion() int64 { return 1 + rand.Int64N(1<<62) }
 
 // record reads an item. live is false when it has expired.
@@ -307,7 +307,7 @@ func (s *Store) record(item map[string]types.AttributeValue) (r records.Record, 
 	version, ok4 := integer(item[attrVersion])
 	written, ok5 := integer(item[attrWritten])
 	if !ok1 || !ok2 || !ok3 || !ok4 || !ok5 {
-		return r, false, errors.New("aws: an item of the table is no record")
+		return r, false, errors.New("aws: an item of the table is not a record")
 	}
 	now := s.now()
 	r = records.Record{Key: dir.Value + "/" + name.Value, Value: value.Value, Version: version, Age: max(0, now.Sub(time.UnixMilli(written)))}
@@ -354,8 +354,8 @@ func stale(err error) error {
 	return wrap("commit", err)
 }
 
-// again reports whether a commit may be tried again as it is: it met another
-// one, or the service was busy, and it has changed nothing.
+// retryable reports whether a commit may be repeated as it is: it conflicted with
+// another one, or the service was busy, and it has changed nothing.
 func retryable(err error) bool {
 	if _, ok := errors.AsType[*types.TransactionConflictException](err); ok {
 		return true

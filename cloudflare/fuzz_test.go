@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// A frame of the host is refused, or it frames again to the same.
+// A frame is rejected, or it encodes to the same again.
 func FuzzDecodeFrame(f *testing.F) {
 	good, err := encodeFrame(invocation{Kind: "fetch", Method: "POST", Path: "/events"}, []byte(`{"message":{}}`))
 	if err != nil {
@@ -22,7 +22,7 @@ func FuzzDecodeFrame(f *testing.F) {
 		}
 		again, err := encodeFrame(d, body)
 		if err != nil {
-			t.Skip() // a text that is no UTF-8
+			t.Skip() // a text that is not UTF-8
 		}
 		var e invocation
 		body2, err := decodeFrame(again, &e)

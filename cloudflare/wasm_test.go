@@ -269,7 +269,7 @@ func TestWASM(t *testing.T) {
 	if r, said := post("/tools/opening_hours", wasmSecret, `{"day":"Monday"}`); r.Status != 200 || !strings.Contains(said, `"result"`) {
 		t.Errorf("tool: %d %s", r.Status, said)
 	}
-	// The database is down: the caller hears a sentence, the message comes again.
+	// The database is down: the caller hears a sentence, the message is redelivered.
 	if r, said := post("/tools/my_appointments", wasmSecret, `{"phone":"+14155550100"}`); r.Status != 200 || !strings.Contains(said, `"result"`) {
 		t.Errorf("tool without a database: %d %s", r.Status, said)
 	}

@@ -96,7 +96,7 @@ func TestDeliverDelivers(t *testing.T) {
 	}
 }
 
-// What cannot be delivered fails, so that it comes again, and neither the
+// What cannot be delivered fails, so that it is redelivered, and neither the
 // error, which the framework logs, nor our log holds anything of it.
 func TestDeliverFails(t *testing.T) {
 	for name, c := range map[string]struct {

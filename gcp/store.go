@@ -22,7 +22,7 @@ import (
 	"github.com/serverurl/serverurl/internal/retry"
 )
 
-// Where a record is: serverurl/=DIRECTORY/records/=NAME. The sign before each
+// The document of a record: serverurl/=DIRECTORY/records/=NAME. The sign before each
 // makes an id of every name: Firestore has none that is ".", ".." or __so__.
 const (
 	collection = "serverurl"
@@ -33,15 +33,15 @@ const (
 // Fields of a document, short because they are stored with each.
 const (
 	fieldValue   = "v"
-	fieldToken   = "r" // who wrote it, by chance
-	fieldExpires = "e" // the database's time to live goes by it
+	fieldToken   = "r" // random, of the writer
+	fieldExpires = "e" // of the database's time to live
 )
 
 // A Store keeps records in a Firestore database in native mode: a document is
 // a record, its directory a document above it. A commit is one request without a
 // transaction: each write has the condition that its document was last
 // changed when the writer saw it. So a version is the time of the change, by
-// Firestore's clock, which also tells ages and what has expired.
+// Firestore's clock, which also decides ages and expiry.
 type Store struct {
 	client   func() (*firestore.Client, error)
 	database string // projects/P/databases/D
@@ -94,7 +94,7 @@ func (d document) record(key string) (records.Record, error) {
 	}
 	value, ok := d.doc.Fields[fieldValue].GetValueType().(*firestorepb.Value_BytesValue)
 	if !ok {
-		return r, errors.New("gcp: a document is no record")
+		return r, errors.New("gcp: a document is not a record")
 	}
 	r.Value, r.Version = value.BytesValue, d.version()
 	if r.Value == nil {
@@ -336,8 +336,8 @@ func (s *Store) Commit(ctx context.Context, rs ...records.Record) error {
 	}))
 }
 
-// wroteItself reports whether one of the documents is what we wrote ourselves: a
-// request whose answer is lost is sent again, and then meets itself.
+// wroteItself reports whether one of the documents was written by the same
+// request: one whose response is lost is repeated, and then conflicts with itself.
 func wroteItself(found map[string]document, token int64) bool {
 	for _, d := range found {
 		if d.doc.GetFields()[fieldToken].GetIntegerValue() == token {

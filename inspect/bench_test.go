@@ -42,8 +42,8 @@ func startServer(b testing.TB, database string) started {
 	p.Observe(r.Observe)
 	go func() {
 		done <- server.Run(ctx, p, server.Config{
-			Addr: "127.0.0.1:0", Database: database, Sender: auth.Verifier{AllowUnauthenticated: true}, Logger: quiet, Ready: func(url string) { urls <- url },
-			Beside: func(ctx context.Context, with server.Parts) error {
+			Addr: "127.0.0.1:0", Database: database, Verifier: auth.Verifier{AllowUnauthenticated: true}, Logger: quiet, OnReady: func(url string) { urls <- url },
+			Background: func(ctx context.Context, with server.Components) error {
 				page := inspect.New(with.Store, &inspect.Options{Recorder: r, Processor: with.Processor, BackendURL: with.URL, Synthetic: true, Logger: quiet})
 				recorded := make(chan error, 1)
 				go func() { recorded <- r.Run(ctx, with.Store) }()

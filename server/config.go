@@ -20,14 +20,14 @@ import (
 	"github.com/serverurl/serverurl/internal/envconfig/backfillenv"
 )
 
-// Main runs p as a program: it reads flags and environment, serves until it is
-// told to stop by SIGINT or SIGTERM, and exits 0, or 1 with a line that says
-// what is wrong, or 2 for flags that it does not know.
+// Main runs p as a program: it reads flags and environment and serves until
+// SIGINT or SIGTERM. It exits with 0, with 1 and a line that says what failed, or
+// with 2 for invalid flags.
 func Main(p *core.Processor) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if os.Getenv("GOGC") == "" {
-		// Bodies of megabytes are rare, and small machines are not.
+		// Large bodies are rare, small machines are common: collect garbage early.
 		debug.SetGCPercent(30)
 	}
 	os.Exit(run(ctx, p, os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
@@ -43,11 +43,11 @@ func run(ctx context.Context, p *core.Processor, args []string, getenv func(stri
 		return 2
 	}
 	c.Logger = slog.New(slog.NewJSONHandler(stderr, nil))
-	if c.Listener, err = passedSocket(getenv); err != nil {
+	if c.Listener, err = activatedSocket(getenv); err != nil {
 		fmt.Fprintln(stderr, err)
 		return 1
 	}
-	c.Ready = func(url string) { fmt.Fprintf(stdout, "listening on %s\n", url) }
+	c.OnReady = func(url string) { fmt.Fprintf(stdout, "listening on %s\n", url) }
 	if err := Run(ctx, p, c); err != nil {
 		fmt.Fprintln(stderr, err)
 		return 1
@@ -59,7 +59,7 @@ func run(ctx context.Context, p *core.Processor, args []string, getenv func(stri
 func usage() string {
 	return `Runs the backend as a plain HTTP server.
 
-Flags go before the environment, the environment before defaults:
+Flags take precedence over the environment:
 
 ` + envconfig.Help(envconfig.Server) + `
 Example:
@@ -90,14 +90,14 @@ func ParseConfig(args []string, getenv func(string) string, stderr io.Writer) (C
 		c.Addr = net.JoinHostPort("", port)
 	}
 	c.Database = cmp.Or(c.Database, filepath.Join(env.Get("SERVERURL_DATA"), "serverurl.db"))
-	c.Sender = env.Verifier()
-	c.Sender.AllowUnauthenticated = *development
+	c.Verifier = env.Verifier()
+	c.Verifier.AllowUnauthenticated = *development
 	c.Spool = env.Get("SERVERURL_SPOOL")
 	mib, err1 := env.Int("SERVERURL_MAX_INFLIGHT_MIB")
-	c.InFlight = int64(mib) << 20
+	c.MaxInflightBytes = int64(mib) << 20
 	var err2, err3, err4 error
-	c.Handover, err2 = env.Duration("SERVERURL_SHUTDOWN_DELAY")
+	c.ShutdownDelay, err2 = env.Duration("SERVERURL_SHUTDOWN_DELAY")
 	c.Retention, err3 = env.Retention()
-	c.Repair, err4 = backfillenv.Read(env)
+	c.Backfill, err4 = backfillenv.Read(env)
 	return c, errors.Join(err1, err2, err3, err4)
 }

@@ -52,10 +52,10 @@ func TestSpoolRefuses(t *testing.T) {
 	put := func() error {
 		return s.Put(t.Context(), core.Envelope{ID: rand.Text(), Type: event.TypeHang, Call: "CA1", Received: time.Now(), Body: []byte(`{"x":"` + noise(100_000) + `"}`)})
 	}
-	if s.most, err = s.db.UsedBytes(t.Context()); err != nil {
+	if s.maxBytes, err = s.db.UsedBytes(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	s.most += 1 << 20
+	s.maxBytes += 1 << 20
 	n := 0
 	for ; err == nil && n < 100; n++ {
 		err = put()
@@ -63,7 +63,7 @@ func TestSpoolRefuses(t *testing.T) {
 	if !errors.Is(err, errSpoolFull) || n < 5 {
 		t.Errorf("event %d: %v, want the spool to be full", n, err)
 	}
-	s.most = 1 << 40
+	s.maxBytes = 1 << 40
 	if err := put(); err != nil {
 		t.Errorf("with room again: %v", err)
 	}
@@ -76,7 +76,7 @@ func TestSpoolRefuses(t *testing.T) {
 		t.Error(err)
 	}
 	back.Store(false)
-	s.away.Store(true)
+	s.unavailable.Store(true)
 	if put() == nil {
 		t.Error("acknowledged, and neither has it")
 	}
@@ -144,9 +144,9 @@ func untilStored(t *testing.T, url string, acked *sync.Map) {
 	})
 }
 
-// S2: the disk is full. Events are refused with 503, the program lives; when
-// there is room it goes on without a restart, and all that it acknowledged is
-// there. The file system of 8 MB needs a name space of its own.
+// S2: the disk is full. Events are refused with 503, and the program keeps running;
+// once there is space it accepts events without a restart, and all that it
+// acknowledged is stored. The file system of 8 MB needs a name space of its own.
 func TestDiskFull(t *testing.T) {
 	const variable = "SERVERURL_TEST_SMALL_DISK"
 	if dir := os.Getenv(variable); dir != "" {

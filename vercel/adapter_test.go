@@ -119,7 +119,7 @@ func TestWhatIsDrainedBeforeTheReply(t *testing.T) {
 	}
 }
 
-// A drain that hangs is cut off, and the event is answered 200 all the same.
+// A drain that hangs is cut off, and the event is answered 200 anyway.
 func TestReplyDoesNotWaitForever(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{drain: func(ctx context.Context) error { <-ctx.Done(); return errors.New("cut off") }}
@@ -259,7 +259,7 @@ type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(b []byte) (int, error) { return f(b) }
 
-// A tool hears of the end of its request before the platform ends it.
+// A tool's context ends before the platform ends it.
 func TestDeadlineOfARequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var left time.Duration

@@ -37,7 +37,7 @@ func run(ctx context.Context) error {
 	if dir == "" {
 		return fmt.Errorf("lambda: built for the emulator, and SERVERURL_EMBEDDED names no folder")
 	}
-	inbox, err := emulate.OpenFolder(dir)
+	inbox, err := emulate.OpenFileQueue(dir)
 	if err != nil {
 		return err
 	}

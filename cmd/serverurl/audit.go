@@ -9,6 +9,7 @@ import (
 	"github.com/serverurl/serverurl/core/event"
 )
 
+// auditCommand prints the audit log, oldest entry first.
 type auditCommand struct {
 	storeFlags
 	Call string `help:"Only the entries of this call." placeholder:"ID"`

@@ -16,6 +16,8 @@ import (
 	"github.com/serverurl/serverurl/interactly"
 )
 
+// backfillCommand does by hand what the sweep of a backend does by itself, for any
+// time and once.
 type backfillCommand struct {
 	storeFlags
 	secretFlags

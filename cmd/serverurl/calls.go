@@ -31,6 +31,8 @@ Examples:
   serverurl calls --store postgres://reader@db.example.com/desk`
 }
 
+// callsCommand lists calls, or prints one. Both are one command because an operator
+// goes from the list to a call by adding its id.
 type callsCommand struct {
 	storeFlags
 	ID    string `arg:"" optional:"" help:"The call to show."`
@@ -67,6 +69,7 @@ type callJSON struct {
 	Ended    bool         `json:"ended"`
 }
 
+// list reads page by page and stops at the limit: a store may hold years of calls.
 func (c *callsCommand) list(ctx context.Context, t *terminal, s records.Store) error {
 	var all struct {
 		Calls []callJSON `json:"calls"`
@@ -171,6 +174,7 @@ func printCall(ctx context.Context, t *terminal, s records.Store, id string, asJ
 	return nil
 }
 
+// print writes a call for a person: the conversation first, then what the tools did.
 func (v callDetailJSON) print(t *terminal, call calls.Call) {
 	fmt.Fprintf(t.out, "%s  %s, %s %s\n\n", v.ID, v.Status, openOrEnded(v.Ended), v.EndReason)
 	for _, m := range call.Transcript {

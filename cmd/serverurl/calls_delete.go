@@ -12,6 +12,8 @@ import (
 	"github.com/serverurl/serverurl/internal/callstate"
 )
 
+// callsDelete deletes a call from the store and from the dead letters. It asks no
+// question, because scripts run it too: --yes is the answer.
 type callsDelete struct {
 	ID string `arg:"" help:"The call."`
 	storeFlags
@@ -58,6 +60,7 @@ func (c *callsDelete) Run(ctx context.Context, t *terminal) error {
 	return nil
 }
 
+// callsHold keeps a call from deletion and retention.
 type callsHold struct {
 	ID string `arg:"" help:"The call."`
 	storeFlags
@@ -76,6 +79,7 @@ func (c *callsHold) Run(ctx context.Context, t *terminal) error {
 	return setHold(ctx, c.storeFlags, c.ID, calls.AuditEntry{Actor: c.actor(), Action: calls.AuditHold}, calls.PlaceHold)
 }
 
+// callsRelease ends what callsHold began.
 type callsRelease struct {
 	ID string `arg:"" help:"The call."`
 	storeFlags

@@ -15,6 +15,7 @@ import (
 	"github.com/serverurl/serverurl/core/event"
 )
 
+// callsExport writes what a data subject may ask for.
 type callsExport struct {
 	ID string `arg:"" help:"The call."`
 	storeFlags

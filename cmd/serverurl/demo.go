@@ -10,6 +10,8 @@ import (
 	"github.com/serverurl/serverurl/simulate"
 )
 
+// demoCommand is the first thing that a new user runs: everything has a default, and
+// nothing is left behind.
 type demoCommand struct {
 	Addr     string  `help:"The address to listen on; port 0 takes a free one." default:"127.0.0.1:0" placeholder:"HOST:PORT"`
 	Scenario string  `help:"The call to play: the tour, which only the demo has, or one of serverurl play --list." default:"tour" placeholder:"NAME"`

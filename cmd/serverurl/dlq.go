@@ -13,6 +13,7 @@ import (
 	"github.com/serverurl/serverurl/core/event"
 )
 
+// dlqCommand has the commands about dead letters, on every inbox that can list them.
 type dlqCommand struct {
 	List    dlqList    `cmd:"" default:"withargs" help:"List the dead letters, without their contents."`
 	Show    dlqShow    `cmd:"" help:"Show a dead letter with its contents."`
@@ -32,6 +33,8 @@ Examples:
   serverurl dlq --store "aws://serverurl-calls?queue=https://sqs.us-east-1.amazonaws.com/123456789012/events&dlq=https://sqs.us-east-1.amazonaws.com/123456789012/dead"`
 }
 
+// dlqList prints what can be shown without reading what people said, so that it
+// needs no entry in the audit log.
 type dlqList struct {
 	storeFlags
 	Limit int  `help:"How many to list." default:"100" placeholder:"N"`
@@ -53,6 +56,7 @@ type deadLetterJSON struct {
 	Events   []deadEventJSON `json:"events"`
 }
 
+// deadEventJSON is an event of a dead letter; its body is masked and only in dlq show.
 type deadEventJSON struct {
 	Type       event.Type     `json:"type"`
 	Call       event.CallID   `json:"call"`
@@ -112,6 +116,7 @@ func (c *dlqList) Run(ctx context.Context, t *terminal) error {
 	return nil
 }
 
+// dlqShow prints a dead letter with what people said.
 type dlqShow struct {
 	ID string `arg:"" help:"The dead letter."`
 	storeFlags
@@ -164,6 +169,8 @@ type selection struct {
 	Call string   `help:"All of a call." placeholder:"ID"`
 }
 
+// ids returns the selected dead letters. Exactly one way is allowed: with two, an
+// operator could delete more than was meant.
 func (s selection) ids(ctx context.Context, b *backend) ([]string, error) {
 	switch n := len(s.IDs); {
 	case n > 0 && !s.All && s.Call == "":
@@ -184,6 +191,7 @@ func (s selection) ids(ctx context.Context, b *backend) ([]string, error) {
 	return ids, nil
 }
 
+// dlqRedrive puts dead letters back. The backend delivers them: handlers are not here.
 type dlqRedrive struct {
 	selection
 	storeFlags
@@ -207,6 +215,7 @@ func (c *dlqRedrive) Run(ctx context.Context, t *terminal) error {
 	})
 }
 
+// dlqDelete gives up dead letters.
 type dlqDelete struct {
 	selection
 	storeFlags

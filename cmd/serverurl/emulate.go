@@ -28,6 +28,8 @@ type emulateFlags struct {
 	Verbose bool   `help:"Show the logs of the functions." short:"v"`
 }
 
+// log returns where the logs of the functions go: nowhere, unless asked for, because
+// they would bury the line that says where to send requests.
 func (f emulateFlags) log(t *terminal) io.Writer {
 	if f.Verbose {
 		return t.err
@@ -35,6 +37,7 @@ func (f emulateFlags) log(t *terminal) io.Writer {
 	return io.Discard
 }
 
+// emulateAWS runs cmd/lambda.
 type emulateAWS struct {
 	emulateFlags
 	Trigger        string `help:"What invokes the function: ${enum}." enum:"function-url,http-api,rest-api,alb" default:"function-url"`
@@ -54,9 +57,11 @@ Examples:
 }
 
 func (c *emulateAWS) Run(ctx context.Context, t *terminal) error {
-	return aws.Run(ctx, aws.Options{Addr: c.Addr, As: aws.Shape(c.Trigger), Environments: c.MaxConcurrency, Freeze: c.Freeze, Data: c.Data, Stdout: t.out, Log: c.log(t)})
+	return aws.Run(ctx, aws.Options{Addr: c.Addr, Trigger: aws.Trigger(c.Trigger), MaxConcurrency: c.MaxConcurrency, Freeze: c.Freeze, Data: c.Data, Stdout: t.out, Log: c.log(t)})
 }
 
+// emulateCloudflare runs cmd/cloudflare. It has no --freeze: workerd suspends an
+// instance whenever it waits.
 type emulateCloudflare struct {
 	Addr    string `help:"The loopback address to listen on; port 0 takes a free one." default:"127.0.0.1:8080" placeholder:"HOST:PORT"`
 	Data    string `help:"The folder of the emulated D1 and R2; - is in memory." placeholder:"DIR" type:"path"`
@@ -77,6 +82,7 @@ func (c *emulateCloudflare) Run(ctx context.Context, t *terminal) error {
 	return cloudflare.Run(ctx, cloudflare.Options{Addr: c.Addr, Data: c.Data, Stdout: t.out, Log: emulateFlags{Verbose: c.Verbose}.log(t)})
 }
 
+// emulateGCP runs what gcp/deploy.sh would upload.
 type emulateGCP struct {
 	emulateFlags
 	Instances   int  `help:"How many instances each function has." default:"1" placeholder:"N"`
@@ -99,6 +105,7 @@ func (c *emulateGCP) Run(ctx context.Context, t *terminal) error {
 	return gcp.Run(ctx, gcp.Options{Addr: c.Addr, Instances: c.Instances, Concurrency: c.Concurrency, Freeze: c.Freeze, Embedded: c.Embedded, Stdout: t.out, Log: c.log(t)})
 }
 
+// emulateVercel runs cmd/vercel.
 type emulateVercel struct {
 	emulateFlags
 	Mode      string `help:"How the program runs: ${enum}." enum:"standalone,function" default:"standalone"`
@@ -131,6 +138,6 @@ func (c *emulateVercel) Run(ctx context.Context, t *terminal) error {
 	}
 	// The order in which the deployed program reads these.
 	database := cmp.Or(c.Store, os.Getenv("SERVERURL_DATABASE_URL"), os.Getenv("DATABASE_URL"), os.Getenv("POSTGRES_URL"))
-	return vercel.Run(ctx, vercel.Options{Addr: c.Addr, Mode: vercel.Mode(c.Mode), Instances: c.Instances, Freeze: c.Freeze, Plain: c.SkipCLI,
+	return vercel.Run(ctx, vercel.Options{Addr: c.Addr, Mode: vercel.Mode(c.Mode), Instances: c.Instances, Freeze: c.Freeze, SkipCLI: c.SkipCLI,
 		Env: append(env, "SERVERURL_DATABASE_URL="+database), Stdout: t.out, Log: c.log(t)})
 }

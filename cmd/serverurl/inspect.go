@@ -17,6 +17,7 @@ import (
 	"github.com/serverurl/serverurl/simulate"
 )
 
+// inspectCommand serves the page for a store that another process writes.
 type inspectCommand struct {
 	storeFlags
 	Addr         string        `help:"The page's address; port 0 takes a free one." default:"127.0.0.1:0" placeholder:"HOST:PORT"`
@@ -70,7 +71,7 @@ type inspector struct {
 
 // serve runs the page and its recorder. The recorder stops after the page and the
 // requests that it still records.
-func (i *inspector) serve(ctx context.Context, with server.Parts) error {
+func (i *inspector) serve(ctx context.Context, with server.Components) error {
 	page := inspect.New(with.Store, &inspect.Options{
 		Name: i.name, Recorder: i.recorder, Processor: with.Processor, BackendURL: with.URL, Synthetic: i.synthetic,
 		Authorize: func(h http.Header) {

@@ -11,6 +11,7 @@ import (
 	"github.com/serverurl/serverurl/simulate"
 )
 
+// playCommand plays scenarios at any server: a backend of this module or not.
 type playCommand struct {
 	Scenarios []string `arg:"" optional:"" help:"Names of built-in scenarios, or paths of .yaml files."`
 
@@ -97,6 +98,7 @@ func (c *playCommand) list(t *terminal) error {
 	return nil
 }
 
+// play runs the calls and prints each as it ends, so that a long run can be followed.
 func (c *playCommand) play(ctx context.Context, t *terminal, o simulate.Options, scenarios []simulate.Scenario) error {
 	start, total := time.Now(), c.Calls*len(scenarios)
 	if total == 1 && !c.JSON {
@@ -189,6 +191,8 @@ func summarize(t *terminal, results []simulate.Result, failed int, took time.Dur
 	}
 }
 
+// times describes response times in one line. The 99th percentile is the figure that
+// counts: a caller hears silence in the slow one.
 func times(what string, ds []time.Duration) string {
 	if len(ds) == 0 {
 		return what + ": none"

@@ -18,6 +18,8 @@ import (
 	"github.com/serverurl/serverurl/internal/callstate"
 )
 
+// replayCommand sends recorded events and tool calls again, to see what new code does
+// with an old call.
 type replayCommand struct {
 	What string `arg:"" help:"The id of a call, or a file with one body per line."`
 	storeFlags

@@ -14,6 +14,7 @@ import (
 	"github.com/serverurl/serverurl/simulate"
 )
 
+// sendCommand posts one event: a file, standard input, or a sample of a type.
 type sendCommand struct {
 	Event string `arg:"" help:"A file with a body, - for standard input, or a type: status-update, conversation-update, hang, error, end-of-call-report, tool-calls, function-call."`
 	targetFlags
@@ -55,6 +56,8 @@ func (c *sendCommand) Run(ctx context.Context, t *terminal) error {
 	return nil
 }
 
+// body returns what to send. A file is sent byte for byte, valid or not: bodies that
+// a backend must refuse are tried with it too.
 func (c *sendCommand) body() ([]byte, error) {
 	if slices.Contains(simulate.EventTypes, c.Event) {
 		set := map[string]string{}

@@ -56,6 +56,7 @@ func (f storeFlags) open(ctx context.Context) (*backend, error) {
 	return l.openSQL(ctx)
 }
 
+// openSQL opens a database for reading and writing, and migrates its tables.
 func (l location) openSQL(ctx context.Context) (*backend, error) {
 	if err := l.exists(); err != nil {
 		return nil, err
@@ -156,6 +157,7 @@ func (r *reader) openSQLite(l location) error {
 	return nil
 }
 
+// openPostgres makes every transaction read-only, whatever rights the user has.
 func (r *reader) openPostgres(l location) error {
 	config, err := pgx.ParseConfig(sqldb.PostgresDSN(l.postgres))
 	if err != nil { // its error may quote the password

@@ -6,13 +6,17 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	awssdk "github.com/aws/aws-sdk-go-v2/aws"
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	"github.com/serverurl/serverurl/aws"
 	"github.com/serverurl/serverurl/aws/emulate"
+	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/event"
 	"github.com/serverurl/serverurl/core/records"
 	"github.com/serverurl/serverurl/internal/testing/gcptest"
 	"github.com/serverurl/serverurl/internal/testing/mototest"
@@ -97,5 +101,45 @@ func TestStoresAreOpenedReadOnly(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// On AWS the same flag names the queues, and dead letters are listed and
+// redriven as on a database.
+func TestDeadLettersOnAWS(t *testing.T) {
+	endpoint := mototest.URL(t)
+	for name, value := range map[string]string{"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1", "AWS_ENDPOINT_URL": endpoint} {
+		t.Setenv(name, value)
+	}
+	cfg, err := awsconfig.LoadDefaultConfig(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := "t-" + strings.ToLower(rand.Text())
+	if _, err := emulate.CreateTable(t.Context(), dynamodb.NewFromConfig(cfg), name); err != nil {
+		t.Fatal(err)
+	}
+	queue, err := emulate.CreateQueue(t.Context(), sqs.NewFromConfig(cfg), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, dead, err := aws.Open(t.Context(), name, queue+"-dead")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := dead.Put(t.Context(), core.Envelope{ID: "e1", Type: event.TypeHang, Call: "CA1", Received: time.Now(), Body: []byte(`{}`)}); err != nil {
+		t.Fatal(err)
+	}
+	where := "aws://" + name + "?queue=" + queue + "&dlq=" + queue + "-dead"
+	for _, c := range []struct{ command, want string }{
+		{"dlq list --json", `"call": "CA1"`},
+		{"dlq redrive --call CA1 --actor riley", "1 redriven"},
+		{"dlq list", "no dead letters"},
+		{"audit", "riley"},
+	} {
+		var out, errs bytes.Buffer
+		if code := run(t.Context(), append(strings.Fields(c.command), "--store", where), &out, &errs); code != 0 || !strings.Contains(out.String(), c.want) {
+			t.Errorf("%s: exit %d, %s%s; want %s", c.command, code, out.String(), errs.String(), c.want)
+		}
 	}
 }

@@ -56,6 +56,8 @@ func noPassword(flag, where string) error {
 	return nil
 }
 
+// parseLocation reads the value of --store, or of the variables. Its errors never quote
+// the value, which may hold a password.
 func parseLocation(where string) (location, error) {
 	scheme, _, found := strings.Cut(where, "://")
 	switch {
@@ -144,6 +146,7 @@ type actorFlags struct {
 	Actor string `help:"Who does it, for the audit log. Default: the user of this machine." placeholder:"NAME"`
 }
 
+// actor returns who does it. It is not a proof: see docs/operating.md#audit-log.
 func (f actorFlags) actor() string {
 	if f.Actor != "" {
 		return f.Actor

@@ -52,6 +52,7 @@ type targetFlags struct {
 // A target is the server that a command sends to.
 type target struct{ url, secret string }
 
+// target returns where to send to, with the secret.
 func (f targetFlags) target() (target, error) {
 	if f.URL == "" {
 		return target{}, usageError{errors.New("--url is needed, such as: --url http://127.0.0.1:8080")}

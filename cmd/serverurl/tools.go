@@ -10,6 +10,7 @@ import (
 	"github.com/serverurl/serverurl/app"
 )
 
+// toolsCommand prints the definitions of package app, which are created at Interactly.
 type toolsCommand struct {
 	JSON bool   `help:"As JSON: a list of bodies to post to Interactly's API, one by one."`
 	URL  string `help:"The root of the server that will have the tools." default:"https://YOUR-SERVER" placeholder:"URL"`

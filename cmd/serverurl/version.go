@@ -53,6 +53,7 @@ func (v buildVersion) String() string {
 	return fmt.Sprintf("serverurl %s, %s, %s", v.Version, revision, v.Go)
 }
 
+// versionCommand prints what a bug report should begin with.
 type versionCommand struct {
 	JSON bool `help:"As JSON."`
 }

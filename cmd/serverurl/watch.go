@@ -12,6 +12,7 @@ import (
 	"github.com/serverurl/serverurl/watch"
 )
 
+// watchCommand shows a store in the terminal, read-only.
 type watchCommand struct {
 	storeFlags
 	NoTUI        bool          `name:"no-tui" help:"Print a line for each change, without a screen. Always so if the output is not a terminal."`

@@ -28,8 +28,8 @@ type Options struct {
 	// free one. Default: 127.0.0.1:8080.
 	Addr string
 
-	// As is the front. Default: [FunctionURL].
-	As Shape
+	// Trigger is the HTTP trigger. Default: [FunctionURL].
+	Trigger Trigger
 
 	// Dir is the root of the backend's module, and Package the main package in
 	// it that is built. Default: the current directory and ./cmd/lambda.
@@ -39,7 +39,7 @@ type Options struct {
 	Bootstrap string
 
 	// Env is what the functions see of the environment, as KEY=value. Default:
-	// those variables of this process that [Forwarded] lets through.
+	// those variables of this process that [ForwardEnv] lets through.
 	Env []string
 
 	// Data is where the embedded store and queue are. Default: Dir/.serverurl/aws.
@@ -49,10 +49,10 @@ type Options struct {
 	// in template.yaml.
 	Timeout time.Duration
 
-	// Environments, Freeze and Recycle are as in FunctionOptions.
-	Environments int
-	Freeze       bool
-	Recycle      int
+	// MaxConcurrency, Freeze and MaxInvocations are as in FunctionOptions.
+	MaxConcurrency int
+	Freeze         bool
+	MaxInvocations int
 
 	// Sweep is how often the schedule fires. Default: 1 minute.
 	Sweep time.Duration
@@ -105,16 +105,16 @@ func Run(ctx context.Context, o Options) (err error) {
 	}
 	function := func(name string, timeout time.Duration, environments int) *Function {
 		return NewFunction(FunctionOptions{Bootstrap: bootstrap, Name: name, Env: append(o.Env, b.env...), Timeout: timeout,
-			Environments: environments, Freeze: o.Freeze, Recycle: o.Recycle, Log: o.Log})
+			MaxConcurrency: environments, Freeze: o.Freeze, MaxInvocations: o.MaxInvocations, Log: o.Log})
 	}
-	receiver, worker, sweeper := function("receiver", o.Timeout, o.Environments), function("worker", workerTimeout, 1), function("sweeper", workerTimeout, 1)
+	receiver, worker, sweeper := function("receiver", o.Timeout, o.MaxConcurrency), function("worker", workerTimeout, 1), function("sweeper", workerTimeout, 1)
 	defer func() { err = errors.Join(err, receiver.Close(), worker.Close(), sweeper.Close()) }()
 
 	listener, err := net.Listen("tcp", o.Addr)
 	if err != nil {
 		return fmt.Errorf("emulate: cannot listen on %s: %w", o.Addr, err)
 	}
-	front := &http.Server{Handler: Front(receiver, o.As), ReadHeaderTimeout: 10 * time.Second}
+	front := &http.Server{Handler: HTTPTrigger(receiver, o.Trigger), ReadHeaderTimeout: 10 * time.Second}
 	served := make(chan error, 1)
 	go func() { served <- front.Serve(listener) }()
 
@@ -178,9 +178,9 @@ func Build(ctx context.Context, dir, pkg, out string, tags ...string) error {
 	return nil
 }
 
-// Forwarded reports whether functions see a variable of this process by
+// ForwardEnv reports whether functions see a variable of this process by
 // default: settings of the backend, and where its services are.
-func Forwarded(name string) bool {
+func ForwardEnv(name string) bool {
 	switch name {
 	case "TABLE_NAME", "QUEUE_URL", "SERVERURL_SECRET_ARN", "BASE_PATH":
 		return true
@@ -190,7 +190,7 @@ func Forwarded(name string) bool {
 
 func (o Options) withDefaults() (Options, error) {
 	o.Addr = cmp.Or(o.Addr, "127.0.0.1:8080")
-	o.As = cmp.Or(o.As, FunctionURL)
+	o.Trigger = cmp.Or(o.Trigger, FunctionURL)
 	o.Dir = cmp.Or(o.Dir, ".")
 	o.Package = cmp.Or(o.Package, "./cmd/lambda")
 	o.Timeout = cmp.Or(o.Timeout, 10*time.Second)
@@ -200,7 +200,7 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.Env == nil {
 		for _, kv := range os.Environ() {
-			if name, _, _ := strings.Cut(kv, "="); Forwarded(name) {
+			if name, _, _ := strings.Cut(kv, "="); ForwardEnv(name) {
 				o.Env = append(o.Env, kv)
 			}
 		}
@@ -211,15 +211,15 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Log == nil {
 		o.Log = io.Discard
 	}
-	o.Log = proc.Shared(o.Log)
+	o.Log = proc.SyncWriter(o.Log)
 	host, _, err := net.SplitHostPort(o.Addr)
 	if ip := net.ParseIP(host); err != nil || host != "localhost" && (ip == nil || !ip.IsLoopback()) {
 		return o, fmt.Errorf("emulate: %q is not HOST:PORT on loopback: an emulator is for this machine only", o.Addr)
 	}
-	for _, s := range Shapes {
-		if s == o.As {
+	for _, s := range Triggers {
+		if s == o.Trigger {
 			return o, nil
 		}
 	}
-	return o, fmt.Errorf("emulate: no front is called %q: one of %v", o.As, Shapes)
+	return o, fmt.Errorf("emulate: unknown trigger %q: one of %v", o.Trigger, Triggers)
 }

@@ -55,14 +55,14 @@ type Options struct {
 	// next one.
 	Freeze bool
 
-	// Recycle ends an instance after that many requests. Default: never.
-	Recycle int
+	// MaxInvocations ends an instance after that many requests. Default: never.
+	MaxInvocations int
 
 	// Cron is how often the cron fires. Default: 1 minute, as in vercel.json.
 	Cron time.Duration
 
-	// Plain builds the package ./cmd/vercel with Go alone, without Vercel's CLI.
-	Plain bool
+	// SkipCLI builds the package ./cmd/vercel with Go alone, without Vercel's CLI.
+	SkipCLI bool
 
 	// Stdout gets what is in use, and "listening on http://HOST:PORT" when
 	// requests are taken. Default: nowhere.
@@ -130,7 +130,7 @@ func Run(ctx context.Context, o Options) (err error) {
 func (o Options) open(ctx context.Context, temp string) (backend, *output, error) {
 	built, err := o.build(ctx, temp)
 	switch {
-	case o.Plain:
+	case o.SkipCLI:
 		fmt.Fprintln(o.Stdout, "program: cmd/vercel built by Go alone, which is not what Vercel builds")
 		return o.openPlain(ctx, temp)
 	case (errors.Is(err, ErrNoCLI) || errors.Is(err, errNotLinux)) && o.Mode == Standalone:
@@ -149,7 +149,7 @@ func (o Options) open(ctx context.Context, temp string) (backend, *output, error
 	if o.Mode == Function {
 		fmt.Fprintln(o.Stdout, "program: the bootstrap that vercel build made, under a Lambda Runtime API")
 		return function{runtimeapi.NewFunction(runtimeapi.FunctionOptions{Bootstrap: filepath.Join(out.function, out.handler), Env: o.Env,
-			Timeout: out.duration, Environments: o.Instances, Freeze: o.Freeze, Recycle: o.Recycle, Log: o.Log})}, out, nil
+			Timeout: out.duration, MaxConcurrency: o.Instances, Freeze: o.Freeze, MaxInvocations: o.MaxInvocations, Log: o.Log})}, out, nil
 	}
 	so := o.server(filepath.Join(out.function, out.handler), out.duration)
 	if so.ipc = canIsolate() && o.databaseIsReachable(); so.ipc {
@@ -162,18 +162,18 @@ func (o Options) open(ctx context.Context, temp string) (backend, *output, error
 }
 
 func (o Options) server(program string, duration time.Duration) serverOptions {
-	return serverOptions{program: program, env: o.Env, instances: o.Instances, freeze: o.Freeze, recycle: o.Recycle, duration: duration, log: o.Log}
+	return serverOptions{program: program, env: o.Env, instances: o.Instances, freeze: o.Freeze, recycle: o.MaxInvocations, duration: duration, log: o.Log}
 }
 
 // build returns the folder of the build's output.
 func (o Options) build(ctx context.Context, temp string) (string, error) {
-	if o.Output != "" || o.Plain {
+	if o.Output != "" || o.SkipCLI {
 		return o.Output, nil
 	}
 	if runtime.GOOS != "linux" || runtime.GOARCH != "amd64" {
 		return "", errNotLinux
 	}
-	cli, err := CLI(ctx, o.Stdout)
+	cli, err := FindCLI(ctx, o.Stdout)
 	if err != nil {
 		return "", err
 	}
@@ -306,14 +306,14 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Log == nil {
 		o.Log = io.Discard
 	}
-	o.Log = proc.Shared(o.Log)
+	o.Log = proc.SyncWriter(o.Log)
 	if err := loopback(o.Addr); err != nil {
 		return o, err
 	}
 	switch {
 	case !slices.Contains(Modes, o.Mode):
 		return o, fmt.Errorf("emulate: no mode is called %q: one of %v", o.Mode, Modes)
-	case o.Plain && o.Mode == Function:
+	case o.SkipCLI && o.Mode == Function:
 		return o, errors.New("emulate: mode function is built by Vercel's CLI alone")
 	case o.databaseURL() == "":
 		return o, errors.New("emulate: the program needs a Postgres: set SERVERURL_DATABASE_URL=postgres://user:password@127.0.0.1:5432/name")

@@ -17,11 +17,11 @@ import (
 	"github.com/serverurl/serverurl/core"
 )
 
-// A Folder is a queue of files, for a machine without SQS or a stand-in for
+// A FileQueue is a queue of files, for a machine without SQS or a stand-in for
 // it: a file for each event in queue/, and in dead/ those that failed
-// [folderTries] times. The bootstrap puts events there; the emulator feeds them
+// [fileQueueAttempts] times. The bootstrap puts events there; the emulator feeds them
 // to it again.
-type Folder struct {
+type FileQueue struct {
 	dir string
 
 	// Of the emulator only: when a message is due, and how often it came.
@@ -29,23 +29,23 @@ type Folder struct {
 	tries map[string]int
 }
 
-const folderTries = 5
+const fileQueueAttempts = 5
 
-var _ core.Inbox = (*Folder)(nil)
+var _ core.Inbox = (*FileQueue)(nil)
 
-// OpenFolder opens a queue in dir, and makes it if there is none.
-func OpenFolder(dir string) (*Folder, error) {
+// OpenFileQueue opens a queue in dir, and makes it if there is none.
+func OpenFileQueue(dir string) (*FileQueue, error) {
 	for _, sub := range []string{"queue", "dead"} {
 		if err := os.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {
 			return nil, fmt.Errorf("emulate: %w", err)
 		}
 	}
-	return &Folder{dir: dir, due: map[string]time.Time{}, tries: map[string]int{}}, nil
+	return &FileQueue{dir: dir, due: map[string]time.Time{}, tries: map[string]int{}}, nil
 }
 
 // Put implements [core.Inbox]. It is safe for concurrent use, in several
 // processes too.
-func (f *Folder) Put(_ context.Context, es ...core.Envelope) error {
+func (f *FileQueue) Put(_ context.Context, es ...core.Envelope) error {
 	var ready [][2]string
 	for _, e := range es {
 		b, err := json.Marshal(e)
@@ -91,7 +91,7 @@ func syncDir(dir string) error {
 }
 
 // Decode implements aws.Decoder, for the bootstrap.
-func (f *Folder) Decode(_ context.Context, body string) ([]core.Envelope, error) {
+func (f *FileQueue) Decode(_ context.Context, body string) ([]core.Envelope, error) {
 	var e core.Envelope
 	if json.Unmarshal([]byte(body), &e) != nil {
 		return nil, errors.New("emulate: message is not an envelope")
@@ -99,10 +99,10 @@ func (f *Folder) Decode(_ context.Context, body string) ([]core.Envelope, error)
 	return []core.Envelope{e}, nil
 }
 
-// folderWait is how often the emulator looks for files.
-const folderWait = 50 * time.Millisecond
+// fileQueuePoll is how often the emulator looks for files.
+const fileQueuePoll = 50 * time.Millisecond
 
-func (f *Folder) receive(ctx context.Context) ([]message, error) {
+func (f *FileQueue) receive(ctx context.Context) ([]message, error) {
 	files, err := os.ReadDir(filepath.Join(f.dir, "queue"))
 	if err != nil {
 		return nil, err
@@ -114,7 +114,7 @@ func (f *Folder) receive(ctx context.Context) ([]message, error) {
 			continue
 		}
 		path := filepath.Join(f.dir, "queue", name)
-		if f.tries[name] >= folderTries {
+		if f.tries[name] >= fileQueueAttempts {
 			if err := os.Rename(path, filepath.Join(f.dir, "dead", name)); err != nil {
 				return batch, err
 			}
@@ -135,12 +135,12 @@ func (f *Folder) receive(ctx context.Context) ([]message, error) {
 		}
 	}
 	if len(batch) == 0 {
-		pause(ctx, folderWait)
+		pause(ctx, fileQueuePoll)
 	}
 	return batch, nil
 }
 
-func (f *Folder) remove(_ context.Context, done []message) error {
+func (f *FileQueue) remove(_ context.Context, done []message) error {
 	var errs []error
 	for _, m := range done {
 		if strings.ContainsAny(m.Receipt, `/\`) {

@@ -19,37 +19,37 @@ import (
 	"github.com/serverurl/serverurl/core/coretest"
 )
 
-func TestLane(t *testing.T) {
+func TestClass(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLane(10*leastBody, 3, 5*time.Second, tellLater)
-		leave, ok := l.enter(t.Context(), 9*leastBody)
+		l := newClass(10*minBodyBytes, 3, 5*time.Second, rejectEvent)
+		leave, ok := l.acquire(t.Context(), 9*minBodyBytes)
 		if !ok {
 			t.Fatal("no room in an empty lane")
 		}
 		go func() { time.Sleep(2 * time.Second); leave() }()
 		begin := time.Now()
-		leave2, ok := l.enter(t.Context(), 1<<40) // clamped: it has the lane for itself
+		leave2, ok := l.acquire(t.Context(), 1<<40) // clamped: it has the whole class
 		if waited := time.Since(begin); !ok || waited != 2*time.Second {
 			t.Fatalf("%v after %v, want room when the first leaves", ok, waited)
 		}
 		begin = time.Now()
-		if _, ok := l.enter(t.Context(), 1); ok || time.Since(begin) != 5*time.Second {
+		if _, ok := l.acquire(t.Context(), 1); ok || time.Since(begin) != 5*time.Second {
 			t.Errorf("%v after %v, want no room after 5 s", ok, time.Since(begin))
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		for range 2 { // the places of the waiting
-			go l.enter(ctx, 1)
+			go l.acquire(ctx, 1)
 		}
 		synctest.Wait()
 		begin = time.Now()
-		if _, ok := l.enter(t.Context(), 1); ok || time.Since(begin) != 0 {
+		if _, ok := l.acquire(t.Context(), 1); ok || time.Since(begin) != 0 {
 			t.Errorf("%v after %v, want to be refused at once", ok, time.Since(begin))
 		}
 		cancel()
 		synctest.Wait()
 		leave2()
 		for range 3 {
-			if _, ok := l.enter(t.Context(), 1); !ok {
+			if _, ok := l.acquire(t.Context(), 1); !ok {
 				t.Error("a place was not given back")
 			}
 		}
@@ -61,7 +61,7 @@ type nowhere struct{}
 
 func (nowhere) Put(context.Context, ...core.Envelope) error { return nil }
 
-func TestGate(t *testing.T) {
+func TestAdmission(t *testing.T) {
 	p := core.New()
 	core.AddTool(p, core.Tool{Name: "echo", Description: "Says it.", Effect: core.ReadOnly},
 		func(_ context.Context, in struct {
@@ -73,7 +73,7 @@ func TestGate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := newGate(p, 1<<20)
+	g := newAdmissionControl(p, 1<<20)
 	g.events.wait, g.tools.wait = time.Millisecond, time.Millisecond
 	h := g.handler(corehttp.Handler(p))
 	ask := func(path, body, secret string) *httptest.ResponseRecorder {
@@ -85,7 +85,7 @@ func TestGate(t *testing.T) {
 	}
 	const event = `{"message":{"type":"hang","call":{"id":"CA1"}}}`
 
-	leaveEvents, _ := g.events.enter(t.Context(), g.events.bytes)
+	leaveEvents, _ := g.events.acquire(t.Context(), g.events.maxBytes)
 	if w := ask("/events", event, testSecret); w.Code != 503 || w.Header().Get("Retry-After") != "1" || w.Body.String() != `{"error":"try again"}` {
 		t.Errorf("an event without room: %d %v %s", w.Code, w.Header(), w.Body)
 	}
@@ -107,7 +107,7 @@ func TestGate(t *testing.T) {
 	if w := ask("/events", event, "another secret that is long enough"); w.Code != 401 {
 		t.Errorf("a stranger: %d, want 401 at once", w.Code)
 	}
-	leaveTools, _ := g.tools.enter(t.Context(), g.tools.bytes)
+	leaveTools, _ := g.tools.acquire(t.Context(), g.tools.maxBytes)
 	if w := ask("/tools/echo", `{"say":"yes"}`, testSecret); w.Code != 200 || !strings.Contains(w.Body.String(), "I cannot do that at this moment") {
 		t.Errorf("a tool without room: %d %s, want a sentence", w.Code, w.Body)
 	}
@@ -147,15 +147,15 @@ func ask(h http.Handler, path string, size int64) *httptest.ResponseRecorder {
 	return w
 }
 
-// However many come, no more bytes are inside than there is room for; each is
-// answered 200, or 503 with Retry-After, in time; and who waits gets in.
-func TestGateHasNoMoreRoom(t *testing.T) {
+// However many requests arrive, no more bytes are inside than the capacity; each is
+// answered 200, or 503 with Retry-After, in time; and a request that waits gets in.
+func TestAdmissionIsBounded(t *testing.T) {
 	p := boundAnywhere(t)
 	synctest.Test(t, func(t *testing.T) {
 		const mb = 1 << 20
 		var mu sync.Mutex
 		var inside, most int64
-		h := newGate(p, 64*mb).handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		h := newAdmissionControl(p, 64*mb).handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 			mu.Lock()
 			inside += r.ContentLength
 			most = max(most, inside)
@@ -188,14 +188,14 @@ func TestGateHasNoMoreRoom(t *testing.T) {
 	})
 }
 
-// What is large keeps out neither tools nor the events as they are in general,
-// and a flood of those no tools.
-func TestLanesOfTheGate(t *testing.T) {
+// Large events block neither tool calls nor ordinary events, and a burst of the
+// latter blocks no tool calls.
+func TestAdmissionClasses(t *testing.T) {
 	p := boundAnywhere(t)
 	synctest.Test(t, func(t *testing.T) {
 		leave := make(chan struct{})
 		slow := true
-		h := newGate(p, 64<<20).handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		h := newAdmissionControl(p, 64<<20).handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 			if slow {
 				<-leave
 			}
@@ -219,7 +219,7 @@ func TestLanesOfTheGate(t *testing.T) {
 		flood("/events", 6<<20, 5)
 		atOnce("/events", 20_000, "large events")
 		atOnce("/tools/x", 1<<20, "large events")
-		flood("/events", smallBody, 256)
+		flood("/events", maxSmallBytes, 256)
 		atOnce("/tools/x", 1<<20, "events")
 		if w := ask(h, "/events", 20_000); w.Code != 503 {
 			t.Errorf("no room for events: %d", w.Code)
@@ -230,11 +230,11 @@ func TestLanesOfTheGate(t *testing.T) {
 	})
 }
 
-// A size that is not told, or has no place in the lane, has the lane for itself.
-func TestGateOfAnySize(t *testing.T) {
+// A body of unknown length, or larger than the class, takes the whole class.
+func TestAdmissionOfAnySize(t *testing.T) {
 	p := boundAnywhere(t)
 	for _, most := range []int64{1, 1 << 20, 64 << 20} {
-		h := newGate(p, most).handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+		h := newAdmissionControl(p, most).handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 		for _, size := range []int64{-1, 0, 1, 1 << 20, 1 << 40} {
 			for _, path := range []string{"/events", "/tools/x"} {
 				if w := ask(h, path, size); w.Code != 200 || w.Body.Len() != 0 {
@@ -245,12 +245,12 @@ func TestGateOfAnySize(t *testing.T) {
 	}
 }
 
-// A sender that knows the secret and sends no more than the beginning holds room
-// for a time only: who is honest gets in.
-func TestGateCutsOffASlowBody(t *testing.T) {
+// A sender that knows the secret and sends no more than the beginning of a body
+// holds capacity for a limited time: others get in.
+func TestAdmissionCutsOffASlowBody(t *testing.T) {
 	p := boundAnywhere(t)
-	g := newGate(p, 120_000) // one large event at a time
-	g.large.wait, g.large.least = 10*time.Second, 10*time.Millisecond
+	g := newAdmissionControl(p, 120_000) // one large event at a time
+	g.large.wait, g.large.bodyTimeout = 10*time.Second, 10*time.Millisecond
 	inside := make(chan struct{}, 100)
 	srv := httptest.NewServer(g.handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		inside <- struct{}{}
@@ -265,19 +265,20 @@ func TestGateCutsOffASlowBody(t *testing.T) {
 		defer conn.Close()
 		fmt.Fprintf(conn, "POST /events HTTP/1.1\r\nHost: x\r\nX-Interactly-Secret: %s\r\nContent-Length: 100000\r\n\r\n{%s", testSecret, strings.Repeat(" ", prefixBytes))
 	}
-	<-inside // one of them has the room
+	<-inside // one of them has the capacity
 	body := `{"message":{"type":"hang","call":{"id":"CA1"},"x":"` + strings.Repeat("x", 100_000) + `"}}`
 	if status, reply, err := post(http.DefaultClient, srv.URL+"/events", body); err != nil || status != 200 {
 		t.Errorf("%d %s %v", status, reply, err)
 	}
 }
 
-// Who is refused while it sends hears why, with a body that fits no buffer.
-func TestRefusalIsHeard(t *testing.T) {
+// A sender that is refused while it sends receives the reason, even if its body
+// fits no buffer.
+func TestRefusalIsReceived(t *testing.T) {
 	p := boundAnywhere(t)
-	g := newGate(p, 1<<20)
+	g := newAdmissionControl(p, 1<<20)
 	g.large.wait = time.Millisecond
-	leave, _ := g.large.enter(t.Context(), g.large.bytes)
+	leave, _ := g.large.acquire(t.Context(), g.large.maxBytes)
 	defer leave()
 	srv := httptest.NewServer(g.handler(corehttp.Handler(p)))
 	defer srv.Close()
@@ -288,9 +289,9 @@ func TestRefusalIsHeard(t *testing.T) {
 	}
 }
 
-// A body of a stranger is not read, so that nobody without a secret can take room
-// or time.
-func TestStrangersAreNotRead(t *testing.T) {
+// The body of an unauthenticated request is not read, so that a client without a
+// secret can take neither memory nor time.
+func TestUnauthenticatedBodiesAreNotRead(t *testing.T) {
 	p := core.New()
 	if err := p.Bind(core.Platform{Name: "test", Store: coretest.NewMemoryStore(), Inbox: nowhere{}, Verifier: auth.Verifier{Secrets: auth.ParseSecrets(testSecret)}, Logger: slog.New(slog.DiscardHandler)}); err != nil {
 		t.Fatal(err)
@@ -298,7 +299,7 @@ func TestStrangersAreNotRead(t *testing.T) {
 	for _, path := range []string{"/events", "/tools/echo", "/nothing"} {
 		r := httptest.NewRequest("POST", path, unreadable{t})
 		w := httptest.NewRecorder()
-		newGate(p, 1<<20).handler(corehttp.Handler(p)).ServeHTTP(w, r)
+		newAdmissionControl(p, 1<<20).handler(corehttp.Handler(p)).ServeHTTP(w, r)
 		if w.Code != http.StatusUnauthorized && w.Code != http.StatusNotFound {
 			t.Errorf("%s: %d", path, w.Code)
 		}

@@ -18,7 +18,7 @@ import (
 )
 
 // A pusher does for the fake what Pub/Sub does for a push subscription: it
-// posts each message, and what is not answered with a 2xx comes again.
+// posts each message, and what is not answered with a 2xx is redelivered.
 type pusher struct {
 	project, topic, url string
 	retry               time.Duration
@@ -34,20 +34,20 @@ const tries = 20
 func (p *pusher) open(ctx context.Context, host string) error {
 	conn, err := grpc.NewClient(host, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
-		return fmt.Errorf("standin: %w", err)
+		return fmt.Errorf("fake: %w", err)
 	}
 	topics, err := pubsub.NewTopicAdminClient(ctx, option.WithGRPCConn(conn))
 	if err != nil {
-		return fmt.Errorf("standin: %w", err)
+		return fmt.Errorf("fake: %w", err)
 	}
 	if p.subs, err = pubsub.NewSubscriptionAdminClient(ctx, option.WithGRPCConn(conn)); err != nil {
-		return fmt.Errorf("standin: %w", err)
+		return fmt.Errorf("fake: %w", err)
 	}
 	project := "projects/" + p.project
 	events, dead := project+"/topics/"+p.topic, project+"/topics/"+p.topic+"-dead"
 	for _, name := range []string{events, dead} {
 		if _, err := topics.CreateTopic(ctx, &pubsubpb.Topic{Name: name}); err != nil {
-			return fmt.Errorf("standin: %w", err)
+			return fmt.Errorf("fake: %w", err)
 		}
 	}
 	p.sub = project + "/subscriptions/serverurl-deliver"
@@ -56,7 +56,7 @@ func (p *pusher) open(ctx context.Context, host string) error {
 		{Name: p.sub, Topic: events, AckDeadlineSeconds: 60, DeadLetterPolicy: &pubsubpb.DeadLetterPolicy{DeadLetterTopic: dead, MaxDeliveryAttempts: tries}},
 	} {
 		if _, err := p.subs.CreateSubscription(ctx, s); err != nil {
-			return fmt.Errorf("standin: %w", err)
+			return fmt.Errorf("fake: %w", err)
 		}
 	}
 	return nil
@@ -124,7 +124,7 @@ func post(ctx context.Context, url string, body []byte) error {
 	defer resp.Body.Close()
 	_, _ = io.Copy(io.Discard, resp.Body)
 	if resp.StatusCode/100 != 2 {
-		return fmt.Errorf("standin: status %d", resp.StatusCode)
+		return fmt.Errorf("fake: status %d", resp.StatusCode)
 	}
 	return nil
 }

@@ -1,9 +1,9 @@
-// Command standin stands in for Firestore and Pub/Sub where Google's emulators
+// Command fake replaces Firestore and Pub/Sub where Google's emulators
 // are not: `serverurl emulate gcp` starts it. Firestore is as much of it as
-// package gcp uses; Pub/Sub is the fake of Google's own client, with a push
-// of ours. Both are in memory and forget everything when they end.
+// package gcp uses; Pub/Sub is the fake of Google's own client, with its
+// own push. Both are in memory and forget everything when they end.
 //
-//	standin -project serverurl-emulated -topic serverurl-events -push http://127.0.0.1:PORT
+//	fake -project serverurl-emulated -topic serverurl-events -push http://127.0.0.1:PORT
 //
 // prints "firestore HOST:PORT" and "pubsub HOST:PORT", on loopback, and ends
 // when its standard input does.
@@ -38,13 +38,13 @@ func main() {
 
 func run(p pusher, stdin io.Reader, stdout io.Writer) error {
 	ctx, stop := context.WithCancel(context.Background())
-	go func() { // whoever started us is gone, or wants us to be
+	go func() { // the parent has ended, or asks this program to end
 		_, _ = io.Copy(io.Discard, stdin)
 		stop()
 	}()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return fmt.Errorf("standin: %w", err)
+		return fmt.Errorf("fake: %w", err)
 	}
 	server := grpc.NewServer(grpc.MaxRecvMsgSize(16 << 20))
 	firestorepb.RegisterFirestoreServer(server, newFirestore())

@@ -13,9 +13,9 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// Front returns the HTTP front of f: it makes an event of each request in the
-// shape given, and an HTTP reply of what comes back.
-func Front(f *Function, as Shape) http.Handler {
+// HTTPTrigger returns the HTTP trigger of f: it makes an event of each request,
+// and an HTTP reply of the result.
+func HTTPTrigger(f *Function, as Trigger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		limit := 10 << 20 // of API Gateway; Lambda's own is checked on the event
 		if as == ALB || as == ALBMulti {
@@ -44,7 +44,7 @@ func Front(f *Function, as Shape) http.Handler {
 }
 
 // refuse answers what the function did not.
-func refuse(w http.ResponseWriter, as Shape, err error) {
+func refuse(w http.ResponseWriter, as Trigger, err error) {
 	isAPI := as == HTTPAPI || as == RESTAPI
 	status := http.StatusBadGateway
 	switch {
@@ -79,7 +79,7 @@ type response struct {
 
 // reply sends what the function returned, as far as the front understands it:
 // a balancer looks at one kind of header only, and only a URL knows cookies.
-func reply(w http.ResponseWriter, as Shape, out []byte) {
+func reply(w http.ResponseWriter, as Trigger, out []byte) {
 	var r response
 	isALB := as == ALB || as == ALBMulti
 	if json.Unmarshal(out, &r) != nil || r.Status < 100 || r.Status > 599 || isALB && len(out) > maxALB {
@@ -121,7 +121,7 @@ func reply(w http.ResponseWriter, as Shape, out []byte) {
 // isText reports whether a front passes a body as text. Bytes that are not
 // UTF-8 cannot stand in JSON; what AWS does with them under a text type is
 // documented nowhere, and here they go as base64.
-func isText(as Shape, r *http.Request, body []byte) bool {
+func isText(as Trigger, r *http.Request, body []byte) bool {
 	if !utf8.Valid(body) {
 		return false
 	}

@@ -205,7 +205,7 @@ func (o Options) build(ctx context.Context) (programs map[string]string, clean f
 // functions there.
 func Build(ctx context.Context, module, dir string, tags ...string) (map[string]string, error) {
 	upload := filepath.Join(dir, "upload")
-	if err := Copy(module, upload); err != nil {
+	if err := CopyUpload(module, upload); err != nil {
 		return nil, err
 	}
 	programs := map[string]string{}

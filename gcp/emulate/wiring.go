@@ -74,7 +74,7 @@ func (o Options) openEmulators(ctx context.Context) (*services, error) {
 // openStandins builds and starts the stand-ins, which are not a part of this
 // program because of all that they need.
 func (o Options) openStandins(ctx context.Context, push string) (_ *services, err error) {
-	dir, err := os.MkdirTemp("", "serverurl-standin-")
+	dir, err := os.MkdirTemp("", "serverurl-fake-")
 	if err != nil {
 		return nil, fmt.Errorf("emulate: %w", err)
 	}
@@ -87,8 +87,8 @@ func (o Options) openStandins(ctx context.Context, push string) (_ *services, er
 			s.close()
 		}
 	}()
-	program := filepath.Join(dir, "standin")
-	if _, err := goCommand(ctx, o.Dir, "build", "-o", program, "./gcp/emulate/standin"); err != nil {
+	program := filepath.Join(dir, "fake")
+	if _, err := goCommand(ctx, o.Dir, "build", "-o", program, "./gcp/emulate/fake"); err != nil {
 		return nil, err
 	}
 	cmd := exec.Command(program, "-project", o.Project, "-topic", topic, "-push", push, "-retry", o.Retry.String())

@@ -63,7 +63,7 @@ func (f *firestore) BatchGetDocuments(r *firestorepb.BatchGetDocumentsRequest, s
 func (f *firestore) RunQuery(r *firestorepb.RunQueryRequest, stream firestorepb.Firestore_RunQueryServer) error {
 	q := r.GetStructuredQuery()
 	if len(q.GetFrom()) != 1 || len(q.GetOrderBy()) != 1 || q.GetOrderBy()[0].GetField().GetFieldPath() != "__name__" || q.GetWhere() != nil {
-		return status.Error(codes.Unimplemented, "standin: only a collection in order of names")
+		return status.Error(codes.Unimplemented, "fake: only a collection in order of names")
 	}
 	dir, after := r.Parent+"/"+q.From[0].CollectionId+"/", ""
 	if v := q.GetStartAt().GetValues(); len(v) == 1 && !q.StartAt.Before {
@@ -122,24 +122,24 @@ func (f *firestore) check(w *firestorepb.Write) error {
 	if doc := w.GetUpdate(); doc != nil {
 		name = doc.Name
 		if proto.Size(doc) > maxDocument {
-			return status.Error(codes.InvalidArgument, "standin: document is too large")
+			return status.Error(codes.InvalidArgument, "fake: document is too large")
 		}
 	}
 	if name == "" || w.GetUpdateMask() != nil || len(w.GetUpdateTransforms()) > 0 {
-		return status.Error(codes.Unimplemented, "standin: only whole documents")
+		return status.Error(codes.Unimplemented, "fake: only whole documents")
 	}
 	there := f.docs[name]
 	switch c := w.GetCurrentDocument().GetConditionType().(type) {
 	case *firestorepb.Precondition_Exists:
 		if c.Exists && there == nil {
-			return status.Error(codes.NotFound, "standin: no document")
+			return status.Error(codes.NotFound, "fake: no document")
 		}
 		if !c.Exists && there != nil {
-			return status.Error(codes.AlreadyExists, "standin: there is a document")
+			return status.Error(codes.AlreadyExists, "fake: there is a document")
 		}
 	case *firestorepb.Precondition_UpdateTime:
 		if there == nil || !there.UpdateTime.AsTime().Equal(c.UpdateTime.AsTime()) {
-			return status.Error(codes.FailedPrecondition, "standin: document has changed")
+			return status.Error(codes.FailedPrecondition, "fake: document has changed")
 		}
 	}
 	return nil
