@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/serverurl/serverurl/core/calls"
-	"github.com/serverurl/serverurl/internal/callstate"
 
 	"github.com/serverurl/serverurl/core/event"
 	"github.com/serverurl/serverurl/replylint"
@@ -57,7 +56,7 @@ func (p *Server) call(w http.ResponseWriter, r *http.Request) {
 	id := pathCall(r)
 	v, err := p.readCall(r.Context(), id, p.accessLevel(r, string(id)))
 	switch {
-	case errors.Is(err, callstate.ErrNotFound):
+	case errors.Is(err, calls.ErrNotFound):
 		p.message(w, r, http.StatusNotFound, "There is no such call here.", "It may be in another store, or no event of it has arrived yet.")
 		return
 	case err != nil:
