@@ -12,13 +12,12 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-var errBadArguments = errors.New("core: arguments do not fit the tool")
+var errBadArguments = errors.New("core: arguments do not match the tool")
 
-// arguments reads what a request gives as arguments: a JSON object, or that
-// object as a JSON string (docs/tools.md#arguments). Nothing and null are no
-// arguments.
+// arguments decodes the arguments of a request: a JSON object, or that object in
+// a JSON string (docs/tools.md#arguments). It returns nil for nothing and null.
 func arguments(raw jsontext.Value) (map[string]jsontext.Value, error) {
-	for range 2 { // a string holds an object, not another string
+	for range 2 { // a string may contain an object, not another string
 		switch raw.Kind() {
 		case 0, 'n':
 			return nil, nil
@@ -47,9 +46,9 @@ func arguments(raw jsontext.Value) (map[string]jsontext.Value, error) {
 	return nil, errBadArguments
 }
 
-// fromQuery adds to args what the query says of arguments that the body left
-// out, read as the types that the tool wants: all methods may carry arguments
-// there, GET and DELETE have no other place (docs/tools.md#arguments).
+// fromQuery adds arguments of the query that the body does not have, as the types
+// of the tool. Requests of all methods may have arguments there; GET and DELETE
+// have no other place for them (docs/tools.md#arguments).
 func (t *tool) fromQuery(args map[string]jsontext.Value, query url.Values) map[string]jsontext.Value {
 	for name, values := range query {
 		prop, known := t.properties[name]
@@ -64,13 +63,13 @@ func (t *tool) fromQuery(args map[string]jsontext.Value, query url.Values) map[s
 	return args
 }
 
-// fromText is the JSON of a query's text. Text that does not read as the type
-// wanted stays text, for validation to refuse.
+// fromText converts the values of a query parameter to JSON of the argument's
+// type. Text that cannot be converted stays text, for validation to reject.
 func (p property) fromText(values []string) jsontext.Value {
 	quote := func(s string) jsontext.Value {
 		v, err := jsontext.AppendQuote(nil, s)
 		if err != nil {
-			v, _ = jsontext.AppendQuote(nil, oneLine(s)) // bad UTF-8
+			v, _ = jsontext.AppendQuote(nil, oneLine(s)) // invalid UTF-8
 		}
 		return v
 	}
@@ -106,10 +105,10 @@ func (p property) fromText(values []string) jsontext.Value {
 	return quote(one)
 }
 
-// validate returns the arguments of t in canonical form (RFC 8785), so that
-// order and white space make no difference, or an error whose sentence names
-// the argument that is wrong and never its value. Arguments that t does not
-// know are left out: a sender may add fields of its own.
+// validate returns the arguments of t in canonical form (RFC 8785), so that order
+// and white space make no difference between requests. The sentence of its error
+// names the invalid argument, never its value. Arguments that t does not have
+// are left out: a sender may add fields of its own.
 func (t *tool) validate(args map[string]jsontext.Value) ([]byte, error) {
 	known := make(map[string]jsontext.Value, len(t.properties))
 	for _, name := range slices.Sorted(maps.Keys(t.properties)) {
@@ -130,7 +129,7 @@ func (t *tool) validate(args map[string]jsontext.Value) ([]byte, error) {
 	return canonical(known)
 }
 
-// wanted says in words what kind of value the argument takes.
+// wanted describes the argument's type for a sentence.
 func (p property) wanted() string {
 	words := map[string]string{"string": "text", "integer": "a whole number", "number": "a number",
 		"boolean": "true or false", "array": "a list", "object": "an object"}
@@ -142,7 +141,7 @@ func (p property) wanted() string {
 	return "as described"
 }
 
-// keyArguments is the part of the arguments that makes two requests the same.
+// keyArguments returns those of the canonical arguments that identify a request.
 func (t *tool) keyArguments(canon []byte) ([]byte, error) {
 	if len(t.IdempotencyArgs) == 0 {
 		return canon, nil
@@ -155,6 +154,7 @@ func (t *tool) keyArguments(canon []byte) ([]byte, error) {
 	return canonical(all)
 }
 
+// canonical encodes arguments by RFC 8785. Its errors quote none of them.
 func canonical(args map[string]jsontext.Value) ([]byte, error) {
 	b, err := json.Marshal(args)
 	if err != nil {

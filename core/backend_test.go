@@ -31,7 +31,7 @@ type backend struct {
 	logs  *lockedBuffer
 }
 
-// memoryInbox holds what was accepted until a test delivers it.
+// A memoryInbox holds accepted events until a test delivers them.
 type memoryInbox struct {
 	mu   sync.Mutex
 	kept []core.Envelope
@@ -111,7 +111,7 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-// request is a request of the true sender.
+// request returns a request of the authenticated sender.
 func request(method, target, body string) core.Request {
 	path, query, _ := strings.Cut(target, "?")
 	return core.Request{
@@ -120,7 +120,7 @@ func request(method, target, body string) core.Request {
 	}
 }
 
-// call posts arguments to a tool and returns what is said.
+// call posts arguments to a tool and returns the result.
 func (b *backend) call(target, body string) string {
 	b.t.Helper()
 	return said(b.t, b.Handle(b.t.Context(), request("POST", target, body)))
@@ -138,7 +138,7 @@ func said(t *testing.T, r core.Response) string {
 	return *reply.Result
 }
 
-// event posts an event and fails the test when it is not accepted.
+// event posts an event and fails the test if it is not accepted.
 func (b *backend) event(body string) {
 	b.t.Helper()
 	if r := b.Handle(b.t.Context(), request("POST", "/events", body)); r.Status != 200 {
@@ -146,7 +146,7 @@ func (b *backend) event(body string) {
 	}
 }
 
-// deliver hands everything in the inbox to the processor.
+// deliver delivers everything in the inbox.
 func (b *backend) deliver() {
 	b.t.Helper()
 	for _, e := range b.inbox.take() {
@@ -156,7 +156,7 @@ func (b *backend) deliver() {
 	}
 }
 
-// read returns all that is known of a call.
+// read returns everything that is stored of a call.
 func (b *backend) read(id event.CallID) calls.Call {
 	b.t.Helper()
 	c, err := calls.Read(b.t.Context(), b.store, id)
@@ -168,7 +168,7 @@ func (b *backend) read(id event.CallID) calls.Call {
 
 const callID = "CA7c0f3b9e51d24a86b3f0a91d6e2c4478"
 
-// event bodies, as short as the sender may make them.
+// Bodies of events, as short as the sender may make them.
 
 func status(word string, at int) string {
 	return fmt.Sprintf(`{"message":{"timestamp":%d,"type":"status-update","call":{"id":%q,"status":%q}}}`, 1784044931000+at, callID, word)

@@ -11,20 +11,20 @@ import (
 	"github.com/serverurl/serverurl/internal/loosejson"
 )
 
-// CallsAPI is what Interactly itself knows of calls. Events are sent once, so
-// what was lost on the way is known there only (docs/backfill.md#api). Package
-// interactly has one.
+// A CallsAPI reads calls from Interactly's API. Events are sent once, so those
+// that were lost can be recovered only there (docs/backfill.md#api). Package
+// interactly implements it.
 type CallsAPI interface {
-	// Get returns the API's object of a call, with what was said in it, or
-	// nil where the API knows no such call. Errors hold nothing of it.
+	// Get returns the JSON object of a call with its messages, or nil if the API
+	// does not know the call. Its errors quote nothing of the response.
 	Get(ctx context.Context, id string) ([]byte, error)
 
-	// List yields the objects of the calls that started in a span of time,
-	// mostly without what was said. An error comes last: calls are missing.
+	// List yields the JSON objects of the calls that started in a span of time,
+	// usually without messages. It stops after an error: calls are missing then.
 	List(ctx context.Context, from, to time.Time) iter.Seq2[[]byte, error]
 }
 
-// A knownCall is an object of the API's, as far as repair looks at it.
+// A knownCall is what a backfill reads of a call's object.
 type knownCall struct {
 	id         event.CallID
 	assistant  string
@@ -33,7 +33,7 @@ type knownCall struct {
 	members    map[string]jsontext.Value
 }
 
-// readKnown reads an object. The id is "" where it names none.
+// readKnown reads a call's object. The id is "" if it has none.
 func readKnown(raw []byte) knownCall {
 	k := knownCall{members: loosejson.Object(raw)}
 	m := k.members
@@ -53,8 +53,8 @@ func readKnown(raw []byte) knownCall {
 // over reports whether the call has ended.
 func (k knownCall) over() bool { return k.status.Terminal() || !k.end.IsZero() }
 
-// event is the body that would have told what the object does: the report of a
-// call that is over, the conversation of one that goes on.
+// event returns the body of the event that would have said the same: the report
+// of a call that is over, a conversation-update of one in progress.
 func (k knownCall) event(id event.CallID) ([]byte, error) {
 	typ := event.TypeConversationUpdate
 	call := map[string]jsontext.Value{}
@@ -80,7 +80,7 @@ func (k knownCall) event(id event.CallID) ([]byte, error) {
 	}
 	var err error
 	if message["call"], err = json.Marshal(call, json.Deterministic(true), allowDuplicateNames); err != nil {
-		return nil, errBadAnswer // the encoder's words may quote it
+		return nil, errBadAnswer // the encoder's text quotes it
 	}
 	message["type"] = loosejson.Quoted(string(typ))
 	body, err := json.Marshal(map[string]any{"message": message}, json.Deterministic(true), allowDuplicateNames)
@@ -90,4 +90,5 @@ func (k knownCall) event(id event.CallID) ([]byte, error) {
 	return body, nil
 }
 
+// allowDuplicateNames is set because members are copied as the API sent them.
 var allowDuplicateNames = jsontext.AllowDuplicateNames(true)

@@ -16,8 +16,8 @@ import (
 	"github.com/serverurl/serverurl/core/event"
 )
 
-// askedCalls is Interactly's side: what it knows, and how it answers.
-type askedCalls struct {
+// A fakeAPI is Interactly's API: what it knows, and how it responds.
+type fakeAPI struct {
 	mu     sync.Mutex
 	known  map[string]string
 	answer []func() ([]byte, error) // of the first requests for one call, in turn
@@ -26,7 +26,7 @@ type askedCalls struct {
 	lists  int
 }
 
-func (a *askedCalls) Get(ctx context.Context, id string) ([]byte, error) {
+func (a *fakeAPI) Get(ctx context.Context, id string) ([]byte, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.asked = append(a.asked, id)
@@ -39,7 +39,7 @@ func (a *askedCalls) Get(ctx context.Context, id string) ([]byte, error) {
 	return nil, nil
 }
 
-func (a *askedCalls) List(_ context.Context, from, to time.Time) iter.Seq2[[]byte, error] {
+func (a *fakeAPI) List(_ context.Context, from, to time.Time) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
 		a.lists++
 		for _, k := range a.known {
@@ -55,8 +55,8 @@ func (a *askedCalls) List(_ context.Context, from, to time.Time) iter.Seq2[[]byt
 
 const assistant = "69b2d7e4f0a1c83b5e6d9f02"
 
-// object is a call as the API has it: with times as text, messages and
-// analysis inside, and a way into the live call.
+// object returns a call as the API has it: with times as text, with messages and
+// analysis, and with a URL that controls the live call.
 func object(id, status string) string {
 	return fmt.Sprintf(`{"id":%q,"status":%q,"assistantId":%q,"startAt":"1999-12-31T23:02:11.854Z","endAt":"1999-12-31T23:03:04.494Z","somethingNew":{"a":1},
 		"monitor":{"controlUrl":"https://api.example.com/control/abc"},"cost":{"totalCost":0.05},
@@ -64,7 +64,7 @@ func object(id, status string) string {
 		"analysis":{"summary":"Booked a cleaning.","successEvaluation":"success"}}`, id, status, assistant)
 }
 
-func repairing(a *askedCalls, change ...func(*core.Backfill)) func(*core.Platform) {
+func withBackfill(a *fakeAPI, change ...func(*core.Backfill)) func(*core.Platform) {
 	return func(on *core.Platform) {
 		r := core.Backfill{API: a, Interval: 1000 * time.Hour}
 		for _, c := range change {
@@ -87,7 +87,7 @@ func endless() ([]byte, error) { return []byte(`{"id":` + strings.Repeat("[", 50
 func tooLarge() ([]byte, error) { return []byte(`{"id":"` + strings.Repeat("x", 20<<20) + `"}`), nil }
 
 // A call whose report was never sent ends once, with the report's data.
-func TestRepairOverdue(t *testing.T) {
+func TestBackfillOverdue(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		events  []string
@@ -110,15 +110,15 @@ func TestRepairOverdue(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				var h heard
-				a := &askedCalls{answer: c.answers, known: map[string]string{}}
+				var h recorder
+				a := &fakeAPI{answer: c.answers, known: map[string]string{}}
 				if c.knows != "" {
 					a.known[callID] = object(callID, c.knows)
 				}
 				if c.knows == "ongoing" {
 					a.known[callID] = strings.Replace(a.known[callID], `"endAt":"1999-12-31T23:03:04.494Z",`, "", 1)
 				}
-				b := newBackend(t, h.listen, repairing(a))
+				b := newBackend(t, h.listen, withBackfill(a))
 				for _, e := range c.events {
 					b.event(e)
 				}
@@ -172,13 +172,13 @@ func TestRepairOverdue(t *testing.T) {
 	}
 }
 
-// The report that comes late wins over what was answered, and one that was
-// sent is not covered by an answer.
-func TestRepairAndTheReport(t *testing.T) {
+// A late report overrides what was backfilled, and a backfill never overrides a
+// report that was sent.
+func TestBackfillAndReport(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var h heard
-		a := &askedCalls{known: map[string]string{callID: object(callID, "finished")}}
-		b := newBackend(t, h.listen, repairing(a))
+		var h recorder
+		a := &fakeAPI{known: map[string]string{callID: object(callID, "finished")}}
+		b := newBackend(t, h.listen, withBackfill(a))
 		b.event(status("finished", 0))
 		b.deliver()
 		time.Sleep(2 * time.Minute)
@@ -199,15 +199,15 @@ func TestRepairAndTheReport(t *testing.T) {
 	})
 }
 
-// A sweep has a budget, leaves an API alone that fails, and still ends every
-// call some time.
-func TestRepairBudget(t *testing.T) {
+// A sweep has a budget, stops using an API that fails, and still ends every call
+// at some time.
+func TestBackfillBudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := &askedCalls{known: map[string]string{}}
+		a := &fakeAPI{known: map[string]string{}}
 		var ended sync.Map
 		b := newBackend(t, func(p *core.Processor) {
 			p.OnCallEnded(func(_ context.Context, e core.CallEnded) error { ended.Store(e.Call.ID, true); return nil })
-		}, repairing(a, func(r *core.Backfill) { r.MaxRequests = 7 }))
+		}, withBackfill(a, func(r *core.Backfill) { r.MaxRequests = 7 }))
 		for n := range 20 {
 			b.event(strings.ReplaceAll(status("finished", 0), callID, fmt.Sprintf("CA%d", n)))
 		}
@@ -235,14 +235,14 @@ func TestRepairBudget(t *testing.T) {
 	})
 }
 
-// The day's list finds calls of ours that never reached us, and nobody else's.
-func TestRepairList(t *testing.T) {
+// The day's list finds calls of this backend without any event, and no others.
+func TestBackfillList(t *testing.T) {
 	other := strings.Replace(object("CA-other", "finished"), assistant, "another", 1)
 	for _, c := range []struct {
-		name       string
-		assistants []string
-		heard      bool // of another call of the assistant
-		want       string
+		name          string
+		assistants    []string
+		assistantSeen bool // of another call of the assistant
+		want          string
 	}{
 		{"of an assistant that has calls here", nil, true, "CA-lost"},
 		{"of nobody we know", nil, false, ""},
@@ -251,15 +251,15 @@ func TestRepairList(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				var h heard
-				a := &askedCalls{known: map[string]string{
+				var h recorder
+				a := &fakeAPI{known: map[string]string{
 					callID: object(callID, "finished"), "CA-lost": object("CA-lost", "finished"), "CA-other": other,
 					"CA-going": strings.Replace(object("CA-going", "ongoing"), `"endAt":"1999-12-31T23:03:04.494Z",`, "", 1),
 				}}
-				if !c.heard {
+				if !c.assistantSeen {
 					delete(a.known, callID)
 				}
-				b := newBackend(t, h.listen, repairing(a, func(r *core.Backfill) { r.Assistants, r.Interval = c.assistants, time.Hour }))
+				b := newBackend(t, h.listen, withBackfill(a, func(r *core.Backfill) { r.Assistants, r.Interval = c.assistants, time.Hour }))
 				b.event(report(0))
 				b.deliver()
 				for range 30 { // half an hour: listed once
@@ -283,12 +283,13 @@ func TestRepairList(t *testing.T) {
 	}
 }
 
-// What ended without a report, because the API was down, is mended by the list.
-func TestRepairLater(t *testing.T) {
+// A call that ended without a report, because the API was down, is backfilled by
+// the list later.
+func TestBackfillLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var h heard
-		a := &askedCalls{known: map[string]string{}, listed: errors.New("down")}
-		b := newBackend(t, h.listen, repairing(a, func(r *core.Backfill) { r.Interval = time.Hour }))
+		var h recorder
+		a := &fakeAPI{known: map[string]string{}, listed: errors.New("down")}
+		b := newBackend(t, h.listen, withBackfill(a, func(r *core.Backfill) { r.Interval = time.Hour }))
 		b.event(status("finished", 0))
 		b.deliver()
 		sweep := func(minutes int) {
@@ -310,16 +311,16 @@ func TestRepairLater(t *testing.T) {
 	})
 }
 
-// By hand everything is asked for, whatever sweeps have asked.
-func TestRepairByHand(t *testing.T) {
+// A manual backfill fetches everything, whatever sweeps have fetched.
+func TestBackfillManually(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var h heard
+		var h recorder
 		b := newBackend(t, h.listen)
 		if _, err := b.Backfill(t.Context(), time.Time{}, time.Now()); !errors.Is(err, core.ErrBackfillNotConfigured) {
 			t.Errorf("without an API: %v", err)
 		}
-		a := &askedCalls{known: map[string]string{callID: object(callID, "finished"), "CA-lost": object("CA-lost", "finished")}}
-		b = newBackend(t, h.listen, repairing(a))
+		a := &fakeAPI{known: map[string]string{callID: object(callID, "finished"), "CA-lost": object("CA-lost", "finished")}}
+		b = newBackend(t, h.listen, withBackfill(a))
 		b.event(status("finished", 0))
 		b.deliver()
 		time.Sleep(3 * time.Minute)

@@ -14,8 +14,8 @@ import (
 	"github.com/serverurl/serverurl/core/calls"
 )
 
-// canaries are one made-up value for each class of identifier that the HIPAA
-// Safe Harbor lists, and for each secret that a payload echoes.
+// canaries are one invented value for each class of identifier in the HIPAA Safe
+// Harbor list.
 var canaries = map[string]string{
 	"name": "Samantha Canaryvera", "geography": "77 Canary Row", "date": "1957-03-09T04:05:06Z", "phone": "+14155550177", "fax": "+14155550178",
 	"email": "canary@patients.test", "social security": "078-05-1120", "medical record": "MRN-CANARY-1", "health plan": "PLAN-CANARY-2",
@@ -28,7 +28,7 @@ var secretCanaries = map[string]string{
 	"our secret": testSecret, "server secret": "canary-server-secret-0001", "header": "Bearer canary-header-0002", "control": "https://control.canary.test/abc",
 }
 
-// found names the canaries in text.
+// found returns the names of the canaries in text.
 func found(text string, of map[string]string) []string {
 	var all []string
 	for name, v := range of {
@@ -48,8 +48,8 @@ func everything() string {
 	return b.String()
 }
 
-// play sends all canaries through everything that a backend does, well and
-// badly, and returns what strangers were told.
+// play sends all canaries through everything that a backend does, successes and
+// failures, and returns the responses to unauthenticated clients.
 func play(t *testing.T, b *backend) (replies string) {
 	text := everything()
 	id := `"id":` + fmt.Sprintf("%q", callID)
@@ -123,8 +123,8 @@ func careless(p *core.Processor) {
 	p.OnStatus(func(context.Context, core.StatusUpdate) error { return fmt.Errorf("of %w", errors.New(everything())) })
 }
 
-// Nothing of a person and no secret gets out: into the log at any level, to
-// strangers, or, secrets, into what is kept.
+// Nothing about a person and no secret leaks: into the log at any level, to
+// unauthenticated clients, or, for secrets, into the store.
 func TestCanaries(t *testing.T) {
 	debug := &lockedBuffer{}
 	b := newBackend(t, careless, func(on *core.Platform) {
@@ -155,15 +155,15 @@ func TestCanaries(t *testing.T) {
 	if leaks := found(kept, secretCanaries); len(leaks) > 0 {
 		t.Errorf("the store holds: %v", leaks)
 	}
-	// The way to look for them works: texts are kept, and found there.
+	// The search works: texts are stored, and found there.
 	if here := found(kept, canaries); len(here) != len(canaries) {
 		t.Errorf("of the canaries only %v are in the store", here)
 	}
 }
 
-// The same without the log's allowlist and without the mask: everything that this
-// test is to notice, it notices.
-func TestCanariesCanSing(t *testing.T) {
+// Without the log's allowlist and without redaction every canary is found: the
+// test above can fail.
+func TestCanariesAreFound(t *testing.T) {
 	var log strings.Builder
 	plain := slog.New(slog.NewTextHandler(&log, nil))
 	plain.Error("delivery failed", "reason", fmt.Errorf("of %w", errors.New(everything()+testSecret+secretCanaries["server secret"]+secretCanaries["header"]+secretCanaries["control"])))

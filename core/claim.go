@@ -12,20 +12,19 @@ import (
 	"github.com/serverurl/serverurl/internal/fault"
 )
 
-// claim is a request and the place of its record.
+// A claim is a request to a tool that changes something, and where its record is.
 type claim struct {
 	t          *tool
 	q          toolRequest
-	args       []byte // canonical
-	key        string // of the record
-	idKey      string // of the note which request the tool-call id stands for, or ""
-	idRecorded bool   // the note is there
-	window     time.Duration
+	args       []byte        // canonical
+	key        string        // of the record
+	idKey      string        // of the record that maps the tool-call id to key, or ""
+	idRecorded bool          // that record exists
+	window     time.Duration // after which the record expires; 0 is never
 }
 
-// newClaim derives the key of a request: the call where it is known, the tool,
-// and the arguments that tell requests apart. The parts are written with their
-// lengths, so that no two lists of parts make the same key.
+// newClaim derives the key of a request from the call, if known, the tool, and the
+// arguments that identify a request.
 func newClaim(t *tool, q toolRequest, canon []byte) (*claim, error) {
 	keyed, err := t.keyArguments(canon)
 	if err != nil {
@@ -43,8 +42,8 @@ func newClaim(t *tool, q toolRequest, canon []byte) (*claim, error) {
 	return c, nil
 }
 
-// lookUp reads the record of a request. refusal is why it may not run: its
-// tool-call id stood for another request, or its call is over.
+// lookUp reads the record of a request. refusal is the sentence for a request that
+// must not run: its tool-call id was used for another one, or its call is over.
 func (p *Processor) lookUp(ctx context.Context, c *claim) (rec callstate.ToolRecord, raw records.Record, refusal string, err error) {
 	keys := []string{c.key}
 	if c.idKey != "" {
@@ -76,28 +75,29 @@ func (p *Processor) lookUp(ctx context.Context, c *claim) (rec callstate.ToolRec
 	return rec, raw, "", nil
 }
 
-// claim makes this instance the owner of the run.
+// claim makes this instance the owner of the run. It returns records.ErrStale if
+// another one was faster.
 func (p *Processor) claim(ctx context.Context, c *claim, old callstate.ToolRecord, version int64) (callstate.ToolRecord, error) {
 	rec := callstate.ToolRecord{
 		V: callstate.ToolRecordVersion, Tool: c.t.Name, Call: c.q.call, State: callstate.ToolRunning,
 		Fence: old.Fence + 1, Owner: rand.Text(), Args: c.args, Started: p.on.Now().UTC(),
 	}
 	if len(rec.Args) > records.MaxRecordBytes/4 {
-		rec.Args = nil // they are for the eye only
+		rec.Args = nil // they are stored for display only
 	}
 	err := p.write(ctx, c, rec, version)
 	if err == nil || errors.Is(err, records.ErrStale) {
 		return rec, err
 	}
-	// It may have been written though the answer was lost.
+	// The commit may have happened although its result was lost.
 	if now, _, _, again := p.lookUp(ctx, c); again == nil && now.Owner == rec.Owner {
 		return rec, nil
 	}
 	return rec, err
 }
 
-// runClaimed runs the tool as the owner of its record and stores what came of
-// it before it is said.
+// runClaimed runs the tool as the owner of its record, and stores the outcome
+// before it is sent. At the reply deadline it answers without it.
 func (p *Processor) runClaimed(ctx context.Context, c *claim, mine callstate.ToolRecord) toolAnswer {
 	fault.Point("after claim")
 	r := p.start(ctx, c.t, c.args, c.invocation(mine), p.on.BackgroundGrace)
@@ -115,9 +115,9 @@ func (p *Processor) runClaimed(ctx context.Context, c *claim, mine callstate.Too
 	case <-ctx.Done():
 	}
 	select {
-	case <-r.done: // it has run and the store is slow: say what came of it
+	case <-r.done: // it has run and the store is slow: send the outcome
 		if p.on.Now().Sub(mine.Started) >= p.lease(c.t) {
-			return <-stored // this process stood still: another may have answered since
+			return <-stored // this process was suspended: another may have answered since
 		}
 		return r.answer(c.t)
 	default:
@@ -125,9 +125,9 @@ func (p *Processor) runClaimed(ctx context.Context, c *claim, mine callstate.Too
 	}
 }
 
-// settle writes down how a run ended, for its duplicates, also when its own
-// reply was due before. It returns what is to be said: when the run was
-// overtaken, what the one that overtook it says.
+// settle stores the outcome of a run for its duplicates, also after its own reply
+// deadline. It returns the answer: if a newer owner has superseded this one, the
+// newer owner's.
 func (p *Processor) settle(ctx context.Context, c *claim, mine callstate.ToolRecord, r *run) toolAnswer {
 	a := r.answer(c.t)
 	mine.Result, mine.State, mine.Finished = a.result, callstate.ToolState(a.state), p.on.Now().UTC()
@@ -136,7 +136,7 @@ func (p *Processor) settle(ctx context.Context, c *claim, mine callstate.ToolRec
 	case unchanged:
 		mine.State = callstate.ToolNotApplied
 	case mine.State == callstate.ToolFailed && c.t.reconcile != nil && !isSaid(r.err):
-		mine.State = callstate.ToolIndeterminate // the tool can find out when it is asked again
+		mine.State = callstate.ToolIndeterminate // Reconcile may find out later
 	}
 	a.state = string(mine.State)
 
@@ -147,15 +147,15 @@ func (p *Processor) settle(ctx context.Context, c *claim, mine callstate.ToolRec
 		rec, raw, _, err := p.lookUp(ctx, c)
 		if err == nil {
 			switch {
-			case raw.Version == 0: // it has expired: nobody can ask for it
+			case raw.Version == 0: // expired, or deleted with its call: no duplicate reads it
 				return a
 			case rec.Owner != mine.Owner && !fault.Mutated("no-fencing"):
-				p.log.Warn("tool call overtaken", "tool", c.t.Name, "state", callstate.ToolSuperseded)
+				p.log.Warn("tool call superseded", "tool", c.t.Name, "state", callstate.ToolSuperseded)
 				if next(c.t, rec, true, 0, time.Hour) == stepReplay {
 					return toolAnswer{result: rec.Result, state: string(rec.State), replayed: true}
 				}
 				return toolAnswer{result: sayWorking, state: callstate.ToolSuperseded}
-			case rec.State != callstate.ToolRunning && rec.State != callstate.ToolIndeterminate && !fault.Mutated("no-fencing"): // written, the answer was lost
+			case rec.State != callstate.ToolRunning && rec.State != callstate.ToolIndeterminate && !fault.Mutated("no-fencing"): // stored, and the result of the commit was lost
 				return a
 			}
 			err = p.write(ctx, c, mine, raw.Version)
@@ -171,41 +171,41 @@ func (p *Processor) settle(ctx context.Context, c *claim, mine callstate.ToolRec
 	}
 }
 
-// reconcile asks the tool what became of a run whose owner is gone. ok is
-// false when the record has changed and must be looked at again.
+// reconcile asks the tool for the outcome of a run whose owner is dead. ok is
+// false if the record has changed, and is to be read again.
 func (p *Processor) reconcile(ctx context.Context, c *claim, rec callstate.ToolRecord, version int64) (a toolAnswer, ok bool) {
-	unsure := toolAnswer{result: sayUncertain, state: string(callstate.ToolIndeterminate)}
+	uncertain := toolAnswer{result: sayUncertain, state: string(callstate.ToolIndeterminate)}
 	applied := false
-	asked := *c.t
-	asked.run = func(ctx context.Context, args []byte) (v any, err error) {
+	reconciling := *c.t // so that it runs like the tool, with its deadline and recovery
+	reconciling.run = func(ctx context.Context, args []byte) (v any, err error) {
 		v, applied, err = c.t.reconcile(ctx, args)
 		return v, err
 	}
-	r := p.start(ctx, &asked, c.args, c.invocation(rec), 0)
+	r := p.start(ctx, &reconciling, c.args, c.invocation(rec), 0)
 	select {
 	case <-r.done:
 	case <-ctx.Done():
 		return toolAnswer{result: sayWorking, state: callstate.ToolTimedOut}, true
 	}
 	if r.err != nil {
-		return unsure, true
+		return uncertain, true
 	}
 	rec.State, rec.Finished = callstate.ToolNotApplied, p.on.Now().UTC()
 	if applied {
 		rec.State, rec.Result = callstate.ToolDone, r.text
 	}
 	if err := p.write(ctx, c, rec, version); err != nil && !errors.Is(err, records.ErrStale) {
-		return unsure, true
+		return uncertain, true
 	}
 	return toolAnswer{}, false
 }
 
-// write commits one step of a record, and with the first one the note which
-// request its tool-call id stands for.
+// write commits one transition of a record, and with the first one the mapping of
+// the tool-call id.
 func (p *Processor) write(ctx context.Context, c *claim, rec callstate.ToolRecord, version int64) error {
 	value, err := json.Marshal(rec)
 	if err != nil {
-		return errors.New("core: tool record cannot be encoded")
+		return errors.New("core: tool record encoding failed")
 	}
 	r := records.Record{Key: c.key, Value: value, Version: version}
 	if c.window > 0 {
@@ -217,6 +217,7 @@ func (p *Processor) write(ctx context.Context, c *claim, rec callstate.ToolRecor
 	return p.on.Store.Commit(ctx, r, records.Record{Key: c.idKey, Value: []byte(c.key), Expires: r.Expires})
 }
 
+// invocation returns what the tool is given of the request.
 func (c *claim) invocation(rec callstate.ToolRecord) Invocation {
 	_, name, _ := records.SplitKey(c.key)
 	return Invocation{Tool: c.t.Name, Call: c.q.call, IdempotencyKey: name, FencingToken: rec.Fence}

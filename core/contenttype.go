@@ -6,9 +6,9 @@ import (
 	"github.com/serverurl/serverurl/core/auth"
 )
 
-// isJSON accepts application/json in UTF-8, and a sender that says nothing
-// (docs/events.md#envelope). Encoded bodies are refused: a small one can hide
-// a large one.
+// isJSON reports whether the body is JSON by its header: application/json in
+// UTF-8, or no type at all (docs/events.md#envelope). Compressed bodies are
+// refused, because a small one can expand to a large one.
 func isJSON(h auth.Header) bool {
 	if enc := h.Get("Content-Encoding"); enc != "" && !strings.EqualFold(enc, "identity") {
 		return false
@@ -20,9 +20,9 @@ func isJSON(h auth.Header) bool {
 	return isJSONMedia(ct)
 }
 
-// isJSONMedia accepts application/json in UTF-8. It reads a media type as
-// mime.ParseMediaType does, without its tables of file types: they cost a
-// Worker 27 kB of gzip. What it cannot be sure of it refuses.
+// isJSONMedia reports whether a media type is application/json in UTF-8. It
+// parses like mime.ParseMediaType, but without the tables of file types, which
+// take 27 kB of a compressed Worker. It returns false for what it cannot parse.
 func isJSONMedia(ct string) bool {
 	if strings.ContainsFunc(ct, func(r rune) bool { return r != '\t' && (r < ' ' || r > '~') }) {
 		return false
@@ -37,7 +37,7 @@ func isJSONMedia(ct string) bool {
 		if value, params = parameter(params); value == "" {
 			return false
 		}
-		if name = trimSpace(name); name == "" || strings.ContainsAny(name, "*;\" \t,:()<>@[]{}?/\\") { // "*": parts of a value, or its language
+		if name = trimSpace(name); name == "" || strings.ContainsAny(name, "*;\" \t,:()<>@[]{}?/\\") { // * is for values in parts or with a language (RFC 2231)
 			return false
 		}
 		if strings.EqualFold(name, "charset") && !strings.EqualFold(value, "utf-8") {
@@ -47,8 +47,8 @@ func isJSONMedia(ct string) bool {
 	return true
 }
 
-// parameter cuts a value, quoted or not, from the others. A value with an
-// escape in it is none.
+// parameter returns the value of a parameter, quoted or not, and what follows it.
+// The value is "" if it is invalid, or has an escape, which no charset needs.
 func parameter(s string) (value, rest string) {
 	quoted, ok := strings.CutPrefix(strings.TrimLeft(s, " \t"), `"`)
 	if !ok {
@@ -66,4 +66,5 @@ func parameter(s string) (value, rest string) {
 	return value, rest
 }
 
+// trimSpace removes what HTTP calls white space.
 func trimSpace(s string) string { return strings.Trim(s, " \t") }

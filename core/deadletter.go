@@ -12,48 +12,48 @@ import (
 	"github.com/serverurl/serverurl/core/records"
 )
 
-// A DeadLetter is what an inbox has given up: its delivery failed as often as it was
-// allowed to.
+// A DeadLetter is a message whose delivery failed as often as the inbox allows.
 type DeadLetter struct {
-	ID        string     // opaque, of the inbox
-	Envelopes []Envelope // nil where it cannot be read
-	Attempts  int        // 0 where the inbox does not say
-	Reason    string     // of the last failure: a code, never a handler's words; "" where the inbox does not say
-	DeadAt    time.Time  // zero where the inbox does not say
+	ID        string     // opaque, assigned by the inbox
+	Envelopes []Envelope // nil if they cannot be decoded
+	Attempts  int        // 0 if the inbox does not count them
+	Reason    string     // of the last failure: a code, never the text of a handler's error; "" if unknown
+	DeadAt    time.Time  // when the inbox gave up; zero if unknown
 }
 
-// HasCall reports whether the letter holds an event of the call.
+// HasCall reports whether the dead letter contains an event of the call.
 func (d DeadLetter) HasCall(id event.CallID) bool {
 	return slices.ContainsFunc(d.Envelopes, func(e Envelope) bool { return e.Call == id })
 }
 
-// DeadLetters is the place where an inbox parks them. Every inbox has one, so that one
-// command works on all.
+// DeadLetters is an inbox's dead-letter queue. Every inbox has one, so that the
+// same commands work with all of them.
 type DeadLetters interface {
-	// List returns up to limit letters, the latest first where the inbox knows
+	// List returns up to limit dead letters, the latest first if the inbox has
 	// an order.
 	List(ctx context.Context, limit int) ([]DeadLetter, error)
 
-	// Get returns one letter, or [ErrDeadLetterNotFound].
+	// Get returns one dead letter, or [ErrDeadLetterNotFound].
 	Get(ctx context.Context, id string) (DeadLetter, error)
 
-	// Delete removes one for good, or returns [ErrDeadLetterNotFound].
+	// Delete removes one permanently, or returns [ErrDeadLetterNotFound].
 	Delete(ctx context.Context, id string) error
 }
 
-// ErrDeadLetterNotFound reports that no dead letter has the id.
+// ErrDeadLetterNotFound is returned if no dead letter has the id.
 var ErrDeadLetterNotFound = errors.New("core: no dead letter has this id")
 
-// ErrUndecodable reports a dead letter that holds no envelope: it cannot be
-// delivered, whatever is mended.
-var ErrUndecodable = errors.New("core: the dead letter holds no envelope")
+// ErrUndecodable is returned for a dead letter without an envelope: it cannot be
+// delivered, whatever else is fixed.
+var ErrUndecodable = errors.New("core: the dead letter contains no envelope")
 
-// Redrive puts a dead letter back into the inbox, marked as replayed, and then
-// takes it off the dead: should that be cut off, it is delivered twice, which
-// changes nothing. It gets a full set of attempts. What was merged before is
-// not merged again, handlers that were done do not run again, and no tool runs
-// at all. That it happened, and who did it, is in the journal first (see [calls.AuditEntry]).
-func Redrive(ctx context.Context, s records.Store, in Inbox, dead DeadLetters, id, who string) (DeadLetter, error) {
+// Redrive puts a dead letter back into the inbox with a higher
+// [Envelope.RedriveCount], and then deletes it. If that is cut off it is delivered
+// twice, which changes nothing. It gets all attempts again. An event that was
+// merged is not merged again, handlers that succeeded do not run again, and tools
+// are not involved. Before it does anything it writes to the audit log that actor
+// did so (see [calls.AuditEntry]).
+func Redrive(ctx context.Context, s records.Store, in Inbox, dead DeadLetters, id, actor string) (DeadLetter, error) {
 	d, err := dead.Get(ctx, id)
 	if err != nil {
 		return d, err
@@ -62,7 +62,7 @@ func Redrive(ctx context.Context, s records.Store, in Inbox, dead DeadLetters, i
 		return d, ErrUndecodable
 	}
 	for _, e := range d.Envelopes {
-		if err := calls.WriteAudit(ctx, s, calls.AuditEntry{Actor: who, Action: calls.AuditRedrive, Call: calls.AuditCallRef(e.Call), Detail: string(e.Type)}); err != nil {
+		if err := calls.WriteAudit(ctx, s, calls.AuditEntry{Actor: actor, Action: calls.AuditRedrive, Call: calls.AuditCallRef(e.Call), Detail: string(e.Type)}); err != nil {
 			return d, err
 		}
 	}
@@ -71,7 +71,7 @@ func Redrive(ctx context.Context, s records.Store, in Inbox, dead DeadLetters, i
 		es[i].RedriveCount++
 	}
 	if err := in.Put(ctx, es...); err != nil {
-		return d, fmt.Errorf("core: replay: %w", err)
+		return d, fmt.Errorf("core: redrive: %w", err)
 	}
 	if err := dead.Delete(ctx, id); err != nil && !errors.Is(err, ErrDeadLetterNotFound) {
 		return d, err

@@ -20,8 +20,7 @@ import (
 const canaryName = "Canary Quillfeather"
 
 // fillEveryClass stores something of the call in every class of the key space,
-// each by the functions that do so in a backend, and returns what was said to
-// the caller.
+// each by the functions that do so in a backend.
 func fillEveryClass(t *testing.T) *backend {
 	t.Helper()
 	ran := 0

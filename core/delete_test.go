@@ -16,7 +16,7 @@ import (
 	"github.com/serverurl/serverurl/internal/callstate"
 )
 
-// left returns the keys under which anything of the call, or its texts, is kept.
+// left returns the keys of records that contain the call's id or its messages.
 func (b *backend) left(id string) []string {
 	var keys []string
 	for _, r := range b.store.All() {
@@ -40,8 +40,8 @@ func bookingTool(ran *int) func(p *core.Processor) {
 	}
 }
 
-// A call that is deleted is gone: its events, what was said, its tools. What
-// comes late does not bring it back, and no tool runs for it.
+// A deleted call has no events, transcript or tools. A late event does not bring it
+// back, and no tool runs for it.
 func TestDeleteCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ran, tool := 0, "/tools/book?call="+callID
@@ -104,8 +104,8 @@ func TestDeleteCall(t *testing.T) {
 	})
 }
 
-// Cut off anywhere, the same again does the rest.
-func TestDeleteCallCutOff(t *testing.T) {
+// A deletion that is cut off anywhere is completed by the next one.
+func TestDeleteCallResumes(t *testing.T) {
 	for n := 0; ; n++ {
 		b := newBackend(t, nil)
 		b.event(report(0, messages(0, 30)...))
@@ -154,14 +154,14 @@ func TestExportCall(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(e.Messages) != 4 || len(e.Events) != 2 || len(e.Events[0].Body) == 0 || len(e.Tools) != 1 || len(e.Audit) != 1 || e.Report == nil {
-		t.Errorf("export: %d messages, %d events, %d tools, %d lines of the journal", len(e.Messages), len(e.Events), len(e.Tools), len(e.Audit))
+		t.Errorf("export: %d messages, %d events, %d tools, %d lines of the audit log", len(e.Messages), len(e.Events), len(e.Tools), len(e.Audit))
 	}
 	if strings.Contains(e.Audit[0].Call, callID) {
-		t.Error("the journal holds the id")
+		t.Error("the audit log contains the id")
 	}
 }
 
-// Each class ends by its own time; what goes on or is held stays.
+// Each class has its own retention; calls in progress or on hold stay.
 func TestRetention(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const day = 24 * time.Hour
@@ -204,7 +204,7 @@ func TestRetention(t *testing.T) {
 			after                    time.Duration
 			calls, logs, quar, lines int
 		}{
-			{9 * day, 122, 123, 1, 1}, // the call that went on has ended, silent
+			{9 * day, 122, 123, 1, 1}, // the call in progress has ended by its idle timeout
 			{11 * day, 122, 123, 0, 1},
 			{31 * day, 122, 1, 0, 1},
 			{91 * day, 1, 1, 0, 1},
@@ -224,7 +224,7 @@ func TestRetention(t *testing.T) {
 			}
 			found = len(all)
 			if found != c.calls || logs() != c.logs || count("quarantine/") != c.quar || count("audit/") != c.lines {
-				t.Errorf("after %v: %d calls, %d log lines, %d quarantined, %d lines of the journal; want %+v", c.after, found, logs(), count("quarantine/"), count("audit/"), c)
+				t.Errorf("after %v: %d calls, %d log lines, %d quarantined, %d lines of the audit log; want %+v", c.after, found, logs(), count("quarantine/"), count("audit/"), c)
 			}
 		}
 		if got := b.read("CA-held"); len(got.Transcript) != 2 {
@@ -234,9 +234,9 @@ func TestRetention(t *testing.T) {
 }
 
 func TestParseRetention(t *testing.T) {
-	for _, bad := range []string{"bodies=3d", "content", "content=", "content=3", "content=-3d", "content=3w", "content=90d,calls=30d", "content=d"} {
+	for _, bad := range []string{"bodies=3d", "content", "content=", "content=3", "content=-3d", "content=3w", "content=90d,calls=30d", "content=d", "audit=600y"} {
 		if _, err := calls.ParseRetention(bad); err == nil {
-			t.Errorf("%q is taken", bad)
+			t.Errorf("%q is accepted", bad)
 		}
 	}
 	if r, err := calls.ParseRetention(""); err != nil || r != (calls.Retention{}) {
@@ -244,12 +244,14 @@ func TestParseRetention(t *testing.T) {
 	}
 }
 
-// deadPlace is a place for dead letters, and counts what is dropped.
-type deadPlace struct{ letters []core.DeadLetter }
+// A fakeDeadLetters is a dead-letter queue in memory.
+type fakeDeadLetters struct{ letters []core.DeadLetter }
 
-func (d *deadPlace) List(context.Context, int) ([]core.DeadLetter, error) { return d.letters, nil }
+func (d *fakeDeadLetters) List(context.Context, int) ([]core.DeadLetter, error) {
+	return d.letters, nil
+}
 
-func (d *deadPlace) Get(_ context.Context, id string) (core.DeadLetter, error) {
+func (d *fakeDeadLetters) Get(_ context.Context, id string) (core.DeadLetter, error) {
 	for _, l := range d.letters {
 		if l.ID == id {
 			return l, nil
@@ -258,7 +260,7 @@ func (d *deadPlace) Get(_ context.Context, id string) (core.DeadLetter, error) {
 	return core.DeadLetter{}, core.ErrDeadLetterNotFound
 }
 
-func (d *deadPlace) Delete(_ context.Context, id string) error {
+func (d *fakeDeadLetters) Delete(_ context.Context, id string) error {
 	n := len(d.letters)
 	d.letters = slices.DeleteFunc(d.letters, func(l core.DeadLetter) bool { return l.ID == id })
 	if n == len(d.letters) {
@@ -267,9 +269,9 @@ func (d *deadPlace) Delete(_ context.Context, id string) error {
 	return nil
 }
 
-// A replayed event is marked, merged once, runs the handlers that are not done,
-// and no tool.
-func TestReplay(t *testing.T) {
+// A redriven event is marked and merged once; it runs the handlers that have not
+// succeeded, and no tool.
+func TestRedrive(t *testing.T) {
 	ran, oks, broken := 0, 0, true
 	b := newBackend(t, func(p *core.Processor) {
 		bookingTool(&ran)(p)
@@ -279,7 +281,7 @@ func TestReplay(t *testing.T) {
 				return errors.New("down")
 			}
 			if r.RedriveCount != 1 {
-				t.Errorf("the handler sees %d replays", r.RedriveCount)
+				t.Errorf("the handler sees %d redrives", r.RedriveCount)
 			}
 			return nil
 		})
@@ -290,7 +292,7 @@ func TestReplay(t *testing.T) {
 	if err := b.Deliver(t.Context(), es[0]); !errors.Is(err, core.ErrHandlerFailed) {
 		t.Fatal(err)
 	}
-	dead := &deadPlace{[]core.DeadLetter{{ID: "7", Envelopes: es}, {ID: "8"}}}
+	dead := &fakeDeadLetters{[]core.DeadLetter{{ID: "7", Envelopes: es}, {ID: "8"}}}
 	broken = false
 	if _, err := core.Redrive(t.Context(), b.store, b.inbox, dead, "9", "sam"); !errors.Is(err, core.ErrDeadLetterNotFound) {
 		t.Errorf("unknown: %v", err)
@@ -308,6 +310,6 @@ func TestReplay(t *testing.T) {
 	}
 	lines, _, err := calls.ReadAudit(t.Context(), b.store, "", 10)
 	if err != nil || len(lines) != 1 || lines[0].Actor != "sam" || lines[0].Action != calls.AuditRedrive || lines[0].Call != calls.AuditCallRef(callID) {
-		t.Errorf("journal: %+v, %v", lines, err)
+		t.Errorf("audit log: %+v, %v", lines, err)
 	}
 }

@@ -17,16 +17,16 @@ import (
 	"github.com/serverurl/serverurl/internal/fault"
 )
 
-// ErrHandlerFailed reports that a handler of the user's failed or panicked, and that
-// the envelope is to be delivered again. What the handler said is in the chain
-// of errors; it may hold a patient's data, so it belongs in no log.
+// ErrHandlerFailed is returned if a handler failed or panicked, and the envelope
+// must be delivered again. The handler's error is in the chain of errors. It may
+// quote a patient, so it must not be logged.
 var ErrHandlerFailed = errors.New("core: a handler failed")
 
-// Deliver takes one envelope from the inbox: it merges the event into the
-// state of its call, in one commit, and runs the handlers that its change
-// concerns. It returns nil when nothing is left to do; until then the inbox
-// delivers the envelope again. An event that was merged before only runs the
-// handlers that have not finished.
+// Deliver processes one envelope of the inbox: it merges the event into the state
+// of its call in one commit, then runs the handlers of its effects. It returns
+// nil when nothing is left to do; until then the inbox delivers the envelope
+// again. For an event that is merged already it runs only the handlers that have
+// not succeeded.
 func (p *Processor) Deliver(ctx context.Context, env Envelope) error {
 	if !p.bound {
 		return ErrNotBound
@@ -55,14 +55,14 @@ func (p *Processor) Deliver(ctx context.Context, env Envelope) error {
 	return err
 }
 
-// dispatch is a change on its way to the handlers.
+// A dispatch is a merged event on its way to the handlers.
 type dispatch struct {
 	callstate.Pending
-	occasion handlerInput
+	input handlerInput
 }
 
-// merge commits what the event changes, and returns what the handlers have to
-// be told, or nil.
+// merge commits the change that the event makes, and returns what to dispatch to
+// handlers, or nil.
 func (p *Processor) merge(ctx context.Context, env Envelope, ev event.Event) (*dispatch, error) {
 	id := ev.Call.ID
 	a := callstate.NewIncoming(env.ID, env.Body, ev)
@@ -106,13 +106,13 @@ func (p *Processor) merge(ctx context.Context, env Envelope, ev event.Event) (*d
 				return nil, nil
 			}
 			w := p.resume(id, ev, c.State, c.State.Pending[len(c.State.Pending)-1])
-			w.occasion.newMessages = func(context.Context) ([]event.Message, error) { return event.DecodeMessages(c.NewMessages), nil }
+			w.input.newMessages = func(context.Context) ([]event.Message, error) { return event.DecodeMessages(c.NewMessages), nil }
 			return w, nil
 		}
 		if !errors.Is(err, records.ErrStale) {
 			return nil, err
 		}
-		// Somebody else merged another event of the call. Decide again.
+		// Another instance merged an event of the call: decide again.
 		stored = nil
 		if err := callstate.Pause(ctx, rand.N(20*time.Millisecond)); err != nil {
 			return nil, err
@@ -121,15 +121,16 @@ func (p *Processor) merge(ctx context.Context, env Envelope, ev event.Event) (*d
 	return nil, fmt.Errorf("core: call is changed too often: %w", records.ErrStale)
 }
 
-// commit writes a change: the state of the call, the entry of its log, and
-// where the call can be found.
+// commit stores a change: the state of the call, the entry of its log, and the
+// records by which the call is listed.
 func (p *Processor) commit(ctx context.Context, c *callstate.Change, todo callstate.Pending, recs []records.Record) error {
 	s := &c.State
 	if wanted := p.handles(c.Effects); len(wanted) > 0 {
 		todo.Entry, todo.Effects = s.Entries, wanted
 		s.Pending = append(slices.Clone(s.Pending), todo)
 	}
-	// Merge comes from the same state and the same event to the same entry.
+	// The same event merged into the same state gives the same entry, so a blob of
+	// this name that exists is from an earlier attempt.
 	name := callstate.Digest(todo.Envelope, strconv.FormatInt(recs[0].Version, 10))[:24]
 	line, err := callstate.PutValue(ctx, p.on.Store, callstate.BlobsDir(s.ID), name, c.Entry)
 	if err != nil {
@@ -150,8 +151,7 @@ func (p *Processor) commit(ctx context.Context, c *callstate.Change, todo callst
 	return p.on.Store.Commit(ctx, rs...)
 }
 
-// resume puts together what the handlers of a merged change are told, from
-// what is stored.
+// resume returns the dispatch of a merged event from what is stored.
 func (p *Processor) resume(id event.CallID, ev event.Event, s callstate.State, w callstate.Pending) *dispatch {
 	o := handlerInput{event: ev, previous: w.Previous}
 	if s.Report != nil {
@@ -181,11 +181,11 @@ func (p *Processor) resume(id event.CallID, ev event.Event, s callstate.State, w
 		call, err := calls.Read(ctx, p.on.Store, id)
 		return CallEnded{Call: call, Reason: call.EndReason}, err
 	}
-	return &dispatch{Pending: w, occasion: o}
+	return &dispatch{Pending: w, input: o}
 }
 
-// runHandlers runs the handlers that are not done, and writes down which are.
-// One that fails does not keep the others from running.
+// runHandlers runs the handlers that have not succeeded, and stores which have
+// now. A failure does not keep the others from running.
 func (p *Processor) runHandlers(ctx context.Context, id event.CallID, w *dispatch) error {
 	var failed error
 	var done []string
@@ -193,7 +193,7 @@ func (p *Processor) runHandlers(ctx context.Context, id event.CallID, w *dispatc
 		if !slices.Contains(w.Effects, h.effect) || slices.Contains(w.Done, h.name) {
 			continue
 		}
-		if err := safely(ctx, h, &w.occasion); err != nil {
+		if err := safely(ctx, h, &w.input); err != nil {
 			p.log.Warn("handler failed", "effect", string(h.effect), "call", p.tag(id))
 			failed = errors.Join(failed, err)
 			continue
@@ -211,13 +211,14 @@ func (p *Processor) runHandlers(ctx context.Context, id event.CallID, w *dispatc
 
 var errHandlerPanicked = errors.New("core: a handler panicked")
 
+// safely runs a handler and recovers its panic.
 func safely(ctx context.Context, h handler, o *handlerInput) (err error) {
-	err = errHandlerPanicked // what a panic says may quote a patient
+	err = errHandlerPanicked // the panic's text may quote a patient
 	defer func() { _ = recover() }()
 	return h.run(ctx, o)
 }
 
-// markDone takes handlers that are done off the call's list.
+// markDone stores which handlers have succeeded, or that all have.
 func (p *Processor) markDone(ctx context.Context, id event.CallID, envelope string, done []string, all bool) error {
 	if len(done) == 0 && !all {
 		return nil
@@ -233,7 +234,7 @@ func (p *Processor) markDone(ctx context.Context, id event.CallID, envelope stri
 		}
 		i := slices.IndexFunc(s.Pending, func(w callstate.Pending) bool { return w.Envelope == envelope })
 		if i < 0 {
-			return nil // another delivery of it was faster
+			return nil // another delivery of the envelope was faster
 		}
 		s.Pending = slices.Clone(s.Pending)
 		if all {

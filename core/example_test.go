@@ -63,7 +63,7 @@ func ExampleAddTool() {
 	// 200 {"result":"The argument \"time\" is missing."}
 }
 
-// An error that the caller should hear, after which asking again may succeed.
+// An error that is said to the caller, and after which another try may succeed.
 func ExampleNotApplied() {
 	p := core.New()
 	free := false
@@ -107,7 +107,7 @@ func ExampleRegisteredTool_Reconcile() {
 	// 1 booking
 }
 
-// Handlers hear what is new, whatever the sender repeats.
+// Handlers get what is new, whatever the sender repeats.
 func ExampleProcessor_OnMessages() {
 	p := core.New()
 	p.OnMessages(func(ctx context.Context, e core.Messages) error {

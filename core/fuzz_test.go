@@ -63,7 +63,7 @@ func soundResponse(t *testing.T, r core.Response) {
 	}
 }
 
-// FuzzHandle sends whatever comes as the true sender: paths, queries and bodies of
+// FuzzHandle sends anything as the authenticated sender: paths, queries and bodies of
 // events, of tools and of envelopes. What is accepted can be delivered, twice.
 func FuzzHandle(f *testing.F) {
 	for _, s := range [][3]string{

@@ -36,7 +36,7 @@ func counted(t core.Tool, runs *atomic.Int64, work func(ctx context.Context) (st
 	}
 }
 
-// T1, T2, T4, T5 and their kin: which requests are the same.
+// T1, T2, T4, T5 of docs/reliability.md: which requests are the same.
 func TestSameRequestRunsOnce(t *testing.T) {
 	vapi := func(call, id, args string) string {
 		return fmt.Sprintf(`{"message":{"type":"tool-calls","call":{"id":%q},"toolCallList":[{"id":%q,"type":"function","function":{"name":"book","arguments":%s}}]}}`, call, id, args)
@@ -75,7 +75,7 @@ func TestSameRequestRunsOnce(t *testing.T) {
 	}
 }
 
-// T21: a dialect that has ids and leaves them out may look, not change.
+// T21: a request without the ids of its dialect may read, but change nothing.
 func TestMissingIDs(t *testing.T) {
 	for _, ids := range []string{`"call":{"id":""}`, `"call":{}`, `"call":{"id":"   "}`, `"call":{"id":null}`, `"call":{"id":"` + strings.Repeat("x", 10_000) + `"}`} {
 		var runs atomic.Int64
@@ -91,8 +91,8 @@ func TestMissingIDs(t *testing.T) {
 	}
 }
 
-// T1: a storm of duplicates.
-func TestDuplicatesAtOnceShareOneRun(t *testing.T) {
+// T1: many concurrent duplicates.
+func TestConcurrentDuplicatesShareOneRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var runs atomic.Int64
 		b := newBackend(t, counted(core.Tool{}, &runs, func(ctx context.Context) (string, error) {
@@ -126,8 +126,8 @@ func TestDuplicatesAtOnceShareOneRun(t *testing.T) {
 	})
 }
 
-// T3, T8: the reply is on time, and what came of it is there for the next ask.
-func TestSlowToolIsAnsweredInItsBudget(t *testing.T) {
+// T3, T8: the reply is in time, and the next request gets the result.
+func TestSlowToolIsAnsweredWithinBudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var runs atomic.Int64
 		b := newBackend(t, counted(core.Tool{}, &runs, func(ctx context.Context) (string, error) {
@@ -184,182 +184,8 @@ func TestBudget(t *testing.T) {
 	}
 }
 
-// T7, T9, T10 and the states after an error: what the same request gets next.
-func TestAfterTrouble(t *testing.T) {
-	boom := errors.New("calendar: secret text")
-	for _, c := range []struct {
-		name   string
-		effect core.Effect
-		first  func(ctx context.Context) (string, error)
-		recon  func(ctx context.Context, in booking) (string, bool, error)
-		said   string // the first time
-		again  string // the second time
-		runs   int64
-	}{
-		{"an error is final", core.SideEffect, func(context.Context) (string, error) { return "", boom }, nil, "did not work", "did not work", 1},
-		{"a chosen sentence is final", core.SideEffect, func(context.Context) (string, error) { return "", core.Say("That day is full.") }, nil, "That day is full.", "That day is full.", 1},
-		{"nothing applied may run again", core.SideEffect, func(context.Context) (string, error) { return "", core.NotApplied(core.Say("Taken.")) }, nil, "Taken.", "Booked.", 2},
-		{"a panic is not repeated", core.SideEffect, func(context.Context) (string, error) { panic("secret text") }, nil, "not certain", "not certain", 1},
-		{"a panic of a retry-safe tool is", core.Idempotent, func(context.Context) (string, error) { panic("secret text") }, nil, "not certain", "Booked.", 2},
-		{"a panic is reconciled: it was done", core.SideEffect, func(context.Context) (string, error) { panic("secret text") },
-			func(context.Context, booking) (string, bool, error) { return "Found it.", true, nil }, "not certain", "Found it.", 1},
-		{"a panic is reconciled: it was not done", core.SideEffect, func(context.Context) (string, error) { panic("secret text") },
-			func(context.Context, booking) (string, bool, error) { return "", false, nil }, "not certain", "Booked.", 2},
-		{"a panic cannot be reconciled now", core.SideEffect, func(context.Context) (string, error) { panic("secret text") },
-			func(context.Context, booking) (string, bool, error) { return "", false, boom }, "not certain", "not certain", 1},
-		{"an error is reconciled", core.SideEffect, func(context.Context) (string, error) { return "", boom },
-			func(context.Context, booking) (string, bool, error) { return "Found it.", true, nil }, "did not work", "Found it.", 1},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			var runs atomic.Int64
-			b := newBackend(t, func(p *core.Processor) {
-				tool := core.AddTool(p, core.Tool{Name: "book", Effect: c.effect}, func(ctx context.Context, in booking) (string, error) {
-					if runs.Add(1) == 1 {
-						return c.first(ctx)
-					}
-					return "Booked.", nil
-				})
-				if c.recon != nil {
-					tool.Reconcile(c.recon)
-				}
-			})
-			if got := b.call("/tools/book", bookNine); !strings.Contains(got, c.said) {
-				t.Errorf("first said %q, want %q", got, c.said)
-			}
-			if got := b.call("/tools/book", bookNine); !strings.Contains(got, c.again) {
-				t.Errorf("then said %q, want %q", got, c.again)
-			}
-			if runs.Load() != c.runs {
-				t.Errorf("ran %d times, want %d", runs.Load(), c.runs)
-			}
-			if strings.Contains(b.logs.String(), "secret text") {
-				t.Errorf("the log holds what a panic or an error said:\n%s", b.logs)
-			}
-		})
-	}
-}
-
-// T9, T12, T13: the owner of a run is gone, or comes back after it counted as
-// gone. Only the store's own clock says how long.
-func TestOwnerIsGone(t *testing.T) {
-	for _, effect := range []core.Effect{core.SideEffect, core.Idempotent} {
-		t.Run(fmt.Sprint(effect), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				var runs atomic.Int64
-				wake := make(chan struct{})
-				b := newBackend(t, counted(core.Tool{Effect: effect}, &runs, func(context.Context) (string, error) {
-					if runs.Load() == 1 {
-						<-wake // stopped, and deaf to its context
-						return "Zombie.", nil
-					}
-					return "Second.", nil
-				}))
-				b.call("/tools/book", bookNine)
-				time.Sleep(40 * time.Second) // 44s: its lease of 54s is not over
-				if got := b.call("/tools/book", bookNine); !strings.Contains(got, "still being worked on") {
-					t.Errorf("within the lease: said %q", got)
-				}
-				time.Sleep(15 * time.Second)
-				want, wantRuns := "not certain", int64(1)
-				if effect == core.Idempotent {
-					want, wantRuns = "Second.", 2
-				}
-				if got := b.call("/tools/book", bookNine); !strings.Contains(got, want) || runs.Load() != wantRuns {
-					t.Errorf("after the lease: said %q after %d runs", got, runs.Load())
-				}
-				close(wake)
-				if err := b.Drain(t.Context()); err != nil {
-					t.Fatal(err)
-				}
-				want = "Zombie." // nobody ran it again, so what it says is the truth
-				if effect == core.Idempotent {
-					want = "Second."
-				}
-				if got := b.call("/tools/book", bookNine); got != want || runs.Load() != wantRuns {
-					t.Errorf("after the zombie woke: said %q after %d runs, want %q", got, runs.Load(), want)
-				}
-			})
-		})
-	}
-}
-
-// T14 to T17: the store fails at each step.
-func TestStoreFails(t *testing.T) {
-	down := errors.New("store: secret text")
-	t.Run("down at the claim", func(t *testing.T) {
-		var runs atomic.Int64
-		b := newBackend(t, counted(core.Tool{}, &runs, nil))
-		b.store.Fail = func(string, []string) error { return down }
-		if got := b.call("/tools/book", bookNine); !strings.Contains(got, "nothing was changed") || runs.Load() != 0 {
-			t.Errorf("said %q after %d runs", got, runs.Load())
-		}
-	})
-	t.Run("down, and the tool only looks", func(t *testing.T) {
-		var runs atomic.Int64
-		b := newBackend(t, counted(core.Tool{Effect: core.ReadOnly}, &runs, nil))
-		b.store.Fail = func(string, []string) error { return down }
-		if got := b.call("/tools/book", bookNine); got != "Booked number 1." {
-			t.Errorf("said %q", got)
-		}
-	})
-	t.Run("slow at the claim", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			var runs atomic.Int64
-			b := newBackend(t, counted(core.Tool{}, &runs, nil))
-			b.store.Fail = func(string, []string) error { time.Sleep(8 * time.Second); return down }
-			start := time.Now()
-			b.Handle(t.Context(), request("POST", "/tools/book", bookNine))
-			if runs.Load() != 0 {
-				t.Errorf("ran %d times", runs.Load())
-			}
-			_ = start
-		})
-	})
-	t.Run("the claim's answer is lost", func(t *testing.T) {
-		var runs atomic.Int64
-		var lost atomic.Bool
-		b := newBackend(t, counted(core.Tool{}, &runs, nil))
-		b.store.FailAfter = func(op string, _ []string) error {
-			if op == "Commit" && lost.CompareAndSwap(false, true) {
-				return down
-			}
-			return nil
-		}
-		if got := b.call("/tools/book", bookNine); got != "Booked number 1." || runs.Load() != 1 {
-			t.Errorf("said %q after %d runs", got, runs.Load())
-		}
-	})
-	t.Run("down when the result is stored", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			var runs atomic.Int64
-			var broken atomic.Bool
-			b := newBackend(t, counted(core.Tool{}, &runs, func(context.Context) (string, error) {
-				broken.Store(true)
-				return "Booked.", nil
-			}))
-			b.store.Fail = func(string, []string) error {
-				if broken.Load() {
-					return down
-				}
-				return nil
-			}
-			start := time.Now()
-			if got := b.call("/tools/book", bookNine); got != "Booked." || time.Since(start) > 4*time.Second {
-				t.Errorf("said %q after %v; want the truth, in time", got, time.Since(start))
-			}
-			broken.Store(false)
-			if err := b.Drain(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			if got := b.call("/tools/book", bookNine); got != "Booked." || runs.Load() != 1 {
-				t.Errorf("then said %q after %d runs", got, runs.Load())
-			}
-		})
-	})
-}
-
-// T23: the caller's side hangs up in the middle.
-func TestHangUpDoesNotStopTheWork(t *testing.T) {
+// T23: the sender disconnects during the run.
+func TestDisconnectDoesNotStopTheRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var runs atomic.Int64
 		b := newBackend(t, counted(core.Tool{}, &runs, func(ctx context.Context) (string, error) {
@@ -375,8 +201,8 @@ func TestHangUpDoesNotStopTheWork(t *testing.T) {
 	})
 }
 
-// T26: how long the same request is the same.
-func TestHowLongARequestIsTheSame(t *testing.T) {
+// T26: how long requests are duplicates.
+func TestDedupWindow(t *testing.T) {
 	for _, c := range []struct {
 		target string
 		after  time.Duration
@@ -398,7 +224,7 @@ func TestHowLongARequestIsTheSame(t *testing.T) {
 	}
 }
 
-// T27: a record of a later version of the program is in use, whatever it says.
+// T27: a record of a later version of the program counts as running.
 func TestRecordOfAnotherVersion(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var runs atomic.Int64
@@ -419,8 +245,8 @@ func TestRecordOfAnotherVersion(t *testing.T) {
 	})
 }
 
-// T28: after the end of the call nothing is changed any more.
-func TestCallIsOver(t *testing.T) {
+// T28: after the end of the call nothing is changed anymore.
+func TestToolAfterEndOfCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var runs atomic.Int64
 		b := newBackend(t, counted(core.Tool{}, &runs, nil))
@@ -440,8 +266,8 @@ func TestCallIsOver(t *testing.T) {
 	})
 }
 
-// Tool.IdempotencyArgs names the arguments that count.
-func TestKeyOfATool(t *testing.T) {
+// Tool.IdempotencyArgs names the arguments that identify a request.
+func TestIdempotencyArgs(t *testing.T) {
 	var runs atomic.Int64
 	b := newBackend(t, counted(core.Tool{IdempotencyArgs: []string{"date", "time"}}, &runs, nil))
 	b.call("/tools/book", bookNine)
@@ -451,7 +277,7 @@ func TestKeyOfATool(t *testing.T) {
 	}
 }
 
-// The key and the fence that a tool passes on.
+// The idempotency key and the fencing token that a tool passes on.
 func TestInvocation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var got []core.Invocation

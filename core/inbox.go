@@ -7,42 +7,42 @@ import (
 	"github.com/serverurl/serverurl/core/event"
 )
 
-// An Envelope is an accepted event on its way through an inbox. It holds no
-// secret: the body is masked before it is put there.
+// An Envelope is an accepted event on its way through an inbox. It contains no
+// secret, because the body is redacted before it is put there.
 type Envelope struct {
-	// ID names this delivery. It is derived from the body and the time of
-	// receipt, so that an inbox may use it to drop a repeated Put.
+	// ID identifies the event. It is derived from the body and the time of
+	// receipt, so an inbox may use it to drop a repeated Put.
 	ID string `json:"id"`
 
-	// Received is when the event came, by the Processor's clock.
+	// Received is when the event was received, by the Processor's clock.
 	Received time.Time `json:"received"`
 
-	// Type is the event's type as sent, for lanes and logs of the inbox.
+	// Type is the event's type as sent, for the inbox's priorities and logs.
 	Type event.Type `json:"type"`
 
-	// Call is the call's id as sent, empty where the body names none.
+	// Call is the call's id as sent, empty if the body names none.
 	Call event.CallID `json:"call,omitempty"`
 
-	// Backfilled is set where the event was never sent: it says what Interactly's
-	// API answered when it was asked.
+	// Backfilled reports that the event was never sent, but derived from what
+	// Interactly's API returned about the call.
 	Backfilled bool `json:"repaired,omitempty"`
 
 	// RedriveCount is how often it was put back from the dead letters.
 	RedriveCount int `json:"replayed,omitempty"`
 
-	// Body is the masked body, valid JSON.
+	// Body is the event with secrets redacted, valid JSON.
 	Body []byte `json:"body"`
 }
 
-// An Inbox is where an accepted event is durable. Every engine passes
+// An Inbox makes accepted events durable and delivers them. Every engine passes
 // coretest.Inbox.
 //
-// An inbox hands each envelope to [Processor.Deliver] until it returns nil,
-// with growing pauses, and then parks it in a dead-letter place that can be
-// listed and replayed. It may deliver an envelope more than once, at the same
-// time too, and in any order.
+// It calls [Processor.Deliver] with each envelope until that returns nil, with
+// growing pauses. After a number of attempts it moves the envelope to its dead
+// letters (see [DeadLetters]). It may deliver an envelope more than once, even
+// concurrently, and envelopes in any order.
 type Inbox interface {
-	// Put makes the envelopes durable, all or none, and returns nil only when
-	// a crash the moment after loses nothing. Bodies are not kept after return.
+	// Put makes the envelopes durable, all or none, and returns nil only when a
+	// crash the moment after loses nothing. It does not retain the bodies.
 	Put(ctx context.Context, es ...Envelope) error
 }

@@ -10,30 +10,29 @@ import (
 	"github.com/serverurl/serverurl/internal/jsonscan"
 )
 
-// Limits is how large a body may be and how it may be built. Each zero means
-// its default. The figures are ours: Interactly documents none.
+// Limits bound the size and structure of bodies. A zero field has its default.
+// The figures are our choice: Interactly documents none.
 type Limits struct {
-	// MaxBodyBytes is the most bytes of a body. Default 6 MiB, what AWS Lambda takes:
-	// a long call's report stays below 1 MiB.
+	// MaxBodyBytes is the size of a body. Default 6 MiB, the limit of AWS Lambda;
+	// the report of a long call is below 1 MiB.
 	MaxBodyBytes int
 
-	// MaxDepth is how deep arrays and objects may stand in each other. Default
-	// 64: events are 9 deep, a tool's arguments seldom more than 5.
+	// MaxDepth is the nesting of arrays and objects. Default 64: events are 9
+	// deep, the arguments of a tool seldom more than 5.
 	MaxDepth int
 
-	// MaxTokens is how many values, names, and ends of arrays and objects there may be.
-	// Default 200,000: a call of 15 minutes has some 20,000. It bounds the
-	// memory of whoever decodes the body, which bytes do not: 6 MB of "{},"
-	// are 4 million of them.
+	// MaxTokens is the number of values, names, and ends of arrays and objects.
+	// Default 200,000: a call of 15 minutes has about 20,000. It bounds the
+	// memory for decoding the body, which MaxBodyBytes does not: 6 MB of "{},"
+	// are 4 million tokens.
 	MaxTokens int
 
-	// MaxStringBytes is the most bytes of a string as sent, with its quotes. Default
-	// 1 MiB: the longest that we know are system prompts.
+	// MaxStringBytes is the size of a string as sent, with its quotes. Default
+	// 1 MiB: the longest known ones are system prompts.
 	MaxStringBytes int
 
-	// MaxNumberBytes is the most bytes of a number. Default 64: no id and no
-	// time needs more, and arithmetic on long ones is slow. true, false and
-	// null are shorter than any sensible limit.
+	// MaxNumberBytes is the size of a number. Default 64: no id or time needs
+	// more, and converting long ones is slow.
 	MaxNumberBytes int
 }
 
@@ -47,8 +46,8 @@ func (l Limits) withDefaults() Limits {
 	}
 }
 
-// A badBody is what is wrong with a body, in constant words: parsers quote
-// payload in their errors, so those go nowhere.
+// A badBody is why a body is refused, in constant words. Parsers quote the payload
+// in their errors, so those are dropped.
 type badBody string
 
 func (b badBody) Error() string { return "core: bad body: " + string(b) }
@@ -64,7 +63,7 @@ const (
 	errLongNumber    badBody = "number too long"
 )
 
-// reasonOf returns the constant words for why a body was refused.
+// reasonOf returns the words of a badBody.
 func reasonOf(err error) string {
 	if b, ok := errors.AsType[badBody](err); ok {
 		return string(b)
@@ -72,9 +71,10 @@ func reasonOf(err error) string {
 	return "unknown"
 }
 
-// validate checks a body before anything is decoded from it: one JSON value by RFC
-// 8259, UTF-8 without lone surrogates, no name twice in an object, and within
-// the limits. It builds nothing. Its errors are of type badBody.
+// validate checks a body before anything is decoded from it: it must be one JSON
+// value (RFC 8259) in UTF-8 without lone surrogates, without a name twice in an
+// object, and within the limits. It builds nothing. Its errors are of type
+// badBody.
 func (l Limits) validate(body []byte) error {
 	l = l.withDefaults()
 	if err := l.measure(body); err != nil {
@@ -93,10 +93,10 @@ func (l Limits) validate(body []byte) error {
 	return errBadJSON
 }
 
-// measure holds a body against the limits. It does not care for grammar, and
-// stops at the first limit: what follows sees no more than the limits say, so
-// it comes before the parser, which keeps all names of an object in memory.
-// Counting by itself is twice as fast as asking the parser for each token.
+// measure compares a body with the limits, without checking its grammar. It runs
+// before the parser, which holds all names of an object in memory, and so is
+// protected by the limits. Counting tokens here is twice as fast as reading them
+// from the parser.
 func (l Limits) measure(body []byte) error {
 	if len(body) > l.MaxBodyBytes {
 		return errTooLarge

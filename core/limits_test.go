@@ -11,7 +11,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-func TestScan(t *testing.T) {
+func TestValidate(t *testing.T) {
 	deep := func(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
 	for _, c := range []struct {
 		rule, body string
@@ -23,20 +23,20 @@ func TestScan(t *testing.T) {
 		{"a scalar", `"text"`, nil},
 		{"every escape", `"\"\\\/\b\f\n\r\t\u0041\ud83d\ude00"`, nil},
 		{"the same name in different objects", `{"a":{"a":1},"b":[{"a":1},{"a":1}]}`, nil},
-		{"as deep as may be", deep(64), nil},
-		{"as long a number as may be", strings.Repeat("9", 64), nil},
-		{"as long a string as may be", `"` + strings.Repeat("a", 1<<20-2) + `"`, nil},
-		{"as many tokens as may be", "[" + strings.Repeat("1,", 199_997) + "1]", nil},
+		{"the maximal depth", deep(64), nil},
+		{"the longest number", strings.Repeat("9", 64), nil},
+		{"the longest string", `"` + strings.Repeat("a", 1<<20-2) + `"`, nil},
+		{"the most tokens", "[" + strings.Repeat("1,", 199_997) + "1]", nil},
 
 		{"nothing", ``, errBadJSON},
 		{"only space", ` `, errBadJSON},
-		{"cut off", `{"a":[1,`, errBadJSON},
+		{"truncated", `{"a":[1,`, errBadJSON},
 		{"two values", `{} {}`, errBadJSON},
 		{"something after", `{}x`, errBadJSON},
 		{"a NUL after", "{}\x00", errBadJSON},
-		{"a mark of byte order", "\ufeff{}", errBadJSON},
+		{"a byte order mark", "\ufeff{}", errBadJSON},
 		{"single quotes", `{'a':1}`, errBadJSON},
-		{"a comma too many", `[1,]`, errBadJSON},
+		{"an extra comma", `[1,]`, errBadJSON},
 		{"a comment", `{/**/}`, errBadJSON},
 		{"leading zeros", `01`, errBadJSON},
 		{"not a number", `NaN`, errBadJSON},
@@ -51,11 +51,11 @@ func TestScan(t *testing.T) {
 		{"a name twice, escaped once", `{"type":1,"\u0074ype":2}`, errDuplicateName},
 		{"a level too deep", deep(65), errTooDeep},
 		{"too deep, never closed", strings.Repeat(`{"a":`, 65), errTooDeep},
-		{"a digit too many", strings.Repeat("9", 65), errLongNumber},
-		{"a letter too many", `"` + strings.Repeat("a", 1<<20-1) + `"`, errLongString},
-		{"a letter too many in a name", `{"` + strings.Repeat("a", 1<<20-1) + `":1}`, errLongString},
-		{"a token too many", "[" + strings.Repeat("1,", 199_998) + "1]", errTooManyTokens},
-		{"a byte too many", strings.Repeat(" ", 6<<20-1) + "{}", errTooLarge},
+		{"a number too long", strings.Repeat("9", 65), errLongNumber},
+		{"a string too long", `"` + strings.Repeat("a", 1<<20-1) + `"`, errLongString},
+		{"a name too long", `{"` + strings.Repeat("a", 1<<20-1) + `":1}`, errLongString},
+		{"one token too many", "[" + strings.Repeat("1,", 199_998) + "1]", errTooManyTokens},
+		{"one byte too many", strings.Repeat(" ", 6<<20-1) + "{}", errTooLarge},
 	} {
 		t.Run(c.rule, func(t *testing.T) {
 			if err := (Limits{}).validate([]byte(c.body)); err != c.want {
@@ -65,7 +65,7 @@ func TestScan(t *testing.T) {
 	}
 }
 
-func TestScanOwnLimits(t *testing.T) {
+func TestConfiguredLimits(t *testing.T) {
 	l := Limits{MaxBodyBytes: 40, MaxDepth: 2, MaxTokens: 8, MaxStringBytes: 6, MaxNumberBytes: 3}
 	for body, want := range map[string]error{
 		`[[1]]`: nil, `[[[1]]]`: errTooDeep,
@@ -80,9 +80,9 @@ func TestScanOwnLimits(t *testing.T) {
 	}
 }
 
-// TestScanMemory holds that bodies made to grow when they are read are
+// TestValidateMemory checks that bodies that would take much memory to decode are
 // refused at little cost (H10, H15).
-func TestScanMemory(t *testing.T) {
+func TestValidateMemory(t *testing.T) {
 	const most = 1 << 20
 	for name, body := range hostile() {
 		var before, after runtime.MemStats
@@ -113,7 +113,7 @@ func hostile() map[string][]byte {
 	}
 }
 
-func TestScanErrorsAreConstant(t *testing.T) {
+func TestValidateErrorsAreConstant(t *testing.T) {
 	for _, body := range []string{`{"a":` + scanCanary + `}`, `{"` + scanCanary + `":1,"` + scanCanary + `":2}`, `["` + scanCanary, scanCanary} {
 		err := (Limits{}).validate([]byte(body))
 		if err == nil || strings.Contains(fmt.Sprintf("%v %+v %#v", err, err, err), scanCanary) {
@@ -128,7 +128,7 @@ func TestScanErrorsAreConstant(t *testing.T) {
 	}
 }
 
-func FuzzScan(f *testing.F) {
+func FuzzValidate(f *testing.F) {
 	f.Add([]byte(`{"a":[1,"\u0041",{"b":null}]}`))
 	f.Add([]byte(`{"a":1,"a":2}`))
 	f.Add([]byte("\"\xff\""))
@@ -140,7 +140,7 @@ func FuzzScan(f *testing.F) {
 	})
 }
 
-func BenchmarkScan(b *testing.B) {
+func BenchmarkValidate(b *testing.B) {
 	bodies := hostile()
 	bodies["conversation 200kB"] = []byte(longEvent(500))
 	bodies["status-update 5kB"] = []byte(longEvent(7))
@@ -165,7 +165,7 @@ func BenchmarkScan(b *testing.B) {
 
 const scanCanary = "CANARY0text0canary"
 
-// longEvent makes a conversation-update of n messages.
+// longEvent returns a conversation-update of n messages.
 func longEvent(n int) string {
 	const message = `{"messageId":"user-1","role":"user","text":"I would like to see the dentist next Tuesday, please; it hurts \"a bit\".","timestamp":1784044900000,"interrupted":false,` +
 		`"metrics":{"latency":{"stt":0.21,"llm":0.55,"tts":0.18,"total":0.94},"startTime":1784044900000,"tokens":{"prompt":412,"completion":31}},"toolCalls":[]}`

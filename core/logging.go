@@ -19,27 +19,28 @@ import (
 	"github.com/serverurl/serverurl/internal/callstate"
 )
 
-// callTag returns what stands for a call in logs: the same call has the same
-// tag, and nobody without the key can tell the id, or that an id has it.
+// callTag returns the digest that stands for a call in logs. All lines about a call
+// have the same tag. Without the key nobody can derive an id from it, or check
+// whether it is that of an id.
 func callTag(key []byte, id event.CallID) string {
 	mac := hmac.New(sha256.New, key)
 	mac.Write([]byte(id))
 	return hex.EncodeToString(mac.Sum(nil)[:6])
 }
 
-// Patterns of strings that may be logged. None of them lets a number of a
-// phone, a sentence with a name, or an address through.
+// Patterns of strings that may be logged. None of them matches a phone number, an
+// address, or a sentence with a name.
 var (
 	tagPattern   = regexp.MustCompile(`^[0-9a-f]{12}$`)
-	wordsPattern = regexp.MustCompile(`^[a-z][a-z_-]*( [a-z_-]+){0,3}$`) // our own codes
-	namePattern  = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]{0,63}$`)   // what the program was built with
+	wordsPattern = regexp.MustCompile(`^[a-z][a-z_-]*( [a-z_-]+){0,3}$`) // our constants
+	namePattern  = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]{0,63}$`)   // names in the program
 	matchPattern = regexp.MustCompile(`^(anyone|[a-z]+( secret)? \d{1,3} of \d{1,3})$`)
 )
 
-// loggedFields is the whole of what may be logged: a key, and what strings
-// it may hold. Numbers, durations, times and booleans may stand under any of
-// them. Everything else is dropped, so that a new field is a decision here and not
-// a leak somewhere else.
+// loggedFields is the allowlist: the keys that may be logged, and a filter for
+// their strings; nil allows none. Numbers, durations, times and booleans may have
+// any of these keys. Everything else is dropped, so that logging a new field is a
+// decision made here.
 var loggedFields = map[string]func(string) string{
 	"type":     oneOf(event.TypeStatusUpdate, event.TypeConversationUpdate, event.TypeHang, event.TypeError, event.TypeReport, event.TypeToolCalls, event.TypeFunctionCall),
 	"status":   oneOf("initiated", "queued", "ringing", "ongoing", "in-progress", "forwarded", "finished", "failed", "busy", "no-answer"),
@@ -58,8 +59,8 @@ var loggedFields = map[string]func(string) string{
 	"asked": nil, "failed": nil, "unknown": nil,
 }
 
-// oneOf lets known words through and turns others, which a sender may have
-// chosen, into "other".
+// oneOf returns a filter that passes known words and replaces others, which a
+// sender may have chosen, by "other".
 func oneOf[S ~string](words ...S) func(string) string {
 	return func(s string) string {
 		if s == "" || slices.Contains(words, S(s)) {
@@ -69,6 +70,8 @@ func oneOf[S ~string](words ...S) func(string) string {
 	}
 }
 
+// matching returns a filter that passes short strings of a pattern and replaces
+// others by "other".
 func matching(p *regexp.Regexp) func(string) string {
 	return func(s string) string {
 		if s == "" || len(s) <= 64 && p.MatchString(s) {
@@ -78,8 +81,8 @@ func matching(p *regexp.Regexp) func(string) string {
 	}
 }
 
-// allowlist returns a handler that hands h only what is in loggedFields.
-// Messages are constants of this package (a test holds that).
+// allowlist returns a handler that passes only loggedFields to h. Messages are
+// constants of this package; a test checks that.
 func allowlist(h slog.Handler) slog.Handler { return allowHandler{h} }
 
 type allowHandler struct{ next slog.Handler }
@@ -106,11 +109,10 @@ func (a allowHandler) WithAttrs(as []slog.Attr) slog.Handler {
 	return allowHandler{a.next.WithAttrs(clean)}
 }
 
-// WithGroup drops the name: names of groups are nobody's decision here, and
-// the fields are few enough to stand beside each other.
+// WithGroup drops the group's name, because loggedFields has no groups.
 func (a allowHandler) WithGroup(string) slog.Handler { return a }
 
-// allowed appends what may be logged of an attribute. Groups are flattened.
+// allowed appends what may be logged of an attribute, with groups flattened.
 func allowed(to []slog.Attr, at slog.Attr) []slog.Attr {
 	v := at.Value.Resolve()
 	if v.Kind() == slog.KindGroup {
@@ -137,7 +139,8 @@ func allowed(to []slog.Attr, at slog.Attr) []slog.Attr {
 	return to
 }
 
-// stringOf returns a string, or a value of a string type such as event.Type.
+// stringOf returns the text of a string, or of a value of a string type such as
+// event.Type.
 func stringOf(v slog.Value) (string, bool) {
 	if v.Kind() == slog.KindString {
 		return v.String(), true
@@ -150,15 +153,18 @@ func stringOf(v slog.Value) (string, bool) {
 
 // knownErrors are the errors whose text is constant.
 var knownErrors = []error{
-	records.ErrStale, ErrHandlerFailed, errBadAnswer, errNotAll, callstate.ErrNotFound, ErrNotBound, callstate.ErrBadRecord, auth.ErrNoSecret, auth.ErrWeakSecret, auth.ErrUnauthenticated, auth.ErrStaleTimestamp, auth.ErrHeaderTooLarge,
+	records.ErrStale, callstate.ErrNotFound, callstate.ErrOnHold, callstate.ErrBadRecord,
+	ErrNotBound, ErrHandlerFailed, errBadAnswer, errNotAll,
+	auth.ErrNoSecret, auth.ErrWeakSecret, auth.ErrUnauthenticated, auth.ErrStaleTimestamp, auth.ErrHeaderTooLarge,
 	context.Canceled, context.DeadlineExceeded,
 }
 
+// codePattern matches error codes of databases and clouds.
 var codePattern = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,64}$`)
 
-// errorCode returns what of an error may be logged: the constant text of a
-// known one, the code that a database or a cloud gives, or the name of its
-// innermost type. The text of an error may quote a payload.
+// errorCode returns what may be logged of an error: the constant text of a known
+// one, the code of a database or cloud, or the name of its innermost type. The
+// text of any other error may quote a payload.
 func errorCode(err error) string {
 	for _, known := range knownErrors {
 		if errors.Is(err, known) {
@@ -189,7 +195,8 @@ func errorCode(err error) string {
 	return fmt.Sprintf("%T", innermost(err))
 }
 
-// innermost returns the error at the end of the chain; of several, of the first.
+// innermost returns the last error of the chain; of joined errors it follows the
+// first.
 func innermost(err error) error {
 	for {
 		var next error

@@ -74,8 +74,8 @@ func TestAllowlist(t *testing.T) {
 	}{
 		{"a known type", "type", "hang", "hang"},
 		{"a type of string", "type", event.TypeReport, "end-of-call-report"},
-		{"a type that the sender made up", "type", patient, "other"},
-		{"a status that the sender made up", "status", "sam rivera", "other"},
+		{"an invented type", "type", patient, "other"},
+		{"an invented status", "status", "sam rivera", "other"},
 		{"a status of HTTP", "status", 401, 401.0},
 		{"a tag of a call", "call", "0123456789ab", "0123456789ab"},
 		{"a bare id of a call", "call", "WC-0c8e0f0e", "other"},
@@ -122,7 +122,7 @@ func TestAllowlist(t *testing.T) {
 	}
 }
 
-// TestAllowlistLeaksNothing puts a patient in every place that a log has.
+// TestAllowlistLeaksNothing puts a patient's data into every part of a log line.
 func TestAllowlistLeaksNothing(t *testing.T) {
 	var out bytes.Buffer
 	l := slog.New(allowlist(slog.NewJSONHandler(&out, nil)))
@@ -149,8 +149,8 @@ func TestAllowlistGroups(t *testing.T) {
 	}
 }
 
-// TestAllowlistKeepsTheRules holds what a slog.Handler must do beside.
-func TestAllowlistKeepsTheRules(t *testing.T) {
+// TestAllowlistIsAHandler checks the contract of slog.Handler.
+func TestAllowlistIsAHandler(t *testing.T) {
 	var out bytes.Buffer
 	h := allowlist(slog.NewJSONHandler(&out, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	if h.Enabled(t.Context(), slog.LevelInfo) || !h.Enabled(t.Context(), slog.LevelWarn) {
@@ -179,8 +179,8 @@ func TestCallTag(t *testing.T) {
 	}
 }
 
-// TestLogCalls reads this package: a message of a log is a constant, and each
-// key is one that the allowlist knows, so that nothing is dropped unseen.
+// TestLogCalls parses this package: each log message is a constant, and each key
+// is in the allowlist, so that no field is dropped unnoticed.
 func TestLogCalls(t *testing.T) {
 	files, _ := filepath.Glob("*.go")
 	set := token.NewFileSet()

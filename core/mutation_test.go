@@ -12,7 +12,7 @@ import (
 
 // Each rule of once and merge, broken on purpose, is noticed by the schedules,
 // and as what it is. A test that cannot fail proves nothing.
-func TestSchedulesNoticeABrokenRule(t *testing.T) {
+func TestSchedulesNoticeBrokenRules(t *testing.T) {
 	binary := filepath.Join(t.TempDir(), "core.test")
 	if out, err := exec.Command("go", "test", "-c", "-tags", "mutations", "-o", binary, ".").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)

@@ -9,17 +9,17 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// MaxResultBytes is the longest result that is sent, in bytes. A model reads it and
-// a voice speaks it: this is some twenty minutes of speech. It is below every
-// platform's cap of a reply.
+// MaxResultBytes is the size of the longest result that is sent; longer ones are
+// cut. A model reads it and a voice speaks it: this is about twenty minutes of
+// speech. It is below every platform's limit for a response.
 const MaxResultBytes = 16 << 10
 
 // cutMark ends a result that was too long.
 const cutMark = " [cut]"
 
-// resultText turns what a tool returned into the one line that is sent: a
-// string and a fmt.Stringer as they say themselves, everything else as JSON,
-// which is what Interactly asks for (docs/tools.md#reply).
+// resultText converts what a tool returned to the one line that is sent: strings
+// and fmt.Stringers as they are, everything else as JSON, as Interactly requires
+// (docs/tools.md#reply).
 func resultText(v any) (string, error) {
 	switch v := v.(type) {
 	case string:
@@ -29,15 +29,15 @@ func resultText(v any) (string, error) {
 	}
 	b, err := json.Marshal(v, json.Deterministic(true))
 	if err != nil {
-		return "", fmt.Errorf("core: result of type %T is not JSON", v)
+		return "", fmt.Errorf("core: result of type %T cannot be encoded", v)
 	}
 	return oneLine(string(b)), nil
 }
 
-// oneLine returns s as one line of valid UTF-8, because a line break makes the
-// platform drop the whole reply (docs/tools.md#reply): white space and control
-// characters become single spaces, bad bytes the replacement character. It
-// cuts at MaxResultBytes.
+// oneLine returns s as one line of valid UTF-8 of at most MaxResultBytes. A line
+// break makes Interactly drop the whole reply (docs/tools.md#reply), so runs of
+// white space and control characters become single spaces. Invalid bytes become
+// replacement characters.
 func oneLine(s string) string {
 	var b strings.Builder
 	b.Grow(min(len(s), MaxResultBytes))
@@ -59,7 +59,7 @@ func oneLine(s string) string {
 	return b.String()
 }
 
-// cut shortens s to what fits before the mark, between two runes.
+// cut shortens s at the end of a rune and appends the mark.
 func cut(s string) string {
 	n := MaxResultBytes - len(cutMark)
 	for !utf8.RuneStart(s[n]) {

@@ -16,7 +16,7 @@ func FuzzReplyGuard(f *testing.F) {
 		for _, v := range []any{s, []string{s}, map[string]string{s: s}, struct{ A string }{s}} {
 			got, err := resultText(v)
 			if err != nil {
-				continue // said in words of ours
+				continue // a sentence of this package
 			}
 			checkLine(t, got)
 			if again := oneLine(got); again != got {

@@ -16,20 +16,20 @@ import (
 	"pgregory.net/rapid"
 )
 
-// durable is an inbox that survives its instances. It delivers in any order,
-// more than once, until a delivery succeeds.
-type durable struct {
+// A durableInbox survives the instances. It delivers in any order, more than once,
+// until a delivery succeeds.
+type durableInbox struct {
 	mu   sync.Mutex
 	es   []core.Envelope
 	done map[string]bool
 
-	// calm is whether one delivery of an event runs at a time: two that run at
-	// the same time may both tell the handlers.
+	// calm allows one delivery of an event at a time: two concurrent ones may both
+	// run the handlers.
 	calm bool
 	busy map[string]bool
 }
 
-func (d *durable) put(es []core.Envelope) {
+func (d *durableInbox) put(es []core.Envelope) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, e := range es {
@@ -38,8 +38,8 @@ func (d *durable) put(es []core.Envelope) {
 	}
 }
 
-// next returns one that is to be delivered, or false when none is.
-func (d *durable) next(pick func(int64) int64) (core.Envelope, bool) {
+// next returns an envelope to deliver, or false if there is none.
+func (d *durableInbox) next(pick func(int64) int64) (core.Envelope, bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	var open []core.Envelope
@@ -56,21 +56,21 @@ func (d *durable) next(pick func(int64) int64) (core.Envelope, bool) {
 	return e, true
 }
 
-func (d *durable) end(id string, done bool) {
+func (d *durableInbox) end(id string, done bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.busy[id] = false
 	d.done[id] = d.done[id] || done
 }
 
-// E1 to E5, E9, E11, E16: whatever order and trouble the events of a call come
-// in, it comes to the same state, knows never less than before, and its
-// handlers hear everything.
+// E1 to E5, E9, E11, E16 of docs/reliability.md: in whatever order the events of a
+// call arrive, and with whatever faults, the state is the same in the end, never
+// regresses, and handlers get everything.
 func TestSchedulesOfMerge(t *testing.T) {
 	checkSchedules(t, func(t *rapid.T) {
 		const length = 60 * time.Second
-		// A hang that comes again after half a minute, by any clock, counts as
-		// another: the same bytes may be two silences. So none is sent twice here.
+		// A hang that is repeated after half a minute, by any clock, counts as
+		// another one: the same bytes may be two silences. So none is sent twice.
 		d := draw(t, length, rapid.SampledFrom([]time.Duration{0, 5 * time.Minute}).Draw(t, "skew"))
 
 		said := messages(0, rapid.IntRange(1, 6).Draw(t, "messages"))
@@ -94,17 +94,17 @@ func TestSchedulesOfMerge(t *testing.T) {
 		twice := rapid.IntRange(0, len(events)).Draw(t, "twice")
 
 		var mu sync.Mutex
-		told := map[string]int{}
-		s := newScene(d, func(p *core.Processor, st *station) { listen(p, st, &mu, told) })
+		handled := map[string]int{}
+		s := newCluster(d, func(p *core.Processor, st *instance) { recordHandlers(p, st, &mu, handled) })
 
 		var wg sync.WaitGroup
 		wg.Go(s.play)
 		again := slices.DeleteFunc(slices.Clone(order[:twice]), isHang)
 		for i, e := range append(slices.Clone(order), again...) {
-			at, who := time.Duration(s.number(int64(length))), i
+			at, who := time.Duration(s.random(int64(length))), i
 			wg.Go(func() {
 				time.Sleep(at)
-				for n := 0; ; n++ { // the sender does not repeat; this is so that all arrive in the end
+				for n := 0; ; n++ { // unlike the sender, repeat it, so that all events arrive in the end
 					st := s.at(who + n)
 					if r := st.Handle(context.Background(), request("POST", "/events", e)); r.Status == 200 && !st.dead.Load() {
 						return
@@ -118,7 +118,7 @@ func TestSchedulesOfMerge(t *testing.T) {
 		for w := range 3 {
 			work.Go(func() {
 				for n := w; ; n++ {
-					e, ok := s.inbox.next(s.number)
+					e, ok := s.inbox.next(s.random)
 					if !ok {
 						select {
 						case <-stop:
@@ -130,11 +130,11 @@ func TestSchedulesOfMerge(t *testing.T) {
 					st := s.at(n)
 					err := st.Deliver(context.Background(), e)
 					s.inbox.end(e.ID, err == nil && !st.dead.Load())
-					time.Sleep(time.Duration(s.number(int64(time.Second))))
+					time.Sleep(time.Duration(s.random(int64(time.Second))))
 				}
 			})
 		}
-		// What is known never becomes less.
+		// The state never regresses.
 		rank := map[event.Status]int{"": 0, "initiated": 1, "queued": 2, "ongoing": 3, "finished": 4}
 		highest, most := 0, 0
 		look := func() {
@@ -156,7 +156,7 @@ func TestSchedulesOfMerge(t *testing.T) {
 			look()
 		}
 		wg.Wait()
-		s.healed.Store(true)
+		s.faultsEnded.Store(true)
 		time.Sleep(5 * time.Minute)
 		close(stop)
 		work.Wait()
@@ -166,18 +166,18 @@ func TestSchedulesOfMerge(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if c.Status != event.StatusFinished || !c.Ended || c.Report == nil || c.HangCount < 2 || d.withoutFaults && c.HangCount > 2 || c.PendingHandlers != 0 {
+		if c.Status != event.StatusFinished || !c.Ended || c.Report == nil || c.HangCount < 2 || d.faultless && c.HangCount > 2 || c.PendingHandlers != 0 {
 			t.Errorf("lost: call %+v, %d hangs, report %v", c.Summary, c.HangCount, c.Report != nil)
 		}
 		if got := texts(c.Transcript); !slices.Equal(got, lines) {
 			t.Errorf("lost: transcript %q, want %q", got, lines)
 		}
 		for _, what := range append(slices.Clone(lines), "ended", "report") {
-			if told[what] < 1 {
-				t.Errorf("lost: no handler heard of %q: %v", what, told)
+			if handled[what] < 1 {
+				t.Errorf("lost: no handler got %q: %v", what, handled)
 			}
-			if d.withoutFaults && told[what] > 1 {
-				t.Errorf("duplicated: handlers heard %d times of %q, and nothing had gone wrong", told[what], what)
+			if d.faultless && handled[what] > 1 {
+				t.Errorf("duplicated: handlers got %q %d times without any fault", what, handled[what])
 			}
 		}
 		stored := map[string]int{}
@@ -202,22 +202,22 @@ func TestSchedulesOfMerge(t *testing.T) {
 
 func isHang(body string) bool { return strings.Contains(body, `"type":"hang"`) }
 
-func listen(p *core.Processor, st *station, mu *sync.Mutex, told map[string]int) {
-	hear := func(whats ...string) error {
-		if st.s.roll(st.s.d.fail) {
+func recordHandlers(p *core.Processor, st *instance, mu *sync.Mutex, handled map[string]int) {
+	handle := func(whats ...string) error {
+		if st.s.happens(st.s.d.fail) {
 			return errors.New("schedule: a handler failed")
 		}
-		if !st.breathe() {
+		if !st.waitWhilePaused() {
 			return errDead
 		}
 		mu.Lock()
 		defer mu.Unlock()
 		for _, what := range whats {
-			told[what]++
+			handled[what]++
 		}
 		return nil
 	}
-	p.OnMessages(func(_ context.Context, e core.Messages) error { return hear(texts(e.New)...) })
-	p.OnReport(func(context.Context, core.Report) error { return hear("report") })
-	p.OnCallEnded(func(context.Context, core.CallEnded) error { return hear("ended") })
+	p.OnMessages(func(_ context.Context, e core.Messages) error { return handle(texts(e.New)...) })
+	p.OnReport(func(context.Context, core.Report) error { return handle("report") })
+	p.OnCallEnded(func(context.Context, core.CallEnded) error { return handle("ended") })
 }

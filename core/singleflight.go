@@ -6,38 +6,43 @@ import (
 	"github.com/serverurl/serverurl/internal/callstate"
 )
 
-// singleflight joins the same requests within this instance, so that a storm of
-// duplicates asks the store once.
+// A singleflight joins the same requests within this instance, so that a burst of
+// duplicates reads the store once. It differs from x/sync's: a duplicate stops
+// waiting at its own reply deadline, and runs by itself if the answer was only
+// about the leader's time (toolAnswer.shared).
 type singleflight struct {
-	mu  sync.Mutex
-	now map[string]*flight
+	mu      sync.Mutex
+	flights map[string]*flight
 }
 
+// A flight is one request that is being answered.
 type flight struct {
 	landed chan struct{} // closed when answer is set
 	answer toolAnswer
 }
 
+// join returns the flight of a request. If leads is true it is a new one, and the
+// caller must call run.
 func (fs *singleflight) join(key string) (f *flight, leads bool) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	if f := fs.now[key]; f != nil {
+	if f := fs.flights[key]; f != nil {
 		return f, false
 	}
-	if fs.now == nil {
-		fs.now = map[string]*flight{}
+	if fs.flights == nil {
+		fs.flights = map[string]*flight{}
 	}
 	f = &flight{landed: make(chan struct{})}
-	fs.now[key] = f
+	fs.flights[key] = f
 	return f, true
 }
 
-// run does the work that the others wait for, and tells them.
+// run does the work and publishes its answer to those who joined.
 func (fs *singleflight) run(key string, f *flight, work func() toolAnswer) toolAnswer {
-	f.answer = toolAnswer{result: sayUncertain, state: string(callstate.ToolIndeterminate)} // should it panic
+	f.answer = toolAnswer{result: sayUncertain, state: string(callstate.ToolIndeterminate)} // in case work panics
 	defer func() {
 		fs.mu.Lock()
-		delete(fs.now, key)
+		delete(fs.flights, key)
 		fs.mu.Unlock()
 		close(f.landed)
 	}()

@@ -5,9 +5,9 @@ import (
 	"fmt"
 )
 
-// What the assistant is given to say when a tool has no result. The model
-// reads these, so they say what happened and what to do next, in plain words
-// that can be spoken as they are.
+// What the assistant gets if a tool has no result. The model reads these and may
+// speak them as they are, so they say in plain words what happened and what to
+// do next.
 const (
 	sayFailed    = "Sorry, that did not work just now. Offer to take a message for the office."
 	sayWorking   = "That is still being worked on. Ask the caller for a moment, then ask again."
@@ -20,24 +20,23 @@ const (
 	sayArguments = "The arguments could not be read. Call the tool again with a JSON object of its arguments."
 )
 
-// A SayError is an error with two audiences: the assistant says Sentence to
-// the caller; Err is for the operator and its text goes nowhere.
+// A SayError is an error with two audiences.
 type SayError struct {
-	Sentence string
-	Err      error
+	Sentence string // for the caller: the assistant says it
+	Err      error  // for the operator, may be nil; its text is neither sent nor logged
 }
 
-// Say returns an error whose sentence the assistant says: for a refusal that
-// is part of the work ("That time is taken."). Like any error of a tool that
-// changes something it is final: the same request gets the same sentence
-// again. Wrap it in [NotApplied] when asking again may succeed.
+// Say returns an error whose sentence the assistant says, for a refusal that is
+// part of a tool's work ("That time is taken."). Like any error of a tool that
+// changes something it is final: the same request gets the same sentence again.
+// Wrap it in [NotApplied] if another try may succeed.
 func Say(sentence string) error { return &SayError{Sentence: sentence} }
 
 // Sayf is [Say] with a format.
 func Sayf(format string, args ...any) error { return Say(fmt.Sprintf(format, args...)) }
 
-// Error returns the text of the error behind the sentence. It never returns
-// the sentence, which may hold what a caller said.
+// Error returns the text of Err. It never returns the sentence, which may quote
+// the caller and must not get into logs.
 func (e *SayError) Error() string {
 	if e.Err == nil {
 		return "said to the caller"
@@ -45,12 +44,12 @@ func (e *SayError) Error() string {
 	return e.Err.Error()
 }
 
-// Unwrap returns the error behind the sentence, or nil.
+// Unwrap returns Err.
 func (e *SayError) Unwrap() error { return e.Err }
 
-// NotApplied tells that nothing was changed, so that the same request may run
-// again. Without it an error leaves the outcome as it is, because the effect
-// may have come before the error.
+// NotApplied wraps the error of a tool that has certainly changed nothing, so that
+// the same request may run again. Any other error is stored as the request's
+// outcome, because the change may have happened before the error.
 func NotApplied(err error) error { return &notApplied{err} }
 
 type notApplied struct{ err error }
@@ -59,7 +58,8 @@ func (e *notApplied) Error() string { return "not applied: " + e.err.Error() }
 
 func (e *notApplied) Unwrap() error { return e.err }
 
-// sentence is the only way from an error to a caller's ear.
+// sentence returns the sentence that an error has for the caller. No other text of an
+// error is ever sent.
 func sentence(err error) string {
 	if say, ok := errors.AsType[*SayError](err); ok {
 		return oneLine(say.Sentence)

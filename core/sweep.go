@@ -9,27 +9,28 @@ import (
 	"github.com/serverurl/serverurl/internal/callstate"
 )
 
-// sweepEnvelope stands for an envelope where the sweep ended a call.
+// sweepEnvelope is in place of an envelope's ID if the sweep ended a call.
 const sweepEnvelope = "sweep"
 
-// Sweep finds calls that are over without a report, ends them, and runs the
-// handlers of their end. Where the platform has an [Backfiller], such a call is first
-// asked for, and once in a while the list of the last day's calls is compared
-// with ours. At last it deletes what the platform's [calls.Retention] keeps no longer.
-// A platform calls it about once a minute, on one instance or on several. One
-// call's trouble does not stop the others; the errors come back joined.
+// Sweep ends calls that are over without a report, and runs the handlers of their
+// end. If the platform has a [Backfiller], it first fetches such a call from
+// Interactly's API, and from time to time compares the list of the last day's
+// calls with the stored ones. Then it deletes what [calls.Retention] no longer
+// keeps. A platform calls it about once a minute, on one instance or on several.
+// An error with one call does not stop the others; Sweep returns all errors
+// joined.
 func (p *Processor) Sweep(ctx context.Context) error {
 	if !p.bound {
 		return ErrNotBound
 	}
-	var asks backfiller
+	var run backfiller
 	if p.on.Backfill != nil {
-		asks = p.on.Backfill.round(p)
-		defer asks.log()
+		run = p.on.Backfill.start(p)
+		defer run.log()
 	}
-	errs := p.sweepOpen(ctx, asks)
-	if asks != nil {
-		if err := asks.listDue(ctx); err != nil {
+	errs := p.sweepOpen(ctx, run)
+	if run != nil {
+		if err := run.listDue(ctx); err != nil {
 			errs = append(errs, err)
 		}
 	}
@@ -39,8 +40,8 @@ func (p *Processor) Sweep(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// sweepOpen looks at every call that is not done with.
-func (p *Processor) sweepOpen(ctx context.Context, asks backfiller) (errs []error) {
+// sweepOpen sweeps every call that is in progress or has handlers left to run.
+func (p *Processor) sweepOpen(ctx context.Context, run backfiller) (errs []error) {
 	for after := ""; ; {
 		recs, err := p.on.Store.Range(ctx, callstate.OpenDir, after, 100)
 		if err != nil {
@@ -48,7 +49,7 @@ func (p *Processor) sweepOpen(ctx context.Context, asks backfiller) (errs []erro
 		}
 		for _, r := range recs {
 			_, after, _ = records.SplitKey(r.Key)
-			if err := p.sweepCall(ctx, event.CallID(r.Value), asks); err != nil {
+			if err := p.sweepCall(ctx, event.CallID(r.Value), run); err != nil {
 				errs = append(errs, err)
 			}
 		}
@@ -58,7 +59,9 @@ func (p *Processor) sweepOpen(ctx context.Context, asks backfiller) (errs []erro
 	}
 }
 
-func (p *Processor) sweepCall(ctx context.Context, id event.CallID, asks backfiller) error {
+// sweepCall ends a call that is over, unless its backfill is still possible, and
+// runs the handlers of an end by the sweep.
+func (p *Processor) sweepCall(ctx context.Context, id event.CallID, run backfiller) error {
 	recs, err := p.on.Store.Get(ctx, callstate.CallKey(id), callstate.OpenKey(id))
 	if err != nil {
 		return err
@@ -70,9 +73,9 @@ func (p *Processor) sweepCall(ctx context.Context, id event.CallID, asks backfil
 	now := p.on.Now()
 	why := s.Overdue(now, p.on.ReportTimeout, p.on.CallIdleTimeout)
 	var waits bool
-	if why != "" && asks != nil {
-		if waits, err = asks.overdue(ctx, &s, recs, now); err != nil {
-			p.log.Warn("repair", "call", p.tag(id), "reason", err)
+	if why != "" && run != nil {
+		if waits, err = run.overdue(ctx, &s, recs, now); err != nil {
+			p.log.Warn("backfill failed", "call", p.tag(id), "reason", err)
 		}
 	}
 	if why != "" && !waits {
@@ -81,7 +84,7 @@ func (p *Processor) sweepCall(ctx context.Context, id event.CallID, asks backfil
 		callstate.End(&c, now.UTC(), why)
 		err := p.commit(ctx, &c, callstate.Pending{Envelope: sweepEnvelope, Previous: s.Status}, recs)
 		if errors.Is(err, records.ErrStale) {
-			return nil // something came after all; the next sweep looks again
+			return nil // an event arrived in between; the next sweep decides again
 		}
 		if err != nil {
 			return err
@@ -91,7 +94,7 @@ func (p *Processor) sweepCall(ctx context.Context, id event.CallID, asks backfil
 	}
 	var errs []error
 	for _, w := range s.Pending {
-		if w.Envelope == sweepEnvelope { // the others are repeated by the inbox
+		if w.Envelope == sweepEnvelope { // the inbox repeats all others
 			errs = append(errs, p.runHandlers(ctx, id, p.resume(id, event.Event{}, s, w)))
 		}
 	}

@@ -15,53 +15,54 @@ import (
 	"github.com/serverurl/serverurl/core/event"
 )
 
-// An Effect says what a tool does to the world, and so what happens when the
-// same request comes twice.
+// An Effect is what a tool does to the world, and so what happens if the same
+// request is received twice.
 type Effect int
 
 const (
 	// SideEffect is the default: the tool changes something. The same request
-	// runs at most once; its duplicates get the same bytes. After a crash in
-	// the middle it is reconciled or refused, never run again.
+	// runs at most once, and its duplicates get the same bytes. After a crash
+	// during the run it is reconciled or refused, never run again.
 	SideEffect Effect = iota
 
-	// ReadOnly means that the tool changes nothing. It runs for every request, also when the
-	// store is down.
+	// ReadOnly means that the tool changes nothing. It runs for every request,
+	// even if the store is down.
 	ReadOnly
 
-	// Idempotent means that the tool changes something, and running it again is harmless
-	// because it passes on the key of its [Invocation] or sets an absolute
-	// value. After a crash the next request runs it again.
+	// Idempotent means that the tool changes something, and running it again is
+	// harmless, because it passes on the key of its [Invocation] or sets an
+	// absolute value. After a crash the next duplicate runs it again.
 	Idempotent
 )
 
-// Tool describes a function that the assistant may call.
+// A Tool describes a function that the assistant may call.
 type Tool struct {
-	// Name is how the assistant knows the tool, and the last part of its URL:
-	// letters, digits, "_" and "-", at most 64.
+	// Name identifies the tool to the assistant, and is the last part of its URL:
+	// up to 64 letters, digits, "_" and "-".
 	Name string
 
-	// Description tells the model what the tool does and when to call it.
+	// Description explains to the model what the tool does and when to call it.
 	Description string
 
+	// Effect is what the tool changes. Default: [SideEffect].
 	Effect Effect
 
-	// IdempotencyArgs names the arguments that make two requests the same, by their JSON
-	// names. Default: all of them. Only for tools that change something.
+	// IdempotencyArgs are the JSON names of the arguments that identify a request.
+	// Default: all of them. Only for tools that change something.
 	IdempotencyArgs []string
 
-	// Budget is how long the caller may wait for the reply before being told
-	// that it is still being worked on. Default: [DefaultBudget]; never more
-	// than the platform allows.
+	// Budget is how long the caller may wait for the reply. After that the
+	// assistant says that it is still being worked on. Default: [DefaultBudget];
+	// never more than the platform allows.
 	Budget time.Duration
 }
 
-// A ToolFunc does the work of a tool. Its context ends when the work may no
-// longer go on, which on a platform that freezes is when the reply is due; it
-// does not end when the caller's side hangs up. The context knows the
-// [Invocation]. What it returns is sent as one line: a string or a
-// fmt.Stringer as they are, anything else as JSON. An error becomes a sentence
-// of ours; see [Say] to choose it and [NotApplied] to allow another try.
+// A ToolFunc does the work of a tool. Its context ends when the work must stop:
+// some time after the reply deadline, or at it on platforms that freeze the
+// process after a reply. It does not end if the sender disconnects. The context
+// carries the [Invocation]. The result is sent as one line: a string or a
+// fmt.Stringer as it is, anything else as JSON. An error is sent as a general
+// apology; use [Say] to choose the sentence, and [NotApplied] to allow another try.
 type ToolFunc[In, Out any] func(ctx context.Context, in In) (Out, error)
 
 // AddTool adds a tool to p. The schema of its arguments comes from the struct
@@ -69,15 +70,16 @@ type ToolFunc[In, Out any] func(ctx context.Context, in In) (Out, error)
 // optional, `jsonschema` tags describe them to the model. Arguments that do
 // not match never reach f.
 //
-// It panics when the name is taken or not a name, when In is not a struct, or
-// when Key names no field: mistakes of the program, seen at its start.
+// It panics if the name is taken or invalid, if In is not a struct, or if
+// IdempotencyArgs names an unknown argument: these are mistakes in the program,
+// found at its start.
 func AddTool[In, Out any](p *Processor, t Tool, f ToolFunc[In, Out]) RegisteredTool[In, Out] {
 	added := p.addTool(t, reflect.TypeFor[In]())
 	added.run = func(ctx context.Context, args []byte) (any, error) {
 		var in In
 		if err := json.Unmarshal(args, &in); err != nil {
-			// The schema lets through what the type refuses, such as a date
-			// that is not one. The decoder's text quotes the value.
+			// The schema accepts values that the type does not, such as a string
+			// that is not a date. The decoder's text quotes the value.
 			return nil, NotApplied(Say(sayArguments))
 		}
 		return f(ctx, in)
@@ -85,14 +87,14 @@ func AddTool[In, Out any](p *Processor, t Tool, f ToolFunc[In, Out]) RegisteredT
 	return RegisteredTool[In, Out]{added}
 }
 
-// A RegisteredTool is a tool that was added, for what not every tool needs.
+// A RegisteredTool is a tool that was added to a Processor. Its methods are what
+// not every tool needs.
 type RegisteredTool[In, Out any] struct{ t *tool }
 
-// Reconcile sets how to find out whether a request took effect, after a crash
-// or an error left it open. f returns the result and true when it did, false
-// when it certainly did not (the tool then runs), and an error when that
-// cannot be told now. It is only asked when the first run can no longer be
-// under way.
+// Reconcile sets the function that finds out whether a request took effect, after
+// a crash or an error left that open. f returns the result and true if it did,
+// false if it certainly did not (then the tool runs), and an error if that is
+// unknown for now. It is called only when the first run has certainly ended.
 func (h RegisteredTool[In, Out]) Reconcile(f func(ctx context.Context, in In) (out Out, done bool, err error)) {
 	h.t.reconcile = func(ctx context.Context, args []byte) (any, bool, error) {
 		var in In
@@ -103,7 +105,7 @@ func (h RegisteredTool[In, Out]) Reconcile(f func(ctx context.Context, in In) (o
 	}
 }
 
-// tool is a Tool with its types erased.
+// A tool is a Tool with its types erased.
 type tool struct {
 	Tool
 	schema     *jsonschema.Schema
@@ -112,9 +114,9 @@ type tool struct {
 	reconcile  func(ctx context.Context, args []byte) (any, bool, error) // may be nil
 }
 
-// property is one argument of a tool.
+// A property is one argument of a tool.
 type property struct {
-	types    []string // JSON types that it may have
+	types    []string // the JSON types that it may have
 	resolved *jsonschema.Resolved
 }
 
@@ -161,8 +163,8 @@ func (p *Processor) addTool(t Tool, in reflect.Type) *tool {
 	return added
 }
 
-// A ToolDefinition is a tool in the form of Interactly's API
-// (docs/tools.md#definition): what is posted to create it there.
+// A ToolDefinition is a tool in the form of Interactly's API: the body of the
+// request that creates it there (docs/tools.md#definition).
 type ToolDefinition struct {
 	Type     string `json:"type"` // "function"
 	Async    bool   `json:"async"`
@@ -178,8 +180,9 @@ type ToolDefinition struct {
 	} `json:"server"`
 }
 
-// ToolDefinitions returns the tools in the order they were added, with their URLs
-// below the base given ("https://example.com"). Secrets are not part of it.
+// ToolDefinitions returns the definitions of the tools in the order in which they
+// were added, with URLs below base ("https://example.com"). They contain no
+// secrets.
 func (p *Processor) ToolDefinitions(base string) []ToolDefinition {
 	ds := make([]ToolDefinition, 0, len(p.order))
 	for _, name := range p.order {
@@ -189,14 +192,14 @@ func (p *Processor) ToolDefinitions(base string) []ToolDefinition {
 		d.Function.Description = t.Description
 		d.Function.Parameters = t.parameters()
 		d.Server.URL = base + "/tools/" + t.Name
-		// Interactly's default. The tool answers well before it.
+		// 20 s is Interactly's default. The tool answers well before it.
 		d.Server.TimeoutSeconds = max(20, int(t.Budget/time.Second)+5)
 		ds = append(ds, d)
 	}
 	return slices.Clip(ds)
 }
 
-// Tools returns the tools in the order they were added.
+// Tools returns the tools in the order in which they were added.
 func (p *Processor) Tools() []Tool {
 	ts := make([]Tool, len(p.order))
 	for i, name := range p.order {
@@ -205,7 +208,7 @@ func (p *Processor) Tools() []Tool {
 	return ts
 }
 
-// parameters is the schema as models take it: they want properties even where
+// parameters returns the schema as models require it: with properties even if
 // there are none.
 func (t *tool) parameters() jsontext.Value {
 	if len(t.schema.Properties) == 0 {
@@ -213,29 +216,30 @@ func (t *tool) parameters() jsontext.Value {
 	}
 	b, err := json.Marshal(t.schema)
 	if err != nil {
-		panic("core: a schema that was made here cannot be encoded")
+		panic("core: schema encoding failed")
 	}
 	return b
 }
 
-// An Invocation is one run of a tool, for the tool to pass on.
+// An Invocation identifies one run of a tool, for the systems that the tool calls.
 type Invocation struct {
 	Tool string
-	Call event.CallID // empty where the request does not tell
+	Call event.CallID // empty if the request does not name it
 
-	// IdempotencyKey is the same for every run of the same request, and no other: an
-	// idempotency key for the system behind the tool. Empty for ReadOnly.
+	// IdempotencyKey is the same for every run of the same request, and different
+	// for any other request. Empty for ReadOnly.
 	IdempotencyKey string
 
-	// FencingToken grows with every run of the same request, so that a system behind
-	// the tool can refuse one that was overtaken.
+	// FencingToken grows with every run of the same request, so that the system
+	// behind the tool can refuse a run that was superseded.
 	FencingToken int64
 }
 
 type invocationKey struct{}
 
-// InvocationFromContext returns the invocation that a tool's context belongs to.
-func InvocationFromContext(ctx context.Context) (Invocation, bool) {
-	inv, ok := ctx.Value(invocationKey{}).(Invocation)
+// InvocationFromContext returns the invocation of a tool's context. ok is false
+// for other contexts.
+func InvocationFromContext(ctx context.Context) (inv Invocation, ok bool) {
+	inv, ok = ctx.Value(invocationKey{}).(Invocation)
 	return inv, ok
 }

@@ -19,7 +19,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// T6: five calls in one request, side by side, each with its own fate.
+// T6: five calls in one request run concurrently, each with its own outcome.
 func TestCallsOfOneRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBackend(t, func(p *core.Processor) {
@@ -58,7 +58,7 @@ func TestCallsOfOneRequest(t *testing.T) {
 	})
 }
 
-// A flood of calls in one request runs no more than a few at a time.
+// Of many calls in one request only a few run at a time.
 func TestCallsOfOneRequestAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
@@ -84,7 +84,7 @@ func TestCallsOfOneRequestAreBounded(t *testing.T) {
 	})
 }
 
-// T18, T25: whatever a tool returns, one line of valid text arrives.
+// T18, T25: whatever a tool returns, one line of valid text is sent.
 func TestResultIsOneLine(t *testing.T) {
 	var result any
 	b := newBackend(t, func(p *core.Processor) {
@@ -146,7 +146,7 @@ type panicky struct{}
 
 func (panicky) String() string { panic("canary") }
 
-// A result whose own methods panic costs its request, not the process.
+// A result whose own methods panic fails its request, not the process.
 func TestResultPanics(t *testing.T) {
 	for _, effect := range []core.Effect{core.ReadOnly, core.SideEffect} {
 		b := newBackend(t, func(p *core.Processor) {
@@ -160,8 +160,8 @@ func TestResultPanics(t *testing.T) {
 	}
 }
 
-// What a query holds becomes what the schema wants.
-func TestQueryIsReadByTheSchema(t *testing.T) {
+// Arguments in the query are converted to the types of the schema.
+func TestQueryArguments(t *testing.T) {
 	type all struct {
 		Text  string   `json:"text"`
 		Count int      `json:"count,omitempty"`
@@ -197,7 +197,7 @@ func TestQueryIsReadByTheSchema(t *testing.T) {
 	}
 }
 
-// K13, T20: neither arguments nor errors come back or get into the log.
+// K13, T20: neither arguments nor errors are returned or logged.
 func TestNothingIsEchoed(t *testing.T) {
 	const canary = "canary4711"
 	b := newBackend(t, func(p *core.Processor) {
@@ -235,7 +235,7 @@ func TestNothingIsEchoed(t *testing.T) {
 	}
 }
 
-// A mistake of the program is seen at its start.
+// Mistakes in the program are found at its start.
 func TestAddToolPanics(t *testing.T) {
 	for name, add := range map[string]func(p *core.Processor){
 		"no name": func(p *core.Processor) { core.AddTool(p, core.Tool{}, look) },
@@ -261,7 +261,7 @@ func TestAddToolPanics(t *testing.T) {
 	}
 }
 
-// What is posted to Interactly to create the tools there.
+// The requests that create the tools at Interactly.
 func TestDefinitions(t *testing.T) {
 	p := core.New()
 	core.AddTool(p, core.Tool{Name: "book", Description: "Book one."}, look)
@@ -303,8 +303,8 @@ func TestBind(t *testing.T) {
 	}
 }
 
-// The app's own records are apart from those of the calls.
-func TestRecordsOfTheApp(t *testing.T) {
+// The app's own records are separate from those of the calls.
+func TestAppStore(t *testing.T) {
 	b := newBackend(t, nil)
 	mine := b.AppStore("mine")
 	if err := mine.Commit(t.Context(), records.Record{Key: "days/monday", Value: []byte("open")}); err != nil {
@@ -323,7 +323,7 @@ func TestRecordsOfTheApp(t *testing.T) {
 	}
 }
 
-// The event is durable before it is answered, or it is not answered 200.
+// An event is answered 200 only if it is durable.
 func TestInboxIsDown(t *testing.T) {
 	b := newBackend(t, nil)
 	b.inbox.fail = errors.New("disk full: secret text")
@@ -333,7 +333,7 @@ func TestInboxIsDown(t *testing.T) {
 	}
 }
 
-// Authenticated bodies that cannot be understood are kept, masked.
+// Authenticated bodies that cannot be decoded are stored, redacted.
 func TestQuarantine(t *testing.T) {
 	b := newBackend(t, nil)
 	for _, body := range []string{
@@ -357,8 +357,8 @@ func TestQuarantine(t *testing.T) {
 	}
 }
 
-// The payload's echo of our secret reaches no store, no handler and no log.
-func TestSecretsAreMasked(t *testing.T) {
+// Our secret, which payloads repeat, reaches no store, no handler and no log.
+func TestSecretsAreRedacted(t *testing.T) {
 	var raw string
 	b := newBackend(t, func(p *core.Processor) {
 		p.OnStatus(func(_ context.Context, e core.StatusUpdate) error { raw = string(e.Raw); return nil })

@@ -6,10 +6,10 @@ import (
 	"github.com/serverurl/serverurl/internal/loosejson"
 )
 
-// envelopeRequests reads the calls of an envelope. one reports the older
-// function-call, which has one call and no ids. Every place where a sender was
-// seen to put them is read (docs/tools.md#dialects); what is of an unexpected
-// kind is left out.
+// envelopeRequests returns the tool calls of an envelope. one reports that it is
+// the older function-call, which has one call without an id. It reads every
+// place in which senders were observed to put them (docs/tools.md#dialects), and
+// leaves out what is of an unexpected kind.
 func envelopeRequests(body []byte) (reqs []toolRequest, one bool) {
 	message := loosejson.Object(loosejson.Object(body)["message"])
 	call := event.CallID(loosejson.Text(loosejson.Object(message["call"])["id"]))
@@ -39,8 +39,8 @@ func envelopeRequests(body []byte) (reqs []toolRequest, one bool) {
 	return reqs, false
 }
 
-// isEnvelope tells a tool envelope from bare arguments that happen to hold a
-// field "message".
+// isEnvelope reports whether a body at a tool's URL is an envelope, and not bare
+// arguments that happen to have a field "message".
 func isEnvelope(body []byte) bool {
 	t := event.Type(loosejson.Text(loosejson.Object(loosejson.Object(body)["message"])["type"]))
 	return t == event.TypeToolCalls || t == event.TypeFunctionCall

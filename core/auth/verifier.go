@@ -154,9 +154,9 @@ func (v *Verifier) LogKey() [sha256.Size]byte {
 	return sha256.Sum256([]byte("serverurl log tags\x00" + first))
 }
 
-// Verify authenticates a whole request and returns which secret the sender has
-// used: "secret 2 of 2". Its error is [ErrUnauthenticated],
-// [ErrStaleTimestamp] or [ErrHeaderTooLarge].
+// Verify authenticates a whole request at a time, and returns which secret the
+// sender knows, for the log: "secret 2 of 2", or "anyone" if none is needed. Its
+// error is [ErrUnauthenticated], [ErrStaleTimestamp] or [ErrHeaderTooLarge].
 func (v *Verifier) Verify(h Header, body []byte, now time.Time) (matched string, err error) {
 	if matched, err = v.VerifyHead(h); err != nil {
 		return "", err
@@ -164,10 +164,10 @@ func (v *Verifier) Verify(h Header, body []byte, now time.Time) (matched string,
 	return v.VerifyBody(matched, h, body, now)
 }
 
-// VerifyHead authenticates a request as far as its header goes. It fails if
-// the request will be refused whatever its body is, so that the body of an
-// unauthenticated client need not be read. It returns "" and no error if a
-// signature over the body decides.
+// VerifyHead authenticates a request as far as its header goes. It fails if the
+// request will be rejected with any body, so that bodies of unauthenticated
+// clients need not be read. It returns "" and no error if a signature over the
+// body decides.
 func (v *Verifier) VerifyHead(h Header) (matched string, err error) {
 	if headerTooLarge(h) {
 		return "", ErrHeaderTooLarge
@@ -176,18 +176,18 @@ func (v *Verifier) VerifyHead(h Header) (matched string, err error) {
 	switch {
 	case err != nil || matched != "":
 		return matched, err
-	case v.AllowUnauthenticated && !v.configured():
-		return "anyone", nil
 	case len(v.SigningSecrets) > 0 && len(h.Values(signatureHeader)) > 0,
 		len(v.StandardWebhooksSecrets) > 0 && len(h.Values(standardSignature)) > 0:
 		return "", nil
+	case v.AllowUnauthenticated && !v.configured():
+		return "anyone", nil
 	}
 	return "", ErrUnauthenticated
 }
 
-// VerifyBody checks the signatures that a request has, after VerifyHead, whose
-// result is matched. A wrong signature refuses the request whatever its header
-// has proved.
+// VerifyBody checks the signatures of a request after VerifyHead, whose result
+// is matched. An invalid signature rejects the request even if its header has a
+// valid secret.
 func (v *Verifier) VerifyBody(matched string, h Header, body []byte, now time.Time) (string, error) {
 	for _, verify := range []func(Header, []byte, time.Time) (string, error){v.verifySigned, v.verifyStandard} {
 		m, err := verify(h, body, now)

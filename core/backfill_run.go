@@ -1,0 +1,150 @@
+package core
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"time"
+
+	"github.com/serverurl/serverurl/core/event"
+	"github.com/serverurl/serverurl/core/records"
+	"github.com/serverurl/serverurl/internal/callstate"
+)
+
+// A backfillRun is the backfill of one sweep, or a manual one, and how much of
+// its limits is left.
+type backfillRun struct {
+	BackfillStats
+	Backfill
+	p        *Processor
+	manual   bool
+	until    time.Time // zero: no deadline of its own
+	requests int       // left; negative: unlimited
+	failures int       // in a row
+}
+
+// start begins the backfill of a sweep.
+func (r Backfill) start(p *Processor) backfiller {
+	r = r.withDefaults()
+	return &backfillRun{Backfill: r, p: p, until: time.Now().Add(r.Timeout), requests: r.MaxRequests}
+}
+
+// spent reports whether nothing more may be fetched.
+func (r *backfillRun) spent() bool {
+	return r.requests == 0 || r.failures >= maxFetchFailures || !r.until.IsZero() && !time.Now().Before(r.until)
+}
+
+// withDeadline bounds a request by the deadline of the run.
+func (r *backfillRun) withDeadline(ctx context.Context) (context.Context, context.CancelFunc) {
+	if r.until.IsZero() {
+		return context.WithCancel(ctx)
+	}
+	return context.WithDeadline(ctx, r.until)
+}
+
+func (r *backfillRun) overdue(ctx context.Context, s *callstate.State, recs []records.Record, now time.Time) (wait bool, err error) {
+	switch r.Backfill.next(s, now) {
+	case backfillEnd:
+		return false, nil
+	case backfillWait:
+		return true, nil
+	case backfillQuery:
+	}
+	spent := r.spent()
+	if spent && !s.OverdueSince.IsZero() {
+		return true, nil
+	}
+	if ok, err := r.claim(ctx, *s, recs[0], now, !spent); !ok || spent {
+		return true, err
+	}
+	return true, r.fetch(ctx, s.ID, s.Report == nil)
+}
+
+// claim marks a call as overdue and, if fetching is set, as fetched, before it
+// is: so no two instances fetch at a time, and GiveUpAfter counts from the first
+// mark. ok is false if another instance was faster.
+func (r *backfillRun) claim(ctx context.Context, s callstate.State, rec records.Record, now time.Time, fetching bool) (ok bool, err error) {
+	if s.OverdueSince.IsZero() {
+		s.OverdueSince = now.UTC()
+	}
+	if fetching {
+		s.BackfillAttempts, s.LastBackfill = s.BackfillAttempts+1, now.UTC()
+	}
+	value, err := callstate.EncodeState(s)
+	if err != nil {
+		return false, err
+	}
+	err = r.p.on.Store.Commit(ctx, records.Record{Key: rec.Key, Value: value, Version: rec.Version})
+	if errors.Is(err, records.ErrStale) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// fetch fetches one call and puts what the API returns into the inbox, as the
+// event that would have said it. A call that is not over is put there only if
+// inProgress is set.
+func (r *backfillRun) fetch(ctx context.Context, id event.CallID, inProgress bool) error {
+	r.Queried++
+	r.requests--
+	fetching, cancel := r.withDeadline(ctx)
+	defer cancel()
+	raw, err := r.Backfill.API.Get(fetching, string(id))
+	if err == nil && raw == nil {
+		r.NotFound++
+		r.failures = 0
+		return nil
+	}
+	if err == nil && !r.p.validBody(raw) {
+		err = errBadAnswer
+	}
+	if err != nil {
+		r.Failed++
+		r.failures++
+		return err
+	}
+	r.failures = 0
+	known := readKnown(raw)
+	if !known.over() {
+		r.InProgress++
+		if !inProgress {
+			return nil
+		}
+	}
+	body, err := known.event(id)
+	if err != nil {
+		r.Failed++
+		return err
+	}
+	return r.put(ctx, id, known, body)
+}
+
+// put accepts the event of a fetched call.
+func (r *backfillRun) put(ctx context.Context, id event.CallID, known knownCall, body []byte) error {
+	typ, _, err := event.Peek(body)
+	if err != nil {
+		return errBadAnswer
+	}
+	now := r.p.on.Now()
+	env := Envelope{ID: envelopeID(body, now), Received: now.UTC(), Type: typ, Call: id, Backfilled: true,
+		Body: r.p.on.Verifier.Redact(nil, body)}
+	if err := r.p.on.Inbox.Put(ctx, env); err != nil {
+		return err
+	}
+	if known.over() {
+		r.Recovered++
+	}
+	r.p.log.Info("call backfilled", "call", r.p.tag(id), "status", string(known.status), "bytes", len(body))
+	return nil
+}
+
+// validBody reports whether a response is JSON within the limits for bodies.
+func (p *Processor) validBody(raw []byte) bool {
+	return len(raw) <= p.on.Limits.MaxBodyBytes && p.on.Limits.validate(bytes.TrimSpace(raw)) == nil
+}
+
+func (r *backfillRun) log() {
+	if r.Queried+r.Listed > 0 {
+		r.p.log.Info("backfill finished", "calls", r.Listed, "count", r.Recovered, "asked", r.Queried, "failed", r.Failed, "unknown", r.NotFound)
+	}
+}
