@@ -1,10 +1,11 @@
 // Package serverurl is what Google Cloud Functions builds: it takes the
 // package at the root of what is uploaded, and the function in it that
-// --entry-point names. It joins the backend of package app to package gcp;
-// replace app with your own package.
+// --entry-point names. It runs the backend of package app; replace app with your
+// own package.
 //
-// Nobody imports it. docs/gcp.md says how it is deployed, and why no package
-// main, no external test package and no go.work may be next to it.
+// It never does anything else, and nobody imports it. docs/gcp.md says how it is
+// deployed, and why no package main, no external test package and no go.work may
+// be next to it.
 package serverurl
 
 import (
@@ -17,13 +18,13 @@ import (
 	"github.com/serverurl/serverurl/gcp"
 )
 
-var functions = gcp.Start(app.New())
+var functions = gcp.Main(app.New())
 
 // Receive answers events and tool calls.
 func Receive(w http.ResponseWriter, r *http.Request) { functions.Receive(w, r) }
 
-// Deliver takes one message of the topic of accepted events.
+// Deliver delivers one message of the topic of accepted events.
 func Deliver(ctx context.Context, e event.Event) error { return functions.Deliver(ctx, e) }
 
-// Sweep ends the calls that are over without a report. A schedule calls it.
+// Sweep ends calls whose report is overdue. A schedule calls it.
 func Sweep(w http.ResponseWriter, r *http.Request) { functions.Sweep(w, r) }

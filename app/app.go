@@ -1,8 +1,9 @@
-// Package app is the backend that ships: the front desk of a dental practice.
-// It is one file to read in two minutes and to replace with your own.
+// Package app is the example backend that is deployed: the front desk of a dental
+// practice, in one file to read in two minutes and to replace with your own. It
+// knows no platform: its calendar is in the store that the platform provides, so it
+// runs unchanged on all of them. All data is invented.
 //
-// Its calendar is a table in the platform's own store, so it runs unchanged
-// wherever a room can run. All data is made up.
+//	func main() { server.Main(app.New()) }
 package app
 
 import (
@@ -53,7 +54,7 @@ func New() *core.Processor {
 		Name:            "cancel_appointment",
 		Description:     "Cancel the caller's appointment at a day and time.",
 		IdempotencyArgs: []string{"date", "time", "phone"},
-		Effect:          core.Idempotent, // canceling twice leaves what canceling once does
+		Effect:          core.Idempotent, // canceling twice has the effect of canceling once
 	}, d.cancelAppointment)
 
 	p.OnReport(d.noteReport)
@@ -74,32 +75,37 @@ type desk struct {
 	calendar, daybook records.Store
 }
 
-// Day is what find_open_slots is asked.
+// Day holds the arguments of find_open_slots.
 type Day struct {
 	Date    string `json:"date" jsonschema:"the day as YYYY-MM-DD"`
 	Service string `json:"service,omitempty" jsonschema:"what the visit is for, such as cleaning"`
 }
 
-// Booking is what book_appointment is asked.
+// Booking holds the arguments of book_appointment.
 type Booking struct {
-	Date    string `json:"date" jsonschema:"the day as YYYY-MM-DD"`
-	Time    string `json:"time" jsonschema:"the time as HH:MM, one of those that find_open_slots gave"`
-	Name    string `json:"name" jsonschema:"the patient's full name"`
-	Phone   string `json:"phone" jsonschema:"the caller's phone number with country code"`
-	Service string `json:"service,omitempty" jsonschema:"what the visit is for, such as cleaning"`
+	Date    string         `json:"date" jsonschema:"the day as YYYY-MM-DD"`
+	Time    string         `json:"time" jsonschema:"the time as HH:MM, one of those that find_open_slots gave"`
+	Name    core.Sensitive `json:"name" jsonschema:"the patient's full name"`
+	Phone   core.Sensitive `json:"phone" jsonschema:"the caller's phone number with country code"`
+	Service string         `json:"service,omitempty" jsonschema:"what the visit is for, such as cleaning"`
 }
 
-// Appointment is a day and time that a caller has.
+// Appointment identifies an appointment of a caller.
 type Appointment struct {
-	Date  string `json:"date" jsonschema:"the day as YYYY-MM-DD"`
-	Time  string `json:"time" jsonschema:"the time as HH:MM"`
-	Phone string `json:"phone" jsonschema:"the phone number it was booked under"`
+	Date  string         `json:"date" jsonschema:"the day as YYYY-MM-DD"`
+	Time  string         `json:"time" jsonschema:"the time as HH:MM"`
+	Phone core.Sensitive `json:"phone" jsonschema:"the phone number it was booked under"`
 }
 
-// entry is a line of the calendar.
+// An entry is an appointment in the calendar, which is where a patient's name and
+// number belong: a core.Sensitive would be stored as "***".
 type entry struct {
-	Booking
-	Key string `json:"key"` // of the request that booked it
+	Date    string `json:"date"`
+	Time    string `json:"time"`
+	Name    string `json:"name"`
+	Phone   string `json:"phone"`
+	Service string `json:"service,omitempty"`
+	Key     string `json:"key"` // of the request that booked it
 }
 
 func (d *desk) openingHours(context.Context, struct{}) (string, error) {
@@ -143,11 +149,11 @@ func (d *desk) bookAppointment(ctx context.Context, in Booking) (string, error) 
 	if !isSlot(in.Time) {
 		return "", refuse("That is not a time we give. Offer one of the times that find_open_slots gives.")
 	}
-	if strings.TrimSpace(in.Name) == "" {
+	if strings.TrimSpace(in.Name.Reveal()) == "" {
 		return "", refuse("The patient's name is needed to book.")
 	}
 	inv, _ := core.InvocationFromContext(ctx)
-	line, err := json.Marshal(entry{Booking: in, Key: inv.IdempotencyKey})
+	line, err := json.Marshal(entry{in.Date, in.Time, in.Name.Reveal(), in.Phone.Reveal(), in.Service, inv.IdempotencyKey})
 	if err != nil {
 		return "", err
 	}
@@ -164,11 +170,11 @@ func (d *desk) bookAppointment(ctx context.Context, in Booking) (string, error) 
 	return in.booked(date), nil
 }
 
-// findBooking tells whether a booking whose reply was lost is in the calendar.
+// findBooking reports whether a booking whose reply was lost is in the calendar.
 func (d *desk) findBooking(ctx context.Context, in Booking) (string, bool, error) {
 	date, err := d.openDay(in.Date)
 	if err != nil {
-		return "", false, nil // it would have been refused
+		return "", false, nil // it would have been rejected
 	}
 	recs, err := d.calendar.Get(ctx, in.Date+"/"+in.Time)
 	if err != nil {
@@ -183,7 +189,7 @@ func (d *desk) findBooking(ctx context.Context, in Booking) (string, bool, error
 }
 
 func (d *desk) myAppointments(ctx context.Context, in struct {
-	Phone string `json:"phone" jsonschema:"the caller's phone number with country code"`
+	Phone core.Sensitive `json:"phone" jsonschema:"the caller's phone number with country code"`
 }) (string, error) {
 	phone, err := digits(in.Phone)
 	if err != nil {
@@ -197,13 +203,13 @@ func (d *desk) myAppointments(ctx context.Context, in struct {
 	for _, r := range recs {
 		var e entry
 		if err := json.Unmarshal(r.Value, &e); err != nil {
-			return "", errors.New("app: a line of the calendar cannot be read")
+			return "", errors.New("app: an entry of the calendar cannot be decoded")
 		}
 		date, err := time.Parse(day, e.Date)
 		if err != nil {
-			return "", errors.New("app: a line of the calendar has no date")
+			return "", errors.New("app: an entry of the calendar has no date")
 		}
-		have = append(have, fmt.Sprintf("%s at %s for %s", spoken(date), e.Time, e.service()))
+		have = append(have, fmt.Sprintf("%s at %s for %s", spoken(date), e.Time, service(e.Service)))
 	}
 	switch len(have) {
 	case 0:
@@ -237,13 +243,13 @@ func (d *desk) cancelAppointment(ctx context.Context, in Appointment) (string, e
 	return fmt.Sprintf("Canceled: %s at %s.", spoken(date), in.Time), nil
 }
 
-// noteReport keeps what the office reads in the morning. Writing it again
-// writes the same, so a repeat does no harm.
+// noteReport writes down what the office reads in the morning. It writes the same
+// when it is repeated, so a redelivery is harmless.
 func (d *desk) noteReport(ctx context.Context, r core.Report) error {
 	return d.note(ctx, "reports", r.Call.ID, r.Analysis.Summary)
 }
 
-// closeCall keeps one line for each call that is over.
+// closeCall writes one line for each call that ended.
 func (d *desk) closeCall(ctx context.Context, e core.CallEnded) error {
 	return d.note(ctx, "calls", e.Call.ID, fmt.Sprintf("%s, %d messages, %s", e.Call.Status, e.Call.MessageCount, e.Reason))
 }
@@ -257,7 +263,7 @@ func (d *desk) note(ctx context.Context, page string, call event.CallID, text st
 	return d.daybook.Commit(ctx, recs[0])
 }
 
-// openDay reads a date on which the practice is open.
+// openDay parses a date on which the practice is open.
 func (d *desk) openDay(date string) (time.Time, error) {
 	t, err := time.Parse(day, date)
 	switch {
@@ -265,24 +271,25 @@ func (d *desk) openDay(date string) (time.Time, error) {
 		return t, refuse("The date is needed as year, month and day, such as 2035-07-16.")
 	case t.Weekday() == time.Saturday || t.Weekday() == time.Sunday:
 		return t, refuse(spoken(t) + " is at the weekend, when the practice is closed. Offer a weekday.")
-	case t.Before(d.now().Add(-36 * time.Hour)): // wherever on Earth the caller is
+	case t.Before(d.now().Add(-36 * time.Hour)): // in any time zone of the caller
 		return t, refuse(spoken(t) + " is in the past. Offer a day from today on.")
 	}
 	return t, nil
 }
 
-// refuse is a refusal that changed nothing, so that asking again asks anew.
+// refuse returns an error for the caller to hear. Nothing was changed, so the same
+// request runs again when it is repeated.
 func refuse(sentence string) error { return core.NotApplied(core.Say(sentence)) }
 
-func (b Booking) service() string {
-	if s := strings.TrimSpace(b.Service); s != "" {
+func service(s string) string {
+	if s = strings.TrimSpace(s); s != "" {
 		return s
 	}
 	return "a check-up"
 }
 
 func (b Booking) booked(date time.Time) string {
-	return fmt.Sprintf("Booked: %s for %s on %s at %s.", b.service(), b.Name, spoken(date), b.Time)
+	return fmt.Sprintf("Booked: %s for %s on %s at %s.", service(b.Service), b.Name.Reveal(), spoken(date), b.Time)
 }
 
 func spoken(date time.Time) string { return date.Format("Monday " + day) }
@@ -305,8 +312,8 @@ var (
 	phone      = regexp.MustCompile(`^\+?[0-9]{7,15}$`)
 )
 
-func digits(number string) (string, error) {
-	number = phoneMarks.Replace(number)
+func digits(s core.Sensitive) (string, error) {
+	number := phoneMarks.Replace(s.Reveal())
 	if !phone.MatchString(number) {
 		return "", refuse("A phone number with its country code is needed, such as +14155550142.")
 	}

@@ -54,17 +54,17 @@ func sampleDir(t *testing.T) string {
 
 // Which of AWS's own sample events are served, and as what. All others must
 // be refused: a queue of another kind, an authorizer's question, a WebSocket.
-var served = map[string]shape{
-	"lambda-urls-request.json":                          shapeURL,
-	"apigw-v2-request-no-authorizer.json":               shapeURL,
-	"apigw-v2-request-iam.json":                         shapeURL,
-	"apigw-v2-request-jwt-authorizer.json":              shapeURL,
-	"apigw-v2-request-lambda-authorizer.json":           shapeURL,
-	"apigw-request.json":                                shapeREST,
-	"apigw-restapi-openapi-request.json":                shapeREST,
-	"alb-lambda-target-request-headers-only.json":       shapeALB,
-	"alb-lambda-target-request-multivalue-headers.json": shapeALBMulti,
-	"sqs-event.json":                                    shapeQueue,
+var served = map[string]trigger{
+	"lambda-urls-request.json":                          triggerURL,
+	"apigw-v2-request-no-authorizer.json":               triggerURL,
+	"apigw-v2-request-iam.json":                         triggerURL,
+	"apigw-v2-request-jwt-authorizer.json":              triggerURL,
+	"apigw-v2-request-lambda-authorizer.json":           triggerURL,
+	"apigw-request.json":                                triggerREST,
+	"apigw-restapi-openapi-request.json":                triggerREST,
+	"alb-lambda-target-request-headers-only.json":       triggerALB,
+	"alb-lambda-target-request-multivalue-headers.json": triggerALBMulti,
+	"sqs-event.json":                                    triggerQueue,
 }
 
 func TestEverySampleEventIsServedOrRefused(t *testing.T) {
@@ -79,7 +79,7 @@ func TestEverySampleEventIsServedOrRefused(t *testing.T) {
 			seen++
 		}
 		if _, got := parse(readSample(t, f)); got != want {
-			t.Errorf("%s: shape %d, want %d", filepath.Base(f), got, want)
+			t.Errorf("%s: trigger %d, want %d", filepath.Base(f), got, want)
 		}
 	}
 	if seen != len(served) {
@@ -116,9 +116,9 @@ func TestSampleRequests(t *testing.T) {
 	}
 }
 
-// requestEvents are one request in each shape. %s is the escaped path, and the
+// requestEvents are one request in each trigger. %s is the escaped path, and the
 // body is base64 or not.
-func requestEvents(method, path, body string, base64ed bool) map[shape]string {
+func requestEvents(method, path, body string, base64ed bool) map[trigger]string {
 	text := body
 	if base64ed {
 		text = base64.StdEncoding.EncodeToString([]byte(body))
@@ -127,14 +127,14 @@ func requestEvents(method, path, body string, base64ed bool) map[shape]string {
 	head := fmt.Sprintf(`"x-InterACTLY-secret":%s,"content-type":"application/json"`, q(testSecret))
 	multi := fmt.Sprintf(`"x-InterACTLY-secret":[%s],"content-type":["application/json"]`, q(testSecret))
 	tail := fmt.Sprintf(`"body":%s,"isBase64Encoded":%t`, q(text), base64ed)
-	return map[shape]string{
-		shapeURL: fmt.Sprintf(`{"version":"2.0","rawPath":%s,"rawQueryString":"","headers":{%s},
+	return map[trigger]string{
+		triggerURL: fmt.Sprintf(`{"version":"2.0","rawPath":%s,"rawQueryString":"","headers":{%s},
 			"requestContext":{"domainName":"abc.lambda-url.eu-west-1.on.aws","http":{"method":%s}},%s}`, q(path), head, q(method), tail),
-		shapeREST: fmt.Sprintf(`{"resource":"/{proxy+}","path":%s,"httpMethod":%s,"headers":{%s},"multiValueHeaders":{%s},
+		triggerREST: fmt.Sprintf(`{"resource":"/{proxy+}","path":%s,"httpMethod":%s,"headers":{%s},"multiValueHeaders":{%s},
 			"requestContext":{"stage":"prod","apiId":"abc","domainPrefix":"abc"},%s}`, q(path), q(method), head, multi, tail),
-		shapeALB: fmt.Sprintf(`{"requestContext":{"elb":{"targetGroupArn":"arn:aws:elasticloadbalancing:x"}},"path":%s,"httpMethod":%s,
+		triggerALB: fmt.Sprintf(`{"requestContext":{"elb":{"targetGroupArn":"arn:aws:elasticloadbalancing:x"}},"path":%s,"httpMethod":%s,
 			"queryStringParameters":{},"headers":{%s},%s}`, q(path), q(method), head, tail),
-		shapeALBMulti: fmt.Sprintf(`{"requestContext":{"elb":{"targetGroupArn":"arn:aws:elasticloadbalancing:x"}},"path":%s,"httpMethod":%s,
+		triggerALBMulti: fmt.Sprintf(`{"requestContext":{"elb":{"targetGroupArn":"arn:aws:elasticloadbalancing:x"}},"path":%s,"httpMethod":%s,
 			"multiValueQueryStringParameters":{},"multiValueHeaders":{%s},%s}`, q(path), q(method), multi, tail),
 	}
 }
@@ -150,14 +150,14 @@ func TestBodiesAreExact(t *testing.T) {
 			for want, payload := range requestEvents("POST", "/events", body, b64) {
 				e, s := parse([]byte(payload))
 				if s != want {
-					t.Fatalf("shape %d, want %d", s, want)
+					t.Fatalf("trigger %d, want %d", s, want)
 				}
 				r, err := e.request(s, "")
 				if err != nil || string(r.Body) != body {
-					t.Errorf("shape %d, base64 %t: body of %d bytes came as %d bytes (%v)", s, b64, len(body), len(r.Body), err)
+					t.Errorf("trigger %d, base64 %t: body of %d bytes came as %d bytes (%v)", s, b64, len(body), len(r.Body), err)
 				}
 				if got := r.Header.Get("X-Interactly-Secret"); got != testSecret {
-					t.Errorf("shape %d: secret came as %q", s, got)
+					t.Errorf("trigger %d: secret came as %q", s, got)
 				}
 			}
 		}
@@ -199,8 +199,8 @@ func TestPathsAndQueries(t *testing.T) {
 			`{"version":"2.0","rawPath":"","requestContext":{"domainName":"i.lambda-url.x","http":{"method":"GET"}}}`, "", "/", ""},
 	} {
 		e, s := parse([]byte(c.event))
-		if s == shapeUnknown {
-			t.Errorf("%s: unknown shape", c.why)
+		if s == triggerUnknown {
+			t.Errorf("%s: unknown trigger", c.why)
 			continue
 		}
 		r, err := e.request(s, strings.TrimRight(c.base, "/"))
@@ -223,7 +223,7 @@ func (in *testInbox) Put(_ context.Context, es ...core.Envelope) error {
 	return nil
 }
 
-func (in *testInbox) Receive(_ context.Context, body string) ([]core.Envelope, error) {
+func (in *testInbox) Decode(_ context.Context, body string) ([]core.Envelope, error) {
 	if body == "panic" {
 		panic(body)
 	}
@@ -248,18 +248,18 @@ func quiet() *Options { return &Options{Logger: slog.New(slog.DiscardHandler)} }
 
 func TestRepliesInTheShapeOfTheRequest(t *testing.T) {
 	p, in := bound(t, app.New())
-	h := New(p, in, quiet())
-	want := map[shape]string{
-		shapeURL:      `{"statusCode":200,"headers":{"Content-Type":"application/json"},"body":"{}","isBase64Encoded":false}`,
-		shapeREST:     `{"statusCode":200,"multiValueHeaders":{"Content-Type":["application/json"]},"body":"{}","isBase64Encoded":false}`,
-		shapeALB:      `{"statusCode":200,"statusDescription":"200 OK","headers":{"Content-Type":"application/json"},"body":"{}","isBase64Encoded":false}`,
-		shapeALBMulti: `{"statusCode":200,"statusDescription":"200 OK","multiValueHeaders":{"Content-Type":["application/json"]},"body":"{}","isBase64Encoded":false}`,
+	h := NewHandler(p, in, quiet())
+	want := map[trigger]string{
+		triggerURL:      `{"statusCode":200,"headers":{"Content-Type":"application/json"},"body":"{}","isBase64Encoded":false}`,
+		triggerREST:     `{"statusCode":200,"multiValueHeaders":{"Content-Type":["application/json"]},"body":"{}","isBase64Encoded":false}`,
+		triggerALB:      `{"statusCode":200,"statusDescription":"200 OK","headers":{"Content-Type":"application/json"},"body":"{}","isBase64Encoded":false}`,
+		triggerALBMulti: `{"statusCode":200,"statusDescription":"200 OK","multiValueHeaders":{"Content-Type":["application/json"]},"body":"{}","isBase64Encoded":false}`,
 	}
 	body := `{"message":{"type":"status-update","call":{"id":"CA7c0f3b9e51d24a86b3f0a91d6e2c4478","status":"ongoing"}}}`
 	for s, payload := range requestEvents("POST", "/events", body, false) {
 		got, err := h.Invoke(t.Context(), []byte(payload))
 		if err != nil || string(got) != want[s] {
-			t.Errorf("shape %d\ngot  %s (%v)\nwant %s", s, got, err, want[s])
+			t.Errorf("trigger %d\ngot  %s (%v)\nwant %s", s, got, err, want[s])
 		}
 	}
 	if len(in.got) != len(want) {
@@ -270,14 +270,14 @@ func TestRepliesInTheShapeOfTheRequest(t *testing.T) {
 func TestRepliesOfEveryKind(t *testing.T) {
 	header := []core.HeaderField{{Name: "set-cookie", Value: "a=1"}, {Name: "Set-Cookie", Value: "b=2"}, {Name: "Allow", Value: "GET"}, {Name: "allow", Value: "PUT"}}
 	r := core.Response{Status: 418, Header: header, Body: []byte("\xff")}
-	for s, want := range map[shape]string{
-		shapeURL:      `{"statusCode":418,"headers":{"Allow":"GET, PUT"},"cookies":["a=1","b=2"],"body":"/w==","isBase64Encoded":true}`,
-		shapeREST:     `{"statusCode":418,"multiValueHeaders":{"Set-Cookie":["a=1","b=2"],"Allow":["GET","PUT"]},"body":"/w==","isBase64Encoded":true}`,
-		shapeALB:      `{"statusCode":418,"statusDescription":"418 I'm a teapot","headers":{"Set-Cookie":"a=1","Allow":"GET, PUT"},"body":"/w==","isBase64Encoded":true}`,
-		shapeALBMulti: `{"statusCode":418,"statusDescription":"418 I'm a teapot","multiValueHeaders":{"Set-Cookie":["a=1","b=2"],"Allow":["GET","PUT"]},"body":"/w==","isBase64Encoded":true}`,
+	for s, want := range map[trigger]string{
+		triggerURL:      `{"statusCode":418,"headers":{"Allow":"GET, PUT"},"cookies":["a=1","b=2"],"body":"/w==","isBase64Encoded":true}`,
+		triggerREST:     `{"statusCode":418,"multiValueHeaders":{"Set-Cookie":["a=1","b=2"],"Allow":["GET","PUT"]},"body":"/w==","isBase64Encoded":true}`,
+		triggerALB:      `{"statusCode":418,"statusDescription":"418 I'm a teapot","headers":{"Set-Cookie":"a=1","Allow":"GET, PUT"},"body":"/w==","isBase64Encoded":true}`,
+		triggerALBMulti: `{"statusCode":418,"statusDescription":"418 I'm a teapot","multiValueHeaders":{"Set-Cookie":["a=1","b=2"],"Allow":["GET","PUT"]},"body":"/w==","isBase64Encoded":true}`,
 	} {
 		if got := encode(s, r, 1000); string(got) != want {
-			t.Errorf("shape %d\ngot  %s\nwant %s", s, got, want)
+			t.Errorf("trigger %d\ngot  %s\nwant %s", s, got, want)
 		}
 	}
 }
@@ -287,7 +287,7 @@ func TestReplyOverTheCapIsASentence(t *testing.T) {
 	core.AddTool(p, core.Tool{Name: "talk", Description: "Talks.", Effect: core.ReadOnly},
 		func(context.Context, struct{}) (string, error) { return strings.Repeat("x", 16<<10), nil })
 	bound(t, p)
-	h := New(p, nil, quiet())
+	h := NewHandler(p, nil, quiet())
 	// 100 results of 16 kB are more than a load balancer takes, and less than Lambda does.
 	var calls []string
 	for i := range 100 {
@@ -297,14 +297,14 @@ func TestReplyOverTheCapIsASentence(t *testing.T) {
 	for s, payload := range requestEvents("POST", "/events", body, false) {
 		got, err := h.Invoke(t.Context(), []byte(payload))
 		if err != nil || len(got) > maxReplyOf(s) {
-			t.Fatalf("shape %d: %d bytes, %v", s, len(got), err)
+			t.Fatalf("trigger %d: %d bytes, %v", s, len(got), err)
 		}
-		isALB := s == shapeALB || s == shapeALBMulti
+		isALB := s == triggerALB || s == triggerALBMulti
 		if cut := strings.Contains(string(got), "reply too large"); cut != isALB {
-			t.Errorf("shape %d: replaced %t, %d bytes", s, cut, len(got))
+			t.Errorf("trigger %d: replaced %t, %d bytes", s, cut, len(got))
 		}
 	}
-	if b := encode(shapeURL, core.Response{Status: 200, Body: bytes.Repeat([]byte(`"`), maxReply/2)}, maxReply); b != nil {
+	if b := encode(triggerURL, core.Response{Status: 200, Body: bytes.Repeat([]byte(`"`), maxReply/2)}, maxReply); b != nil {
 		t.Errorf("%d bytes: a body that is doubled by escaping is over the cap", len(b))
 	}
 	if r := tooLong(core.Request{Path: "/tools/talk"}); r.Status != 200 || !strings.Contains(string(r.Body), `{"result":"`) {
@@ -314,7 +314,7 @@ func TestReplyOverTheCapIsASentence(t *testing.T) {
 
 func TestUnknownShapesExecuteNothing(t *testing.T) {
 	p, in := bound(t, app.New())
-	h := New(p, in, quiet())
+	h := NewHandler(p, in, quiet())
 	for _, payload := range []string{
 		``, `null`, `[]`, `{}`, `"x"`, `{"body":"{}"}`, `{"Records":[]}`,
 		`{"Records":[{"messageId":"1","eventSource":"aws:sqs","body":"{}"},{"messageId":"2","eventSource":"aws:sns","body":"{}"}]}`,
@@ -330,8 +330,8 @@ func TestUnknownShapesExecuteNothing(t *testing.T) {
 		`{"version":"2.0","headers":{"a":[["c"]]},"rawPath":"/","requestContext":{"http":{"method":"POST"}}}`,
 		`{"version":"2.0","body":{},"rawPath":"/","requestContext":{"http":{"method":"POST"}}}`,
 	} {
-		if out, err := h.Invoke(t.Context(), []byte(payload)); !errors.Is(err, ErrShape) {
-			t.Errorf("%s: got %s, %v; want ErrShape", payload, out, err)
+		if out, err := h.Invoke(t.Context(), []byte(payload)); !errors.Is(err, ErrUnknownEvent) {
+			t.Errorf("%s: got %s, %v; want ErrUnknownEvent", payload, out, err)
 		}
 	}
 	if len(in.got) != 0 {
@@ -341,8 +341,8 @@ func TestUnknownShapesExecuteNothing(t *testing.T) {
 
 func TestBadBase64IsRefused(t *testing.T) {
 	p, in := bound(t, app.New())
-	payload := strings.Replace(requestEvents("POST", "/", "{}", true)[shapeURL], `"body":"`, `"body":"!`, 1)
-	out, err := New(p, in, quiet()).Invoke(t.Context(), []byte(payload))
+	payload := strings.Replace(requestEvents("POST", "/", "{}", true)[triggerURL], `"body":"`, `"body":"!`, 1)
+	out, err := NewHandler(p, in, quiet()).Invoke(t.Context(), []byte(payload))
 	if err != nil || !strings.HasPrefix(string(out), `{"statusCode":400,`) {
 		t.Errorf("got %s, %v", out, err)
 	}
@@ -352,7 +352,7 @@ func TestLoadBalancerHealthCheck(t *testing.T) {
 	p, in := bound(t, app.New())
 	for agent, want := range map[string]string{"ELB-HealthChecker/2.0": `{"statusCode":200,`, "curl/8": `{"statusCode":405,`} {
 		payload := `{"requestContext":{"elb":{"targetGroupArn":"arn"}},"path":"/","httpMethod":"GET","headers":{"user-agent":"` + agent + `"},"body":""}`
-		if out, err := New(p, in, quiet()).Invoke(t.Context(), []byte(payload)); err != nil || !strings.HasPrefix(string(out), want) {
+		if out, err := NewHandler(p, in, quiet()).Invoke(t.Context(), []byte(payload)); err != nil || !strings.HasPrefix(string(out), want) {
 			t.Errorf("%s: got %s, %v; want %s", agent, out, err, want)
 		}
 	}
@@ -372,7 +372,7 @@ func queueEvent(bodies ...string) []byte {
 	return b
 }
 
-func envelope(call, typ string) string {
+func message(call, typ string) string {
 	b, _ := json.Marshal(core.Envelope{ID: "e-" + call, Received: time.Now(), Type: event.Type(typ), Call: event.CallID(call),
 		Body: fmt.Appendf(nil, `{"message":{"type":"status-update","call":{"id":%q,"status":"ongoing"}}}`, call)})
 	return string(b)
@@ -388,17 +388,17 @@ func TestBatchReportsWhatFailed(t *testing.T) {
 	})
 	bound(t, p)
 	var logged bytes.Buffer
-	h := New(p, new(testInbox), &Options{Logger: slog.New(slog.NewTextHandler(&logged, nil))})
+	h := NewHandler(p, new(testInbox), &Options{Logger: slog.New(slog.NewTextHandler(&logged, nil))})
 	out, err := h.Invoke(t.Context(), queueEvent(
-		envelope("CA-1", "status-update"), "not json", envelope("CA-bad", "status-update"), "panic", envelope("CA-2", "status-update")))
+		message("CA-1", "status-update"), "not json", message("CA-bad", "status-update"), "panic", message("CA-2", "status-update")))
 	want := `{"batchItemFailures":[{"itemIdentifier":"m1"},{"itemIdentifier":"m2"},{"itemIdentifier":"m3"}]}`
 	if err != nil || string(out) != want {
 		t.Errorf("got  %s (%v)\nwant %s", out, err, want)
 	}
-	if strings.Contains(logged.String(), "Rivera") || !strings.Contains(logged.String(), "delivery") {
+	if strings.Contains(logged.String(), "Rivera") || !strings.Contains(logged.String(), "delivery failed") {
 		t.Errorf("log: %s", logged.String())
 	}
-	if out, err := h.Invoke(t.Context(), queueEvent(envelope("CA-3", "status-update"))); err != nil || string(out) != `{"batchItemFailures":[]}` {
+	if out, err := h.Invoke(t.Context(), queueEvent(message("CA-3", "status-update"))); err != nil || string(out) != `{"batchItemFailures":[]}` {
 		t.Errorf("a batch without failures: %s, %v", out, err)
 	}
 }
@@ -420,8 +420,8 @@ func TestFailedMessagesAreDelayed(t *testing.T) {
 	p, _ := bound(t, app.New())
 	in := &delayingInbox{delayed: map[string]int{}}
 	event := `{"Records":[{"messageId":"m0","receiptHandle":"r0","eventSource":"aws:sqs","attributes":{"ApproximateReceiveCount":"3"},"body":"bad"},
-		{"messageId":"m1","receiptHandle":"r1","eventSource":"aws:sqs","attributes":{"ApproximateReceiveCount":"1"},"body":` + string(quote(nil, envelope("CA-1", "status-update"))) + `}]}`
-	out, err := New(p, in, quiet()).Invoke(t.Context(), []byte(event))
+		{"messageId":"m1","receiptHandle":"r1","eventSource":"aws:sqs","attributes":{"ApproximateReceiveCount":"1"},"body":` + string(quote(nil, message("CA-1", "status-update"))) + `}]}`
+	out, err := NewHandler(p, in, quiet()).Invoke(t.Context(), []byte(event))
 	if err != nil || string(out) != `{"batchItemFailures":[{"itemIdentifier":"m0"}]}` {
 		t.Errorf("got %s, %v", out, err)
 	}
@@ -434,7 +434,7 @@ func TestBatchWithoutTimeLeftComesAgain(t *testing.T) {
 	p, in := bound(t, app.New())
 	ctx, cancel := context.WithDeadline(t.Context(), time.Now().Add(batchMargin/2))
 	defer cancel()
-	out, err := New(p, in, quiet()).Invoke(ctx, queueEvent(envelope("CA-1", "status-update")))
+	out, err := NewHandler(p, in, quiet()).Invoke(ctx, queueEvent(message("CA-1", "status-update")))
 	if err != nil || string(out) != `{"batchItemFailures":[{"itemIdentifier":"m0"}]}` {
 		t.Errorf("got %s, %v", out, err)
 	}
@@ -444,11 +444,11 @@ func TestSchedulesSweep(t *testing.T) {
 	p, in := bound(t, app.New())
 	for _, source := range []string{"aws.events", "aws.scheduler"} {
 		payload := `{"version":"0","id":"1","detail-type":"Scheduled Event","source":"` + source + `","time":"2026-11-23T06:00:00Z","resources":["arn"],"detail":{}}`
-		if out, err := New(p, in, quiet()).Invoke(t.Context(), []byte(payload)); err != nil || string(out) != "{}" {
+		if out, err := NewHandler(p, in, quiet()).Invoke(t.Context(), []byte(payload)); err != nil || string(out) != "{}" {
 			t.Errorf("%s: %s, %v", source, out, err)
 		}
 	}
-	if _, err := New(core.New(), in, quiet()).Invoke(t.Context(), []byte(`{"detail-type":"Scheduled Event","source":"aws.events"}`)); !errors.Is(err, errSweep) {
+	if _, err := NewHandler(core.New(), in, quiet()).Invoke(t.Context(), []byte(`{"detail-type":"Scheduled Event","source":"aws.events"}`)); !errors.Is(err, errSweep) {
 		t.Errorf("a sweep that cannot run: %v", err)
 	}
 }
@@ -456,14 +456,14 @@ func TestSchedulesSweep(t *testing.T) {
 // Environments may run invocations side by side (lambdacontext.MaxConcurrency).
 func TestConcurrentInvocations(t *testing.T) {
 	p, in := bound(t, app.New())
-	h := New(p, in, quiet())
+	h := NewHandler(p, in, quiet())
 	var all sync.WaitGroup
 	for i := range 80 {
 		all.Go(func() {
 			for s, payload := range requestEvents("POST", "/tools/find_open_slots", `{"date":"2035-07-17"}`, i%2 == 0) {
 				out, err := h.Invoke(t.Context(), []byte(payload))
 				if err != nil || !strings.Contains(string(out), "has openings at") {
-					t.Errorf("shape %d: %s, %v", s, out, err)
+					t.Errorf("trigger %d: %s, %v", s, out, err)
 				}
 			}
 		})
@@ -478,7 +478,7 @@ func FuzzParse(f *testing.F) {
 	f.Add(queueEvent("x"))
 	f.Fuzz(func(t *testing.T, payload []byte) {
 		e, s := parse(payload)
-		if s == shapeUnknown || s == shapeQueue || s == shapeSchedule {
+		if s == triggerUnknown || s == triggerQueue || s == triggerSchedule {
 			return
 		}
 		if r, err := e.request(s, ""); err == nil && r.Path == "" {

@@ -105,7 +105,7 @@ func (l *lossy) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // A write whose answer was lost is sent again by the SDK, and then meets
-// itself. That is no conflict.
+// itself. That is not a conflict.
 func TestLostAnswersOnMoto(t *testing.T) {
 	cfg := config(t)
 	table, err := emulate.CreateTable(t.Context(), dynamodb.NewFromConfig(cfg), "t-"+strings.ToLower(rand.Text()))
@@ -183,9 +183,12 @@ func (q *queue) work(ctx context.Context, deliver coretest.DeliverFunc) {
 		}
 		for _, m := range out.Messages {
 			wg.Go(func() {
+				after := context.WithoutCancel(ctx)
 				if q.deliver(ctx, m, deliver) == nil {
-					_, _ = q.client.DeleteMessage(context.WithoutCancel(ctx), &sqs.DeleteMessageInput{QueueUrl: &q.url, ReceiptHandle: m.ReceiptHandle})
+					_, _ = q.client.DeleteMessage(after, &sqs.DeleteMessageInput{QueueUrl: &q.url, ReceiptHandle: m.ReceiptHandle})
+					return
 				}
+				_, _ = q.client.ChangeMessageVisibility(after, &sqs.ChangeMessageVisibilityInput{QueueUrl: &q.url, ReceiptHandle: m.ReceiptHandle, VisibilityTimeout: 0})
 			})
 		}
 	}
@@ -199,7 +202,7 @@ func (q *queue) deliver(ctx context.Context, m types.Message, deliver coretest.D
 			err = fmt.Errorf("panic")
 		}
 	}()
-	es, err := q.inbox.Receive(ctx, *m.Body)
+	es, err := q.inbox.Decode(ctx, *m.Body)
 	if err != nil {
 		return err
 	}
@@ -213,18 +216,19 @@ func (q *queue) deliver(ctx context.Context, m types.Message, deliver coretest.D
 
 // The inbox, on moto's SQS.
 func TestInboxOnMoto(t *testing.T) {
-	queues, seen := map[core.Inbox]*queue{}, map[core.Inbox][]string{}
+	queues := map[core.Inbox]*queue{}
 	traits := coretest.InboxCapabilities{ConcurrentEvents: 100, DeadLetterIDs: func(ctx context.Context, in core.Inbox) ([]string, error) {
-		dead, err := queues[in].inbox.Dead(ctx, queues[in].dead)
-		for _, d := range dead { // each is seen once, and then out of sight
+		dead, err := queues[in].inbox.DeadLetters(queues[in].dead).List(ctx, 100)
+		var ids []string
+		for _, d := range dead {
 			for _, e := range d.Envelopes {
-				seen[in] = append(seen[in], e.ID)
+				ids = append(ids, e.ID)
 			}
 		}
-		return seen[in], err
+		return ids, err
 	}}
 	coretest.Inbox(t, traits, func(t *testing.T, deliver coretest.DeliverFunc) core.Inbox {
-		q := newQueue(t, 6, 2)
+		q := newQueue(t, 6, 30)
 		queues[q.inbox] = q
 		ctx, stop := context.WithCancel(context.Background())
 		ended := make(chan struct{})
@@ -250,7 +254,7 @@ func TestMessagesOnMoto(t *testing.T) {
 			if _, err := q.client.DeleteMessage(t.Context(), &sqs.DeleteMessageInput{QueueUrl: &q.url, ReceiptHandle: out.Messages[0].ReceiptHandle}); err != nil {
 				return err
 			}
-			got, err := q.inbox.Receive(t.Context(), *out.Messages[0].Body)
+			got, err := q.inbox.Decode(t.Context(), *out.Messages[0].Body)
 			if err != nil || len(got) != 1 {
 				return fmt.Errorf("%d envelopes, %v", len(got), err)
 			}
@@ -286,7 +290,7 @@ func TestMessagesOnMoto(t *testing.T) {
 	})
 	t.Run("what is no envelope", func(t *testing.T) {
 		for _, body := range []string{"", "p", "x", "pcanary", "@", "@canary", "@inbox/nothing/1", "@inbox/x/99999999", "p" + strings.Repeat("A", 1000)} {
-			if es, err := q.inbox.Receive(t.Context(), body); err == nil || strings.Contains(err.Error(), "canary") {
+			if es, err := q.inbox.Decode(t.Context(), body); err == nil || strings.Contains(err.Error(), "canary") {
 				t.Errorf("%q: %v, %v", body, es, err)
 			}
 		}
@@ -294,8 +298,8 @@ func TestMessagesOnMoto(t *testing.T) {
 }
 
 // A message that always fails ends in the dead-letter queue, with a reason in
-// the log and nothing of what was said, whatever the handler's error quotes.
-// Once the handler is mended, redrive delivers it.
+// the log and nothing of the messages, whatever the handler's error quotes. Once
+// the handler is fixed, redrive delivers it.
 func TestPoisonOnMoto(t *testing.T) {
 	const said = "my daughter Zelda has a toothache"
 	q := newQueue(t, 2, 30)
@@ -317,7 +321,7 @@ func TestPoisonOnMoto(t *testing.T) {
 	if err := p.Bind(core.Platform{Name: "aws", Store: store, Inbox: q.inbox, Verifier: auth.Verifier{AllowUnauthenticated: true}, Logger: logger}); err != nil {
 		t.Fatal(err)
 	}
-	h := aws.New(p, q.inbox, &aws.Options{Logger: logger})
+	h := aws.NewHandler(p, q.inbox, &aws.Options{Logger: logger})
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {
@@ -331,10 +335,11 @@ func TestPoisonOnMoto(t *testing.T) {
 	if r.Status != 200 {
 		t.Fatalf("status %d", r.Status)
 	}
-	var dead []aws.Dead
+	letters := q.inbox.DeadLetters(q.dead)
+	var dead []core.DeadLetter
 	for deadline := time.Now().Add(5 * time.Minute); len(dead) == 0 && time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		var err error
-		if dead, err = q.inbox.Dead(t.Context(), q.dead); err != nil {
+		if dead, err = letters.List(t.Context(), 10); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -342,7 +347,7 @@ func TestPoisonOnMoto(t *testing.T) {
 		t.Fatalf("%d dead messages", len(dead))
 	}
 	text := log.String()
-	if !strings.Contains(text, "msg=delivery reason=") || strings.Count(text, "msg=delivery") != 2 {
+	if !strings.Contains(text, `msg="delivery failed" reason=`) || strings.Count(text, "delivery failed") != 2 {
 		t.Errorf("no reason for each failure in the log:\n%s", text)
 	}
 	for _, word := range []string{"Zelda", "toothache", "cannot store", "CA1"} {
@@ -351,7 +356,7 @@ func TestPoisonOnMoto(t *testing.T) {
 		}
 	}
 	works.Store(true)
-	if err := q.inbox.Redrive(t.Context(), q.dead, dead[0]); err != nil {
+	if _, err := core.Redrive(t.Context(), store, q.inbox, letters, dead[0].ID, "tester"); err != nil {
 		t.Fatal(err)
 	}
 	select {

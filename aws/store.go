@@ -1,6 +1,7 @@
 package aws
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math/rand/v2"
@@ -17,6 +18,8 @@ import (
 	"github.com/aws/smithy-go/middleware"
 
 	"github.com/serverurl/serverurl/core/records"
+	"github.com/serverurl/serverurl/internal/errcode"
+	"github.com/serverurl/serverurl/internal/retry"
 )
 
 // Attributes of the table. Short, because they count as part of an item.
@@ -31,15 +34,15 @@ const (
 
 // A Store keeps records in one DynamoDB table: an item is a record, its
 // directory the partition key and its name the sort key. Every read is
-// consistent. Expiry is decided in the conditions; the table's time to live is
-// only the broom.
+// consistent. Expiry is decided in the conditions; the table's time to live only
+// collects the garbage.
 //
-// DynamoDB tells no time in its conditions. The service's clock is taken from
-// the headers of its answers, so instances agree on ages to about a second.
+// DynamoDB has no clock in its conditions. The service's clock is taken from the
+// headers of its responses, so instances agree on ages to about a second.
 type Store struct {
 	client *dynamodb.Client
 	table  string
-	skew   atomic.Int64 // ns that the service's clock is ahead of ours
+	skew   atomic.Int64 // ns that the service's clock is ahead of this machine's
 }
 
 var _ records.Store = (*Store)(nil)
@@ -53,14 +56,14 @@ func NewStore(client *dynamodb.Client, table string) *Store {
 // now is the time by the service's clock, as far as it is known.
 func (s *Store) now() time.Time { return time.Now().Add(time.Duration(s.skew.Load())) }
 
-// heard takes the service's clock from an answer.
-func (s *Store) heard(m middleware.Metadata) {
+// syncClock takes the service's clock from a response.
+func (s *Store) syncClock(m middleware.Metadata) {
 	there, ok1 := awsmiddleware.GetServerTime(m)
 	here, ok2 := awsmiddleware.GetResponseAt(m)
 	if !ok1 || !ok2 {
 		return
 	}
-	// The header has whole seconds: up to one of them is no skew.
+	// The header has whole seconds: up to one of them is not skew.
 	if d := there.Sub(here); d < -time.Second || d > time.Second {
 		s.skew.Store(int64(d))
 	} else {
@@ -89,7 +92,7 @@ func (s *Store) Get(ctx context.Context, keys ...string) ([]records.Record, erro
 		if err != nil {
 			return nil, wrap("get", err)
 		}
-		s.heard(out.ResultMetadata)
+		s.syncClock(out.ResultMetadata)
 		if err := s.collect(found, out.Item); err != nil {
 			return nil, err
 		}
@@ -109,32 +112,32 @@ func (s *Store) Get(ctx context.Context, keys ...string) ([]records.Record, erro
 }
 
 func (s *Store) getBatch(ctx context.Context, found map[string]records.Record, keys []string) error {
-	ask := make([]map[string]types.AttributeValue, len(keys))
+	rest := make([]map[string]types.AttributeValue, len(keys))
 	for i, k := range keys {
-		ask[i] = itemKey(k)
+		rest[i] = itemKey(k)
 	}
-	for try := 0; len(ask) > 0; try++ {
-		if try > 0 {
-			if err := pause(ctx, try); err != nil {
-				return err
-			}
-		}
+	isUnprocessed := func(err error) bool { return err == errUnprocessed }
+	return retry.Do(ctx, 0, isUnprocessed, func() error {
 		out, err := s.client.BatchGetItem(ctx, &dynamodb.BatchGetItemInput{RequestItems: map[string]types.KeysAndAttributes{
-			s.table: {Keys: ask, ConsistentRead: awssdk.Bool(true)},
+			s.table: {Keys: rest, ConsistentRead: awssdk.Bool(true)},
 		}})
 		if err != nil {
 			return wrap("get", err)
 		}
-		s.heard(out.ResultMetadata)
+		s.syncClock(out.ResultMetadata)
 		for _, item := range out.Responses[s.table] {
 			if err := s.collect(found, item); err != nil {
 				return err
 			}
 		}
-		ask = out.UnprocessedKeys[s.table].Keys
-	}
-	return nil
+		if rest = out.UnprocessedKeys[s.table].Keys; len(rest) > 0 {
+			return errUnprocessed
+		}
+		return nil
+	})
 }
+
+var errUnprocessed = errors.New("aws: keys of a batch are not processed")
 
 // collect puts the record of an item among those found, unless it has expired.
 func (s *Store) collect(found map[string]records.Record, item map[string]types.AttributeValue) error {
@@ -168,7 +171,7 @@ func (s *Store) Range(ctx context.Context, dir, after string, limit int) ([]reco
 		if err != nil {
 			return nil, wrap("range", err)
 		}
-		s.heard(out.ResultMetadata)
+		s.syncClock(out.ResultMetadata)
 		for _, item := range out.Items {
 			r, live, err := s.record(item)
 			if err != nil {
@@ -197,19 +200,11 @@ func (s *Store) Commit(ctx context.Context, rs ...records.Record) error {
 	if len(rs) == 0 {
 		return nil
 	}
-	for try := 1; ; try++ {
-		err := s.commit(ctx, rs)
-		if err == nil || !again(err) || try == commitTries {
-			return stale(err)
-		}
-		if err := pause(ctx, try); err != nil {
-			return err
-		}
-	}
+	return stale(retry.Do(ctx, commitTries, retryable, func() error { return s.commit(ctx, rs) }))
 }
 
-// commitTries bounds how often a commit is tried that met another one on its
-// way. Each lost nothing by it.
+// commitTries bounds how often a commit is tried that conflicted with another
+// one.
 const commitTries = 12
 
 func (s *Store) commit(ctx context.Context, rs []records.Record) error {
@@ -232,12 +227,12 @@ func (s *Store) commit(ctx context.Context, rs []records.Record) error {
 	}
 	out, err := s.client.TransactWriteItems(ctx, in)
 	if err == nil {
-		s.heard(out.ResultMetadata)
+		s.syncClock(out.ResultMetadata)
 		return nil
 	}
 	if t, ok := errors.AsType[*types.TransactionCanceledException](err); ok {
 		for _, reason := range t.CancellationReasons {
-			if isOurs(reason.Item, token) {
+			if wroteItself(reason.Item, token) {
 				return nil
 			}
 		}
@@ -252,7 +247,7 @@ func (s *Store) commitOne(ctx context.Context, r records.Record) error {
 			TableName: &s.table, Key: itemKey(r.Key), ConditionExpression: &condition, ExpressionAttributeValues: values,
 		})
 		if err == nil {
-			s.heard(out.ResultMetadata)
+			s.syncClock(out.ResultMetadata)
 		}
 		return err
 	}
@@ -262,10 +257,10 @@ func (s *Store) commitOne(ctx context.Context, r records.Record) error {
 		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
 	})
 	if err == nil {
-		s.heard(out.ResultMetadata)
+		s.syncClock(out.ResultMetadata)
 		return nil
 	}
-	if failed, ok := errors.AsType[*types.ConditionalCheckFailedException](err); ok && isOurs(failed.Item, token) {
+	if failed, ok := errors.AsType[*types.ConditionalCheckFailedException](err); ok && wroteItself(failed.Item, token) {
 		return nil
 	}
 	return err
@@ -274,7 +269,7 @@ func (s *Store) commitOne(ctx context.Context, r records.Record) error {
 // isOurs reports whether the item that failed a condition is what we wrote
 // ourselves: the SDK sends a request again when its answer is lost, and then
 // the first one is in its way.
-func isOurs(item map[string]types.AttributeValue, version int64) bool {
+func wroteItself(item map[string]types.AttributeValue, version int64) bool {
 	v, ok := integer(item[attrVersion])
 	return ok && v == version
 }
@@ -300,8 +295,8 @@ func (s *Store) item(r records.Record, version int64) map[string]types.Attribute
 	return item
 }
 
-// newVersion is drawn by chance, so that it never repeats, also where a record
-// is deleted and made again, and tells who has written it.
+// newVersion is random, so that it never repeats, even if a record is deleted and
+// created again, and identifies its writer.
 func newVersion() int64 { return 1 + rand.Int64N(1<<62) }
 
 // record reads an item. live is false when it has expired.
@@ -312,7 +307,7 @@ func (s *Store) record(item map[string]types.AttributeValue) (r records.Record, 
 	version, ok4 := integer(item[attrVersion])
 	written, ok5 := integer(item[attrWritten])
 	if !ok1 || !ok2 || !ok3 || !ok4 || !ok5 {
-		return r, false, errors.New("aws: an item of the table is no record")
+		return r, false, errors.New("aws: an item of the table is not a record")
 	}
 	now := s.now()
 	r = records.Record{Key: dir.Value + "/" + name.Value, Value: value.Value, Version: version, Age: max(0, now.Sub(time.UnixMilli(written)))}
@@ -359,9 +354,9 @@ func stale(err error) error {
 	return wrap("commit", err)
 }
 
-// again reports whether a commit may be tried again as it is: it met another
-// one, or the service was busy, and it has changed nothing.
-func again(err error) bool {
+// retryable reports whether a commit may be repeated as it is: it conflicted with
+// another one, or the service was busy, and it has changed nothing.
+func retryable(err error) bool {
 	if _, ok := errors.AsType[*types.TransactionConflictException](err); ok {
 		return true
 	}
@@ -375,38 +370,11 @@ func hasReason(t *types.TransactionCanceledException, code string) bool {
 	return slices.ContainsFunc(t.CancellationReasons, func(r types.CancellationReason) bool { return awssdk.ToString(r.Code) == code })
 }
 
-// pause waits longer each time, by chance, so that two do not meet again.
-func pause(ctx context.Context, try int) error {
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-time.After(rand.N(time.Duration(min(try, 10)) * 20 * time.Millisecond)):
-		return nil
-	}
-}
-
-// An Error is a failure of a service. Its text is a code: what a service says
-// quotes values.
-type Error struct {
-	Op, Code string
-	Err      error
-}
-
-// Error returns the operation and the code.
-func (e *Error) Error() string { return "aws: " + e.Op + ": " + e.Code }
-
-// Unwrap returns the error of the client library.
-func (e *Error) Unwrap() error { return e.Err }
-
-// ErrorCode is the code alone, for logs.
-func (e *Error) ErrorCode() string { return e.Code }
-
+// wrap makes the error of a service one that may be logged.
 func wrap(op string, err error) error {
-	code := "no answer"
+	code := errcode.Context(err)
 	if api, ok := errors.AsType[smithy.APIError](err); ok {
 		code = api.ErrorCode()
-	} else if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
-		code = "out of time"
 	}
-	return &Error{Op: op, Code: code, Err: err}
+	return &errcode.Error{Package: "aws", Op: op, Code: cmp.Or(code, "no-answer"), Err: err}
 }

@@ -67,7 +67,7 @@ func BenchmarkTranslation(b *testing.B) {
 		"REST":        lambda.NewHandler(httpadapter.New(web).ProxyWithContext),
 		"ALB":         lambda.NewHandler(httpadapter.NewALB(web).ProxyWithContext),
 	}
-	ours := aws.New(p, nil, &aws.Options{Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	ours := aws.NewHandler(p, nil, &aws.Options{Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
 	for _, size := range []int{300, 300_000} {
 		body := `{"text":"` + strings.Repeat(`Zo\u00eb said \"yes\". `, size/21) + `"}`
 		for _, shape := range []string{"FunctionURL", "REST", "ALB"} {

@@ -19,13 +19,13 @@ import (
 // opens nothing: what a message holds is not what is measured.
 type empty struct{}
 
-func (empty) Receive(context.Context, []byte) ([]core.Envelope, error) { return nil, nil }
+func (empty) Decode(context.Context, []byte) ([]core.Envelope, error) { return nil, nil }
 
 // BenchmarkGCP is a request from net/http to its reply, through the functions
 // of package gcp and through a handler that only answers, and a message of
 // Pub/Sub up to the inbox.
 func BenchmarkGCP(b *testing.B) {
-	f := gcp.New(processor(b), empty{}, &gcp.Options{Logger: slog.New(slog.DiscardHandler)})
+	f := gcp.NewFunctions(processor(b), empty{}.Decode, &gcp.Options{Logger: slog.New(slog.DiscardHandler)})
 	bare := func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(http.StatusNotFound)

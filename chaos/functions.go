@@ -78,7 +78,7 @@ func openDynamoDB(o options) (_ environment, err error) {
 		"SERVERURL_SECRET=" + secret, backend.EffectsFile + "=" + f.effects()}, o.env...)
 	function := func(name string, timeout time.Duration, environments int) *emulate.Function {
 		return emulate.NewFunction(emulate.FunctionOptions{Bootstrap: o.programs.lambda, Name: name, Env: env, Timeout: timeout,
-			Environments: environments, Freeze: true, Log: f.log})
+			MaxConcurrency: environments, Freeze: true, Log: f.log})
 	}
 	f.receiver, f.worker = function("receiver", 10*time.Second, 16*o.processes), function("worker", 2*time.Minute, 1)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -86,7 +86,7 @@ func openDynamoDB(o options) (_ environment, err error) {
 		return nil, err
 	}
 	f.root = "http://" + l.Addr().String()
-	f.front = &http.Server{Handler: emulate.Front(f.receiver, emulate.FunctionURL), ReadHeaderTimeout: 10 * time.Second}
+	f.front = &http.Server{Handler: emulate.HTTPTrigger(f.receiver, emulate.FunctionURL), ReadHeaderTimeout: 10 * time.Second}
 	f.work.Go(func() { _ = f.front.Serve(l) })
 	polling, stop := context.WithCancel(ctx)
 	f.stopPolling = stop
@@ -168,7 +168,7 @@ func (f *functions) view(ctx context.Context) (*view, error) {
 				break
 			}
 			for _, m := range out.Messages {
-				es, err := inbox.Receive(ctx, *m.Body)
+				es, err := inbox.Decode(ctx, *m.Body)
 				if err != nil {
 					return nil, err
 				}

@@ -4,14 +4,17 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"time"
 
 	"github.com/serverurl/serverurl/core"
 	"github.com/serverurl/serverurl/core/auth"
 	"github.com/serverurl/serverurl/core/records"
+	"github.com/serverurl/serverurl/internal/envelope"
+	"github.com/serverurl/serverurl/internal/errcode"
 )
 
-// A demand is the meta of a frame that JavaScript begins a run with.
-type demand struct {
+// An invocation is the meta of a frame with which JavaScript starts a run.
+type invocation struct {
 	Kind string `json:"kind"` // "fetch", "message", "scheduled"
 
 	Method string      `json:"method"` // of a fetch; its body is the frame's
@@ -29,10 +32,10 @@ type reply struct {
 	Header [][2]string `json:"header,omitempty"`
 
 	Done  bool `json:"done,omitempty"`  // a message or a schedule needs no more
-	Delay int  `json:"delay,omitempty"` // of a message that is not done: seconds until it comes again
+	Delay int  `json:"delay,omitempty"` // of a message that is not done: seconds until it is redelivered
 }
 
-// A worker does what the handlers of a Worker are called for.
+// A worker implements the handlers of a Worker.
 type worker struct {
 	p     *core.Processor
 	inbox *Inbox
@@ -40,60 +43,60 @@ type worker struct {
 	log   *slog.Logger
 }
 
-// do does one demand and answers it. It returns false when work goes on that
-// could not be waited for. It outlives a panic.
-func (w worker) do(ctx context.Context, frame []byte, answer func([]byte)) (idle bool) {
-	said := false
-	say := func(r reply, body []byte) {
+// run handles one invocation and answers it. It returns false if work goes on
+// that could not be waited for. It survives a panic.
+func (w worker) run(ctx context.Context, frame []byte, answer func([]byte)) (idle bool) {
+	answered := false
+	send := func(r reply, body []byte) {
 		b, err := encodeFrame(r, body)
-		if err != nil { // a header that is not UTF-8: ours are constant
-			w.log.Error("reply", "reason", "cannot be encoded")
+		if err != nil { // a header that is not UTF-8: core's are constant
+			w.log.Error("reply encoding failed")
 			b, _ = encodeFrame(reply{Status: 500})
 		}
-		said = true
+		answered = true
 		answer(b)
 	}
 	defer func() {
-		if recover() != nil { // its text may quote what came
-			w.log.Error("request", "state", "panic")
+		if recover() != nil { // its text may quote the payload
+			w.log.Error("invocation panicked")
 			idle = false
-			if !said {
-				say(unavailable, unavailableBody)
+			if !answered {
+				send(unavailable, unavailableBody)
 			}
 		}
 	}()
-	var d demand
+	var d invocation
 	body, err := decodeFrame(frame, &d)
 	if err != nil {
-		w.log.Error("request", "reason", "bad frame")
-		say(unavailable, unavailableBody)
+		w.log.Error("invocation rejected", "reason", "invalid frame")
+		send(unavailable, unavailableBody)
 		return true
 	}
 	switch d.Kind {
 	case "fetch":
 		resp := w.p.Handle(ctx, request(d, body))
-		say(reply{Status: resp.Status, Header: fields(resp.Header)}, resp.Body)
+		send(reply{Status: resp.Status, Header: fields(resp.Header)}, resp.Body)
 	case "message":
-		say(w.deliver(ctx, d.Attempts, body), nil)
+		send(w.deliver(ctx, d.Attempts, body), nil)
 	case "scheduled":
-		say(reply{Done: w.sweep(ctx)}, nil)
+		send(reply{Done: w.sweep(ctx)}, nil)
 	default:
-		w.log.Error("request", "reason", "unknown kind")
-		say(unavailable, unavailableBody)
+		w.log.Error("invocation rejected", "reason", "unknown kind")
+		send(unavailable, unavailableBody)
 	}
-	ctx, cancel := context.WithTimeout(ctx, afters)
+	ctx, cancel := context.WithTimeout(ctx, drainTimeout)
 	defer cancel()
 	return w.p.Drain(ctx) == nil
 }
 
-// unavailable is what the core says where it cannot answer; for a message or a
-// schedule it is not done.
+// unavailable is core's reply if it cannot answer; a message or a schedule is not
+// done.
 var (
 	unavailable     = reply{Status: 503, Header: [][2]string{{"Content-Type", "application/json"}, {"Retry-After", "1"}}}
 	unavailableBody = []byte(`{"error":"try again"}`)
 )
 
-func request(d demand, body []byte) core.Request {
+func request(d invocation, body []byte) core.Request {
 	h := make(auth.Header, len(d.Header))
 	for _, f := range d.Header {
 		h[f[0]] = append(h[f[0]], f[1])
@@ -109,48 +112,40 @@ func fields(h []core.HeaderField) [][2]string {
 	return all
 }
 
-// deliver hands the envelopes of a message to the core.
+// deliver delivers the envelopes of a message.
 func (w worker) deliver(ctx context.Context, attempts int, message []byte) reply {
-	ctx, cancel := context.WithTimeout(ctx, deliverTime)
+	ctx, cancel := context.WithTimeout(ctx, deliverTimeout)
 	defer cancel()
 	err := w.inbox.Deliver(ctx, message, w.p.Deliver)
 	if err == nil {
 		return reply{Done: true}
 	}
-	w.log.Error("delivery", "reason", code(err), "attempt", attempts)
-	return reply{Delay: delay(attempts)}
+	w.log.Error("delivery failed", "reason", logCode(err), "attempt", attempts)
+	return reply{Delay: max(1, int(envelope.RetryDelay(attempts, firstDelay, lastDelay)/time.Second))}
 }
 
-// sweep does what the schedule is for: calls without an end, records that have
-// expired, bodies that nobody will ask for.
+// sweep ends calls whose report is overdue, and deletes expired records and
+// offloaded messages.
 func (w worker) sweep(ctx context.Context) bool {
 	errs := w.p.Sweep(ctx)
 	for {
-		n, err := w.store.Sweep(ctx, sweepAtOnce)
+		n, err := w.store.Sweep(ctx, sweepBatch)
 		errs = errors.Join(errs, err)
-		if err != nil || n < sweepAtOnce {
+		if err != nil || n < sweepBatch {
 			break
 		}
 	}
 	if err := errors.Join(errs, w.inbox.Sweep(ctx)); err != nil {
-		w.log.Error("sweep", "reason", code(err))
+		w.log.Error("sweep failed", "reason", logCode(err))
 		return false
 	}
 	return true
 }
 
-// sweepAtOnce is how many records one statement deletes.
-const sweepAtOnce = 500
+// sweepBatch is how many records one statement deletes.
+const sweepBatch = 500
 
-// code returns what of an error may be logged.
-func code(err error) string {
-	if e, ok := errors.AsType[*Error](err); ok {
-		return e.Op + " " + e.Code
-	}
-	for _, known := range []error{errMessage, errAside, errPanic, records.ErrStale, core.ErrHandlerFailed, core.ErrNotBound, context.DeadlineExceeded, context.Canceled} {
-		if errors.Is(err, known) {
-			return known.Error()
-		}
-	}
-	return "other"
+// logCode returns what of an error may be logged.
+func logCode(err error) string {
+	return errcode.Of(err, envelope.ErrInvalid, errMissing, errPanic, records.ErrStale, core.ErrHandlerFailed, core.ErrNotBound)
 }

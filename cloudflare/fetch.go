@@ -7,16 +7,16 @@ import (
 	"github.com/serverurl/serverurl/core/auth"
 )
 
-// host is what Fetch asks. Serve sets it.
-var host Host
+// bindings are those that Fetch uses. Main sets them.
+var bindings Bindings
 
-// Fetch makes a request to somewhere else, for tools and handlers: net/http's
-// client would add 4 MB to a Worker and cannot work in it. The context's end
-// is the timeout. Redirects are followed. A Worker's plan limits how many
+// Fetch makes an HTTP request, for tools and handlers: net/http's client would
+// add 4 MB to a Worker and cannot work in it. The context's deadline is the
+// timeout. Redirects are followed. A Worker's plan limits how many
 // requests may be made for one (docs/cloudflare.md#limits).
 //
-// An error of the way is an [*Error]; a status that is not 2xx is none. Outside
-// of a Worker every Fetch fails.
+// A status that is not 2xx is not an error. Outside of a Worker every Fetch
+// fails.
 func Fetch(ctx context.Context, method, url string, header auth.Header, body []byte) (core.Response, error) {
 	op := operation{Op: "fetch", Method: method, URL: url}
 	for name, values := range header {
@@ -24,7 +24,7 @@ func Fetch(ctx context.Context, method, url string, header auth.Header, body []b
 			op.Header = append(op.Header, [2]string{name, v})
 		}
 	}
-	out, rest, err := do(ctx, host, op, body)
+	out, rest, err := do(ctx, bindings, op, body)
 	if err != nil {
 		return core.Response{}, err
 	}

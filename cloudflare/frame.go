@@ -7,19 +7,18 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// errFrame is constant: a frame holds what patients said.
-var errFrame = errors.New("cloudflare: a frame is cut off or is no frame")
+// errFrame is constant: a frame holds what callers said.
+var errFrame = errors.New("cloudflare: invalid frame")
 
-// A frame is how Go and JavaScript hand each other things: four bytes of
-// length, little-endian, that many bytes of JSON, and then bytes as they are. A
-// body is never encoded again on its way, so that a signature over it holds.
+// A frame is how Go and JavaScript exchange data: four bytes of length,
+// little-endian, that many bytes of JSON, and then bytes as they are. A body is
+// never encoded again on its way, so that a signature over it is valid.
 
-// encodeFrame puts a frame together. It fails where meta has text that is not
-// UTF-8.
+// encodeFrame returns a frame. It fails if meta has text that is not UTF-8.
 func encodeFrame(meta any, body ...[]byte) ([]byte, error) {
 	m, err := json.Marshal(meta)
 	if err != nil {
-		return nil, errors.New("cloudflare: a frame cannot be encoded")
+		return nil, errors.New("cloudflare: frame cannot be encoded")
 	}
 	n := 4 + len(m)
 	for _, b := range body {

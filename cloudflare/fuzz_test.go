@@ -5,9 +5,9 @@ import (
 	"testing"
 )
 
-// A frame of the host is refused, or it frames again to the same.
+// A frame is rejected, or it encodes to the same again.
 func FuzzDecodeFrame(f *testing.F) {
-	good, err := encodeFrame(demand{Kind: "fetch", Method: "POST", Path: "/events"}, []byte(`{"message":{}}`))
+	good, err := encodeFrame(invocation{Kind: "fetch", Method: "POST", Path: "/events"}, []byte(`{"message":{}}`))
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -15,16 +15,16 @@ func FuzzDecodeFrame(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, frame []byte) {
-		var d demand
+		var d invocation
 		body, err := decodeFrame(frame, &d)
 		if err != nil {
 			return
 		}
 		again, err := encodeFrame(d, body)
 		if err != nil {
-			t.Skip() // a text that is no UTF-8
+			t.Skip() // a text that is not UTF-8
 		}
-		var e demand
+		var e invocation
 		body2, err := decodeFrame(again, &e)
 		if err != nil || !bytes.Equal(body, body2) || e.Kind != d.Kind || e.Path != d.Path {
 			t.Errorf("%+v became %+v, %v", d, e, err)

@@ -3,27 +3,19 @@ package cloudflare
 import (
 	"context"
 	"errors"
+
+	"github.com/serverurl/serverurl/internal/errcode"
 )
 
-// A Host does what only JavaScript can in a Worker: it uses a binding. Inside
-// WASM it is the bridge in cloudflare/js; a test has one over HTTP.
-type Host interface {
-	// Do does the operation in the frame and returns a frame. It gives up when
-	// ctx ends; then the operation may be done or not. Safe for concurrent use.
+// Bindings are the services of a Worker, which only JavaScript can use. Inside
+// WASM they are the bridge in cloudflare/js; a test has some over HTTP.
+type Bindings interface {
+	// Do does the operation in the frame and returns a frame. It returns when ctx
+	// ends; then the operation may be done or not. Safe for concurrent use.
 	Do(ctx context.Context, frame []byte) ([]byte, error)
 }
 
-// An Error is an operation that failed. Its text has none of the platform's,
-// which may quote what was sent.
-type Error struct {
-	Op   string // "d1", "queue", "r2", "fetch"
-	Code string // "overloaded", "reset", "timeout", "limit", "schema", "binding", "other"
-}
-
-// Error implements error.
-func (e *Error) Error() string { return "cloudflare: " + e.Op + ": " + e.Code }
-
-// An operation is the meta of a frame for the host. Each Op has its own fields.
+// An operation is the meta of a frame for the bindings. Each Op has its own fields.
 type operation struct {
 	Op string `json:"op"`
 
@@ -48,11 +40,11 @@ type part struct {
 	To   int `json:"to"`
 }
 
-// An outcome is the meta of a frame from the host.
-type outcome struct {
-	Error string `json:"error,omitempty"` // a code
+// A result is the meta of a frame from the bindings.
+type result struct {
+	Error string `json:"error,omitempty"` // "overloaded", "reset", "timeout", "limit", "schema", "binding", "stale", "other"
 
-	Results []result `json:"results,omitempty"` // d1: one for each statement
+	Results []rowSet `json:"results,omitempty"` // d1: one for each statement
 
 	Missing bool `json:"missing,omitempty"` // r2: no such object
 
@@ -60,21 +52,21 @@ type outcome struct {
 	Header [][2]string `json:"header,omitempty"`
 }
 
-type result struct {
+type rowSet struct {
 	Changes int     `json:"changes"`
 	Rows    [][]any `json:"rows,omitempty"`
 }
 
-// codeStale is D1's way to say that a Commit met a guard.
+// codeStale is D1's code of a Commit that failed a guard.
 const codeStale = "stale"
 
-var errNoHost = errors.New("cloudflare: there are no bindings outside of a Worker")
+var errNoBindings = errors.New("cloudflare: there are no bindings outside of a Worker")
 
 // do does one operation.
-func do(ctx context.Context, h Host, op operation, body ...[]byte) (outcome, []byte, error) {
-	var out outcome
-	if h == nil {
-		return out, nil, errNoHost
+func do(ctx context.Context, b Bindings, op operation, body ...[]byte) (result, []byte, error) {
+	var out result
+	if b == nil {
+		return out, nil, errNoBindings
 	}
 	if err := context.Cause(ctx); err != nil {
 		return out, nil, err
@@ -83,7 +75,7 @@ func do(ctx context.Context, h Host, op operation, body ...[]byte) (outcome, []b
 	if err != nil {
 		return out, nil, err
 	}
-	reply, err := h.Do(ctx, frame)
+	reply, err := b.Do(ctx, frame)
 	if err != nil {
 		return out, nil, err
 	}
@@ -92,7 +84,7 @@ func do(ctx context.Context, h Host, op operation, body ...[]byte) (outcome, []b
 		return out, nil, err
 	}
 	if out.Error != "" {
-		return out, nil, &Error{Op: op.Op, Code: out.Error}
+		return out, nil, &errcode.Error{Package: "cloudflare", Op: op.Op, Code: out.Error}
 	}
 	return out, rest, nil
 }

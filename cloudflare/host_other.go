@@ -2,5 +2,5 @@
 
 package cloudflare
 
-// serve makes a worker that nobody calls: outside of WASM there is no bridge.
-func serve(w func(Host) worker) { w(nil) }
+// serve creates a worker that is never called: outside of WASM there is no bridge.
+func serve(w func(Bindings) worker) { w(nil) }

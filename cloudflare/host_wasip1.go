@@ -12,8 +12,8 @@ import (
 	"unsafe"
 )
 
-// The host's side of these is in js/instance.mjs. None of them waits: an
-// operation is begun, and that it has ended is read from a file.
+// The other side of these is in js/instance.mjs. None of them waits: an
+// operation is begun, and its completion is read from a file.
 
 //go:wasmimport serverurl begin
 func hostBegin(frame unsafe.Pointer, n uint32) (id uint32)
@@ -27,24 +27,24 @@ func hostRequest(into unsafe.Pointer)
 //go:wasmimport serverurl answer
 func hostAnswer(frame unsafe.Pointer, n uint32)
 
-// endings is the file of operations that have ended. Go's own poller waits for
-// it together with timers, so that a goroutine that waits for the host lets the
-// others run, and a budget ends in time.
-const endings = 3
+// completions is the file of operations that have ended. Go's own poller waits
+// for it together with timers, so that a goroutine that waits for an operation
+// lets the others run, and a timeout is on time.
+const completions = 3
 
-// A bridge is the Host inside WASM.
+// A bridge is the Bindings inside WASM.
 type bridge struct {
 	mu      sync.Mutex
 	waiting map[uint32]chan<- []byte
 }
 
-// openBridge begins to read the file, as long as the instance lives.
+// openBridge starts to read the file, as long as the instance lives.
 func openBridge() *bridge {
 	b := &bridge{waiting: map[uint32]chan<- []byte{}}
-	if err := syscall.SetNonblock(endings, true); err != nil {
+	if err := syscall.SetNonblock(completions, true); err != nil {
 		panic("cloudflare: the WASM runs without its bridge: " + err.Error())
 	}
-	go b.read(os.NewFile(endings, "endings"))
+	go b.read(os.NewFile(completions, "completions"))
 	return b
 }
 
@@ -59,7 +59,7 @@ func (b *bridge) read(f *os.File) {
 		c := b.waiting[id]
 		delete(b.waiting, id)
 		b.mu.Unlock()
-		if c == nil { // nobody waits for it any more
+		if c == nil { // its caller no longer waits
 			hostEnd(id, nil)
 			continue
 		}
@@ -69,7 +69,7 @@ func (b *bridge) read(f *os.File) {
 	}
 }
 
-// Do implements Host.
+// Do implements Bindings.
 func (b *bridge) Do(ctx context.Context, frame []byte) ([]byte, error) {
 	ended := make(chan []byte, 1)
 	b.mu.Lock()
@@ -90,16 +90,16 @@ func (b *bridge) Do(ctx context.Context, frame []byte) ([]byte, error) {
 // Results of run, for js/pool.mjs.
 const (
 	instanceClean = 0
-	instanceBusy  = 1 // work goes on: no other request may have this instance
+	instanceBusy  = 1 // work goes on: the instance must not get another request
 )
 
-// run does one request: n is the length of its frame.
+// run handles one invocation: n is the length of its frame.
 //
 //go:wasmexport run
 func run(n uint32) uint32 {
 	frame := make([]byte, max(1, n))
 	hostRequest(unsafe.Pointer(unsafe.SliceData(frame)))
-	if !serving.do(context.Background(), frame[:n], func(answer []byte) {
+	if !serving.run(context.Background(), frame[:n], func(answer []byte) {
 		hostAnswer(unsafe.Pointer(unsafe.SliceData(answer)), uint32(len(answer)))
 	}) {
 		return instanceBusy
@@ -107,7 +107,7 @@ func run(n uint32) uint32 {
 	return instanceClean
 }
 
-// serving is what Serve was given. An instance has one.
+// serving is the worker of the instance.
 var serving worker
 
-func serve(w func(Host) worker) { serving = w(openBridge()) }
+func serve(w func(Bindings) worker) { serving = w(openBridge()) }

@@ -5,132 +5,115 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	mathrand "math/rand/v2"
 	"time"
 
 	"github.com/serverurl/serverurl/core"
-	"github.com/serverurl/serverurl/core/event"
 	"github.com/serverurl/serverurl/core/records"
+	"github.com/serverurl/serverurl/internal/envelope"
 )
 
-// An Inbox keeps accepted events in a queue of Cloudflare Queues until its
-// consumer has delivered them. What fails comes again, and what cannot be
+// An Inbox holds accepted events in a queue of Cloudflare Queues until its
+// consumer has delivered them. What fails is redelivered, and what cannot be
 // delivered goes to the queue's dead-letter queue.
 //
 // A message is a frame of envelopes and their bodies as they are. One over
-// 128 kB is put aside, into an R2 bucket, and the message points at it. The
-// store knows the object before the bucket does: so one that nobody points at,
-// because a Put died in the middle, is found and swept.
+// 128 kB is offloaded to an R2 bucket, and the message refers to it. The store
+// has a record of the object before the bucket has the object: so one without a
+// message, because a Put died half-way, is found and swept.
 type Inbox struct {
-	host  Host
-	store records.Store
+	bindings Bindings
+	store    records.Store
 }
 
 var _ core.Inbox = (*Inbox)(nil)
 
-// NewInbox returns an inbox on the host's queue and bucket.
-func NewInbox(h Host, store records.Store) *Inbox { return &Inbox{h, store} }
+// NewInbox returns an inbox on the queue and the bucket of the bindings.
+func NewInbox(b Bindings, store records.Store) *Inbox { return &Inbox{b, store} }
 
 var (
-	// errMessage is constant: a message holds what patients said.
-	errMessage = errors.New("cloudflare: a message of the queue holds no envelopes")
-	errAside   = errors.New("cloudflare: what a message points at is not there")
+	errMissing = errors.New("cloudflare: offloaded message is missing")
 	errPanic   = errors.New("cloudflare: panic")
 )
 
-// A message is the meta of a message's frame.
+// A message is the meta of a message's frame. The bodies of the envelopes are
+// the frame's body, in order.
 type message struct {
-	Envelopes []envelope `json:"envelopes,omitempty"`
-	Aside     string     `json:"aside,omitempty"` // the object that is the frame
+	Envelopes []envelope.Header `json:"envelopes,omitempty"`
+	Offloaded string            `json:"aside,omitempty"` // the object that is the frame
 }
 
-// An envelope is a core.Envelope whose body is in the frame's body, in order.
-type envelope struct {
-	ID       string       `json:"id"`
-	Received time.Time    `json:"received"`
-	Type     event.Type   `json:"type"`
-	Call     event.CallID `json:"call,omitempty"`
-	Size     int          `json:"size"`
-}
-
-// asideDir is where the store knows the objects in the bucket, oldest first.
-const asideDir = "inbox/aside"
+// offloadDir is where the store has records of the objects in the bucket, oldest
+// first.
+const offloadDir = "inbox/aside"
 
 // Put implements core.Inbox. All envelopes are one message, so that they are
-// put together or not at all.
+// sent together or not at all.
 func (in *Inbox) Put(ctx context.Context, es ...core.Envelope) error {
 	if len(es) == 0 {
 		return nil
 	}
-	var m message
-	var bodies [][]byte
-	for _, e := range es {
-		m.Envelopes = append(m.Envelopes, envelope{e.ID, e.Received.UTC(), e.Type, e.Call, len(e.Body)})
-		bodies = append(bodies, e.Body)
-	}
-	frame, err := encodeFrame(m, bodies...)
+	headers, bodies := envelope.Split(es)
+	frame, err := encodeFrame(message{Envelopes: headers}, bodies...)
 	if err != nil {
 		return err
 	}
-	if len(frame) > maxMessage {
-		if frame, err = in.putAside(ctx, frame); err != nil {
+	if len(frame) > maxMessageBytes {
+		if frame, err = in.offload(ctx, frame); err != nil {
 			return err
 		}
 	}
-	_, _, err = do(ctx, in.host, operation{Op: "queue"}, frame)
+	_, _, err = do(ctx, in.bindings, operation{Op: "queue"}, frame)
 	return err
 }
 
-// putAside writes a message into the bucket and returns one that points at it.
-func (in *Inbox) putAside(ctx context.Context, frame []byte) (pointer []byte, err error) {
+// offload writes a message into the bucket and returns one that refers to it.
+func (in *Inbox) offload(ctx context.Context, frame []byte) (reference []byte, err error) {
 	name := fmt.Sprintf("%013d-%s", time.Now().UnixMilli(), rand.Text())
-	if err := in.store.Commit(ctx, records.Record{Key: asideDir + "/" + name, Value: []byte{}}); err != nil {
+	if err := in.store.Commit(ctx, records.Record{Key: offloadKey(name), Value: []byte{}}); err != nil {
 		return nil, err
 	}
-	if _, _, err := do(ctx, in.host, operation{Op: "r2", Method: "put", Key: asideKey(name)}, frame); err != nil {
+	if _, _, err := do(ctx, in.bindings, operation{Op: "r2", Method: "put", Key: offloadKey(name)}, frame); err != nil {
 		return nil, err
 	}
-	return encodeFrame(message{Aside: name})
+	return encodeFrame(message{Offloaded: name})
 }
 
-func asideKey(name string) string { return asideDir + "/" + name }
+// offloadKey is the key of an object, and of its record.
+func offloadKey(name string) string { return offloadDir + "/" + name }
 
-// Deliver hands each envelope of a message to deliver. It returns nil when the
-// message is done. The others of one that fails are delivered all the same. Its
-// errors hold nothing of the message.
+// Deliver calls deliver with each envelope of a message. It returns nil if the
+// message is done. A failure does not keep the others from delivery. Its errors
+// hold nothing of the message.
 func (in *Inbox) Deliver(ctx context.Context, frame []byte, deliver func(context.Context, core.Envelope) error) error {
 	var m message
 	bodies, err := decodeFrame(frame, &m)
 	if err != nil {
-		return errMessage
+		return envelope.ErrInvalid
 	}
-	aside := m.Aside
-	if aside != "" {
-		frame, done, err := in.readAside(ctx, aside)
+	offloaded := m.Offloaded
+	if offloaded != "" {
+		frame, done, err := in.fetch(ctx, offloaded)
 		if err != nil || done {
 			return err
 		}
 		m = message{}
 		if bodies, err = decodeFrame(frame, &m); err != nil {
-			return errMessage
+			return envelope.ErrInvalid
 		}
 	}
-	if len(m.Envelopes) == 0 {
-		return errMessage
+	es, err := envelope.Join(m.Envelopes, bodies)
+	if err != nil {
+		return err
 	}
 	var errs []error
-	for _, e := range m.Envelopes {
-		if e.Size < 0 || e.Size > len(bodies) {
-			return errMessage
-		}
-		errs = append(errs, safely(ctx, deliver, core.Envelope{ID: e.ID, Received: e.Received, Type: e.Type, Call: e.Call, Body: bodies[:e.Size:e.Size]}))
-		bodies = bodies[e.Size:]
+	for _, e := range es {
+		errs = append(errs, safely(ctx, deliver, e))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	if aside != "" {
-		_ = in.removeAside(ctx, aside) // the sweep tries again
+	if offloaded != "" {
+		_ = in.remove(ctx, offloaded) // the sweep tries again
 	}
 	return nil
 }
@@ -144,73 +127,63 @@ func safely(ctx context.Context, deliver func(context.Context, core.Envelope) er
 	return deliver(ctx, e)
 }
 
-// readAside returns what a message points at. done says that the message was
-// delivered before and only comes again.
-func (in *Inbox) readAside(ctx context.Context, name string) (frame []byte, done bool, err error) {
-	out, frame, err := do(ctx, in.host, operation{Op: "r2", Method: "get", Key: asideKey(name)})
+// fetch returns an offloaded message. done reports that it was delivered before
+// and is only redelivered.
+func (in *Inbox) fetch(ctx context.Context, name string) (frame []byte, done bool, err error) {
+	out, frame, err := do(ctx, in.bindings, operation{Op: "r2", Method: "get", Key: offloadKey(name)})
 	if err != nil || !out.Missing {
 		return frame, false, err
 	}
-	known, err := in.store.Get(ctx, asideDir+"/"+name)
+	known, err := in.store.Get(ctx, offloadKey(name))
 	switch {
 	case err != nil:
 		return nil, false, err
 	case known[0].Version == 0:
 		return nil, true, nil
 	}
-	return nil, false, errAside
+	return nil, false, errMissing
 }
 
-// removeAside forgets an object: the bucket first, so that none is left that
-// the store does not know.
-func (in *Inbox) removeAside(ctx context.Context, name string) error {
-	if _, _, err := do(ctx, in.host, operation{Op: "r2", Method: "delete", Key: asideKey(name)}); err != nil {
+// remove deletes an object: from the bucket first, so that none remains without
+// a record.
+func (in *Inbox) remove(ctx context.Context, name string) error {
+	if _, _, err := do(ctx, in.bindings, operation{Op: "r2", Method: "delete", Key: offloadKey(name)}); err != nil {
 		return err
 	}
-	known, err := in.store.Get(ctx, asideDir+"/"+name)
+	known, err := in.store.Get(ctx, offloadKey(name))
 	if err != nil || known[0].Version == 0 {
 		return err
 	}
 	err = in.store.Commit(ctx, records.Record{Key: known[0].Key, Version: known[0].Version})
 	if errors.Is(err, records.ErrStale) {
-		return nil // somebody else has
+		return nil // another instance has removed it
 	}
 	return err
 }
 
-// Sweep removes objects that no message can point at any more.
-func (in *Inbox) Sweep(ctx context.Context) error { return in.sweep(ctx, keepAside) }
+// Sweep removes objects that no message can refer to any more.
+func (in *Inbox) Sweep(ctx context.Context) error { return in.sweep(ctx, offloadTTL) }
 
-func (in *Inbox) sweep(ctx context.Context, keep time.Duration) error {
+func (in *Inbox) sweep(ctx context.Context, ttl time.Duration) error {
 	for {
-		rs, err := in.store.Range(ctx, asideDir, "", sweepAside)
+		rs, err := in.store.Range(ctx, offloadDir, "", sweepPage)
 		if err != nil {
 			return err
 		}
 		for _, r := range rs {
-			if r.Age < keep {
+			if r.Age < ttl {
 				return nil // the others are younger
 			}
 			_, name, _ := records.SplitKey(r.Key)
-			if err := in.removeAside(ctx, name); err != nil {
+			if err := in.remove(ctx, name); err != nil {
 				return err
 			}
 		}
-		if len(rs) < sweepAside {
+		if len(rs) < sweepPage {
 			return nil
 		}
 	}
 }
 
-// sweepAside is how many objects are looked at at a time.
-const sweepAside = 100
-
-// delay is when a message that failed comes again: a random time up to a bound
-// that doubles, in whole seconds. attempt counts from 1.
-func delay(attempt int) int {
-	d := lastDelay
-	if attempt < 10 {
-		d = min(lastDelay, firstDelay<<max(0, attempt-1))
-	}
-	return max(1, int((d/2+mathrand.N(d/2))/time.Second))
-}
+// sweepPage is how many objects are read at a time.
+const sweepPage = 100

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/serverurl/serverurl/core/records"
+	"github.com/serverurl/serverurl/internal/errcode"
 	"github.com/serverurl/serverurl/sqldb/statements"
 )
 
@@ -17,13 +18,13 @@ import (
 //
 // It opens no session of D1 (withSession), so every query goes to the primary:
 // a replica may not have a Commit that returned before.
-type Store struct{ host Host }
+type Store struct{ bindings Bindings }
 
 var _ records.Store = (*Store)(nil)
 
-// NewStore returns a store on the host's database. Its schema is there already:
-// `wrangler d1 migrations apply` puts it there, from sqldb/statements/migrations.
-func NewStore(h Host) *Store { return &Store{h} }
+// NewStore returns a store on the database of the bindings. Its schema exists
+// already: `wrangler d1 migrations apply` creates it, from sqldb/statements/migrations.
+func NewStore(b Bindings) *Store { return &Store{b} }
 
 // keysAtOnce bounds the parameters of one statement, and, with records of the
 // largest size, what one reply holds: pageBytes.
@@ -90,7 +91,7 @@ func (s *Store) Range(ctx context.Context, dir, after string, limit int) (rs []r
 
 // query reads records, and how many bytes they are where the query says it.
 func (s *Store) query(ctx context.Context, sql string, params ...any) (rs []records.Record, size int, err error) {
-	out, _, err := do(ctx, s.host, operation{Op: "d1", Statements: []statement{{sql, params}}})
+	out, _, err := do(ctx, s.bindings, operation{Op: "d1", Statements: []statement{{sql, params}}})
 	if err != nil {
 		return nil, 0, err
 	}
@@ -158,8 +159,8 @@ func (s *Store) Commit(ctx context.Context, rs ...records.Record) error {
 		}
 		body, at = append(body, r.Value), value.To
 	}
-	out, _, err := do(ctx, s.host, op, body...)
-	if e, ok := errors.AsType[*Error](err); ok && e.Code == codeStale {
+	out, _, err := do(ctx, s.bindings, op, body...)
+	if e, ok := errors.AsType[*errcode.Error](err); ok && e.Code == codeStale {
 		return records.ErrStale
 	}
 	if err != nil {
@@ -174,7 +175,7 @@ func (s *Store) Commit(ctx context.Context, rs ...records.Record) error {
 // Sweep deletes up to limit records that have expired, the oldest first, and
 // returns how many it deleted. Fewer than limit: there are no more.
 func (s *Store) Sweep(ctx context.Context, limit int) (int, error) {
-	out, _, err := do(ctx, s.host, operation{Op: "d1", Statements: []statement{{statements.Sweep, []any{limit}}}})
+	out, _, err := do(ctx, s.bindings, operation{Op: "d1", Statements: []statement{{statements.Sweep, []any{limit}}}})
 	if err != nil || len(out.Results) != 1 {
 		return 0, err
 	}

@@ -24,9 +24,9 @@ import (
 // with a bridge in Go in place of cloudflare/js and the test's own bindings. It is
 // the quick check that needs no Node; what is deployed is tried in workerd.
 type instance struct {
-	t      testing.TB
-	module api.Module
-	host   Host
+	t        testing.TB
+	module   api.Module
+	bindings Bindings
 
 	mu      sync.Mutex
 	open    map[uint32][]byte
@@ -55,14 +55,14 @@ const wasmSecret = "0c1d8e6f5a7b42930f1e6d5c4b3a2918"
 
 // newInstance interprets the WASM, because compiling takes longer than a test;
 // with the compiler a benchmark is nearer to what workerd does.
-func newInstance(t testing.TB, host Host, config wazero.RuntimeConfig) *instance {
+func newInstance(t testing.TB, b Bindings, config wazero.RuntimeConfig) *instance {
 	t.Helper()
 	code, err := compiled()
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx := t.Context()
-	in := &instance{t: t, host: host, open: map[uint32][]byte{}, endings: make(chan [2]uint32, 1000)}
+	in := &instance{t: t, bindings: b, open: map[uint32][]byte{}, endings: make(chan [2]uint32, 1000)}
 	r := wazero.NewRuntimeWithConfig(ctx, config)
 	t.Cleanup(func() { _ = r.Close(context.WithoutCancel(ctx)) })
 	system := r.NewHostModuleBuilder("wasi_snapshot_preview1")
@@ -106,7 +106,7 @@ func (in *instance) begin(ctx context.Context, m api.Module, at, n uint32) uint3
 	id := in.last
 	in.mu.Unlock()
 	go func() {
-		result, err := in.host.Do(ctx, frame)
+		result, err := in.bindings.Do(ctx, frame)
 		if err != nil {
 			result = nil
 		}
@@ -196,8 +196,8 @@ func (in *instance) poll(_ context.Context, m api.Module, subscriptions, events,
 	return 0
 }
 
-// do does a demand and returns the reply to it.
-func (in *instance) do(d demand, body string) (reply, string) {
+// do handles an invocation and returns the reply to it.
+func (in *instance) do(d invocation, body string) (reply, string) {
 	in.t.Helper()
 	frame, err := encodeFrame(d, []byte(body))
 	if err != nil {
@@ -215,35 +215,35 @@ func (in *instance) do(d demand, body string) (reply, string) {
 	return r, string(rest)
 }
 
-// memoryHost is a queue in memory, and a database that is down.
-type memoryHost struct {
+// memoryBindings are a queue in memory, and a database that is down.
+type memoryBindings struct {
 	mu    sync.Mutex
 	queue [][]byte
 }
 
-// Do implements Host.
-func (h *memoryHost) Do(_ context.Context, frame []byte) ([]byte, error) {
+// Do implements Bindings.
+func (h *memoryBindings) Do(_ context.Context, frame []byte) ([]byte, error) {
 	var op operation
 	body, err := decodeFrame(frame, &op)
 	if err != nil {
 		return nil, err
 	}
 	if op.Op != "queue" {
-		return encodeFrame(outcome{Error: "overloaded"})
+		return encodeFrame(result{Error: "overloaded"})
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.queue = append(h.queue, append([]byte{}, body...))
-	return encodeFrame(outcome{})
+	return encodeFrame(result{})
 }
 
 // The deployed WASM without Node: it authenticates, accepts, answers and
 // delivers, one request after the other on one instance.
 func TestWASM(t *testing.T) {
-	host := new(memoryHost)
+	host := new(memoryBindings)
 	in := newInstance(t, host, wazero.NewRuntimeConfigInterpreter())
 	post := func(path, secret, body string) (reply, string) {
-		return in.do(demand{Kind: "fetch", Method: "POST", Path: path, Header: [][2]string{{"x-interactly-secret", secret}, {"content-type", "application/json"}}}, body)
+		return in.do(invocation{Kind: "fetch", Method: "POST", Path: path, Header: [][2]string{{"x-interactly-secret", secret}, {"content-type", "application/json"}}}, body)
 	}
 	event := ` {"message":{"type":"hang","call":{"id":"CA1"},"note":"Zoë 😀"}}` + "\n"
 	if r, said := post("/events", "wrong", event); r.Status != 401 || said != `{"error":"unauthorized"}` {
@@ -269,14 +269,14 @@ func TestWASM(t *testing.T) {
 	if r, said := post("/tools/opening_hours", wasmSecret, `{"day":"Monday"}`); r.Status != 200 || !strings.Contains(said, `"result"`) {
 		t.Errorf("tool: %d %s", r.Status, said)
 	}
-	// The database is down: the caller hears a sentence, the message comes again.
+	// The database is down: the caller hears a sentence, the message is redelivered.
 	if r, said := post("/tools/my_appointments", wasmSecret, `{"phone":"+14155550100"}`); r.Status != 200 || !strings.Contains(said, `"result"`) {
 		t.Errorf("tool without a database: %d %s", r.Status, said)
 	}
-	if r, _ := in.do(demand{Kind: "message", Attempts: 1}, string(host.queue[0])); r.Done || r.Delay < 1 {
+	if r, _ := in.do(invocation{Kind: "message", Attempts: 1}, string(host.queue[0])); r.Done || r.Delay < 1 {
 		t.Errorf("delivery without a database: %+v", r)
 	}
-	if r, _ := in.do(demand{Kind: "none"}, ""); r.Status != 503 {
+	if r, _ := in.do(invocation{Kind: "none"}, ""); r.Status != 503 {
 		t.Errorf("an unknown kind: %+v", r)
 	}
 }
@@ -286,15 +286,15 @@ func TestWASM(t *testing.T) {
 func BenchmarkWASM(b *testing.B) {
 	for _, size := range []int{2_000, 200_000} {
 		b.Run(fmt.Sprintf("%dkB", size/1000), func(b *testing.B) {
-			host := new(memoryHost)
+			host := new(memoryBindings)
 			in := newInstance(b, host, wazero.NewRuntimeConfigCompiler())
 			body := fmt.Sprintf(`{"message":{"type":"conversation-update","call":{"id":"CA1","status":"ongoing"},"messages":[{"messageId":"1","role":"user","text":"%s"}]}}`,
 				strings.Repeat("An answer. ", (size-150)/11))
-			d := demand{Kind: "fetch", Method: "POST", Path: "/events", Header: [][2]string{{"x-interactly-secret", wasmSecret}}}
+			d := invocation{Kind: "fetch", Method: "POST", Path: "/events", Header: [][2]string{{"x-interactly-secret", wasmSecret}}}
 			in.do(d, body)
 			b.SetBytes(int64(len(body)))
 			for b.Loop() {
-				if r, said := in.do(d, body); r.Status != 200 && size < maxMessage {
+				if r, said := in.do(d, body); r.Status != 200 && size < maxMessageBytes {
 					b.Fatal(r.Status, said)
 				}
 				host.queue = nil

@@ -116,7 +116,7 @@ func launchWorkerd(t *testing.T) (w *workerd, stop func()) {
 	return w, stop
 }
 
-// Do implements Host. As in a Worker, an operation that is given up goes on.
+// Do implements Bindings. As in a Worker, an operation that is given up goes on.
 func (w *workerd) Do(ctx context.Context, frame []byte) ([]byte, error) {
 	return w.do(ctx, w.url+"/0", frame)
 }
@@ -165,10 +165,10 @@ func (w *workerd) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 		w.died(inbox, body)
 		return
 	}
-	var d demand
+	var d invocation
 	message, err := decodeFrame(body, &d)
 	if err == nil && d.Kind == "fetch" && backend != nil {
-		worker{p: backend, log: slog.New(slog.DiscardHandler)}.do(r.Context(), body, func(frame []byte) { _, _ = out.Write(frame) })
+		worker{p: backend, log: slog.New(slog.DiscardHandler)}.run(r.Context(), body, func(frame []byte) { _, _ = out.Write(frame) })
 		return
 	}
 	if err != nil || d.Kind != "message" || inbox == nil {
@@ -177,7 +177,7 @@ func (w *workerd) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 	}
 	// Pauses of a test's length: the deployed ones grow to minutes.
 	answer := reply{Done: true}
-	ctx, cancel := context.WithTimeout(r.Context(), deliverTime)
+	ctx, cancel := context.WithTimeout(r.Context(), deliverTimeout)
 	defer cancel()
 	if inbox.Deliver(ctx, message, deliver) != nil {
 		answer = reply{}
@@ -201,7 +201,7 @@ type database struct {
 	n int
 }
 
-// Do implements Host.
+// Do implements Bindings.
 func (d database) Do(ctx context.Context, frame []byte) ([]byte, error) {
 	return d.do(ctx, fmt.Sprintf("%s/%d", d.url, d.n), frame)
 }
@@ -261,9 +261,9 @@ func TestInboxOnQueues(t *testing.T) {
 	}, open)
 }
 
-// A body that is aside is gone when its message is done, and one that nobody
+// An offloaded message is deleted when it is delivered, and one that nothing
 // points at is swept.
-func TestBodiesAside(t *testing.T) {
+func TestOffloadedMessages(t *testing.T) {
 	w := startWorkerd(t)
 	store := w.newStore(t)
 	in := NewInbox(w, store)
@@ -276,8 +276,8 @@ func TestBodiesAside(t *testing.T) {
 		return nil
 	}
 	w.mu.Unlock()
-	aside := func() int {
-		rs, err := store.Range(t.Context(), asideDir, "", 100)
+	offloaded := func() int {
+		rs, err := store.Range(t.Context(), offloadDir, "", 100)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -295,7 +295,7 @@ func TestBodiesAside(t *testing.T) {
 	case <-time.After(5 * time.Minute):
 		t.Fatal("it was not delivered")
 	}
-	for end := time.Now().Add(5 * time.Minute); aside() > 0; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(5 * time.Minute); offloaded() > 0; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("the body is still there after its delivery")
 		}
@@ -305,14 +305,14 @@ func TestBodiesAside(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := in.putAside(t.Context(), orphan); err != nil { // and then the Worker dies
+	if _, err := in.offload(t.Context(), orphan); err != nil { // and then the Worker dies
 		t.Fatal(err)
 	}
-	if err := in.Sweep(t.Context()); err != nil || aside() != 1 {
+	if err := in.Sweep(t.Context()); err != nil || offloaded() != 1 {
 		t.Errorf("a young body was swept, %v", err)
 	}
-	if err := in.sweep(t.Context(), 0); err != nil || aside() != 0 {
-		t.Errorf("%d bodies are left, %v", aside(), err)
+	if err := in.sweep(t.Context(), 0); err != nil || offloaded() != 0 {
+		t.Errorf("%d bodies are left, %v", offloaded(), err)
 	}
 }
 

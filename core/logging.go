@@ -6,17 +6,16 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"log/slog"
 	"reflect"
 	"regexp"
 	"slices"
-	"syscall"
 
 	"github.com/serverurl/serverurl/core/auth"
 	"github.com/serverurl/serverurl/core/event"
 	"github.com/serverurl/serverurl/core/records"
 	"github.com/serverurl/serverurl/internal/callstate"
+	"github.com/serverurl/serverurl/internal/errcode"
 )
 
 // callTag returns the digest that stands for a call in logs. All lines about a call
@@ -159,58 +158,11 @@ var knownErrors = []error{
 	context.Canceled, context.DeadlineExceeded,
 }
 
-// codePattern matches error codes of databases and clouds.
-var codePattern = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,64}$`)
-
-// errorCode returns what may be logged of an error: the constant text of a known
-// one, the code of a database or cloud, or the name of its innermost type. The
-// text of any other error may quote a payload.
+// errorCode returns what may be logged of an error. The text of any other error
+// may quote a payload.
 func errorCode(err error) string {
-	for _, known := range knownErrors {
-		if errors.Is(err, known) {
-			return known.Error()
-		}
-	}
 	if b, ok := errors.AsType[badBody](err); ok {
 		return string(b)
 	}
-	if no, ok := errors.AsType[syscall.Errno](err); ok {
-		return no.Error()
-	}
-	code := ""
-	if e, ok := errors.AsType[interface {
-		error
-		SQLState() string
-	}](err); ok {
-		code = "SQLSTATE-" + e.SQLState()
-	} else if e, ok := errors.AsType[interface {
-		error
-		ErrorCode() string
-	}](err); ok {
-		code = e.ErrorCode()
-	}
-	if codePattern.MatchString(code) {
-		return code
-	}
-	return fmt.Sprintf("%T", innermost(err))
-}
-
-// innermost returns the last error of the chain; of joined errors it follows the
-// first.
-func innermost(err error) error {
-	for {
-		var next error
-		switch e := err.(type) {
-		case interface{ Unwrap() error }:
-			next = e.Unwrap()
-		case interface{ Unwrap() []error }:
-			if all := e.Unwrap(); len(all) > 0 {
-				next = all[0]
-			}
-		}
-		if next == nil {
-			return err
-		}
-		err = next
-	}
+	return errcode.Of(err, knownErrors...)
 }

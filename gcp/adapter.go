@@ -1,19 +1,3 @@
-// Package gcp runs a backend as Google Cloud Functions, with calls in
-// Firestore and accepted events in Pub/Sub.
-//
-//	var functions = gcp.Start(app.New())
-//
-//	func Receive(w http.ResponseWriter, r *http.Request)   { functions.Receive(w, r) }
-//	func Deliver(ctx context.Context, e event.Event) error { return functions.Deliver(ctx, e) }
-//	func Sweep(w http.ResponseWriter, r *http.Request)     { functions.Sweep(w, r) }
-//
-// is function.go, at the root of the module, because Google's builder takes
-// the package at the root of what is uploaded. Three functions are deployed
-// from it: Receive answers requests, Deliver takes the messages of the topic,
-// Sweep is called by a schedule. docs/gcp.md has the commands.
-//
-// Nothing is begun that outlives a reply: the processor has no CPU then. It
-// opens nothing that a request does not need.
 package gcp
 
 import (
@@ -30,29 +14,24 @@ import (
 	"github.com/serverurl/serverurl/core"
 	"github.com/serverurl/serverurl/core/corehttp"
 	"github.com/serverurl/serverurl/core/records"
+	"github.com/serverurl/serverurl/internal/envelope"
+	"github.com/serverurl/serverurl/internal/errcode"
 )
 
-// Why a function fails. The framework writes the text of what Deliver returns
-// into the log, so these are constant: none of them quotes an event.
+// Errors of a function. The framework logs the text of what Deliver returns, so
+// these are constant: none of them quotes an event.
 var (
-	// ErrShape reports an event that is no message of a topic. Nothing was
-	// executed.
-	ErrShape = errors.New("gcp: event is no Pub/Sub message")
+	// ErrUnknownEvent is returned for an event that is not a message of a topic.
+	// Nothing was executed.
+	ErrUnknownEvent = errors.New("gcp: event is not a Pub/Sub message")
 
-	errDelivery = errors.New("gcp: delivery is not complete; the message comes again")
-	errPanic    = errors.New("gcp: panic")
-	errNotReady = errors.New("gcp: function is not configured")
+	errDelivery      = errors.New("gcp: delivery is incomplete; the message is redelivered")
+	errPanic         = errors.New("gcp: panic")
+	errNotConfigured = errors.New("gcp: function is not configured")
 )
 
-// A Receiver opens the messages of a topic. [Inbox] is one.
-type Receiver interface {
-	// Receive returns the envelopes in the data of a message, fetching what of
-	// them is kept elsewhere.
-	Receive(ctx context.Context, data []byte) ([]core.Envelope, error)
-}
-
-// Options change what [New] returns. The zero value of each field means its
-// default; nil is all defaults.
+// Options change what [NewFunctions] returns. The zero value of each field means
+// its default; nil is all defaults.
 type Options struct {
 	// Timeout is how long the platform lets a function run: the --timeout that
 	// it is deployed with. Default: 60 s, as Google's own.
@@ -62,33 +41,34 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// Functions are what is deployed. All are safe for concurrent use, and outlive
+// Functions are what is deployed. All are safe for concurrent use, and survive
 // a panic.
 type Functions struct {
 	p       *core.Processor
-	in      Receiver
+	decode  func(ctx context.Context, data []byte) ([]core.Envelope, error)
 	timeout time.Duration
 	log     *slog.Logger
 	http    http.Handler
-	ready   func() error // before the first request
+	init    func() error // before the first request
 }
 
-// New returns the functions of a Processor that is bound to a platform.
-// [Start] also binds it to what the environment names.
-func New(p *core.Processor, in Receiver, o *Options) *Functions {
+// NewFunctions returns the functions of a Processor that is bound to a platform,
+// with the method Decode of its [Inbox]. [Main] also binds it to what the
+// environment names.
+func NewFunctions(p *core.Processor, decode func(ctx context.Context, data []byte) ([]core.Envelope, error), o *Options) *Functions {
 	if o == nil {
 		o = new(Options)
 	}
 	return &Functions{
-		p: p, in: in, timeout: cmp.Or(o.Timeout, defaultTimeout), log: cmp.Or(o.Logger, slog.Default()),
-		http: corehttp.Handler(p), ready: func() error { return nil },
+		p: p, decode: decode, timeout: cmp.Or(o.Timeout, defaultTimeout), log: cmp.Or(o.Logger, slog.Default()),
+		http: corehttp.Handler(p), init: func() error { return nil },
 	}
 }
 
 // Receive answers one request: an event or a tool call.
 func (f *Functions) Receive(w http.ResponseWriter, r *http.Request) {
 	defer f.recover(w)
-	if f.ready() != nil {
+	if f.init() != nil {
 		fail(w, http.StatusServiceUnavailable)
 		return
 	}
@@ -97,8 +77,8 @@ func (f *Functions) Receive(w http.ResponseWriter, r *http.Request) {
 	f.http.ServeHTTP(w, r.WithContext(ctx))
 }
 
-// Sweep finds the calls that are over without a report. It is deployed so that
-// only the schedule may call it.
+// Sweep ends calls whose report is overdue, and deletes what is not retained. It
+// is deployed so that only the schedule may call it.
 func (f *Functions) Sweep(w http.ResponseWriter, r *http.Request) {
 	defer f.recover(w)
 	switch {
@@ -106,14 +86,14 @@ func (f *Functions) Sweep(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Allow", http.MethodPost)
 		fail(w, http.StatusMethodNotAllowed)
 		return
-	case f.ready() != nil:
+	case f.init() != nil:
 		fail(w, http.StatusServiceUnavailable)
 		return
 	}
-	ctx, cancel := f.working(r.Context())
+	ctx, cancel := f.withMargin(r.Context())
 	defer cancel()
 	if err := f.p.Sweep(ctx); err != nil {
-		f.log.Error("sweep", "reason", code(err))
+		f.log.Error("sweep failed", "reason", logCode(err))
 		fail(w, http.StatusInternalServerError)
 		return
 	}
@@ -129,36 +109,36 @@ type published struct {
 	Attempt int `json:"deliveryAttempt"`
 }
 
-// Deliver delivers one message of the topic. What it returns an error for
-// comes again, until the subscription gives it to the dead-letter topic.
+// Deliver delivers one message of the topic. A message for which it returns an
+// error is redelivered, until the subscription moves it to the dead-letter topic.
 func (f *Functions) Deliver(ctx context.Context, e event.Event) (err error) {
 	defer func() {
 		if recover() != nil { // its text may quote the event
-			f.log.Error("delivery", "reason", errPanic.Error())
+			f.log.Error("delivery panicked")
 			err = errPanic
 		}
 	}()
-	if err := f.ready(); err != nil {
-		return errNotReady
+	if err := f.init(); err != nil {
+		return errNotConfigured
 	}
 	var m published
 	if json.Unmarshal(e.Data(), &m) != nil || m.Message == nil {
-		f.log.Error("event refused", "reason", "no Pub/Sub message", "bytes", len(e.Data()))
-		return ErrShape
+		f.log.Error("event rejected", "reason", "not a Pub/Sub message", "bytes", len(e.Data()))
+		return ErrUnknownEvent
 	}
-	ctx, cancel := f.working(ctx)
+	ctx, cancel := f.withMargin(ctx)
 	defer cancel()
 	if err := f.deliver(ctx, m.Message.Data); err != nil {
-		f.log.Error("delivery", "reason", code(err), "attempt", m.Attempt)
+		f.log.Error("delivery failed", "reason", logCode(err), "attempt", m.Attempt)
 		return errDelivery
 	}
 	return nil
 }
 
-// deliver delivers what is in a message. Where one envelope fails the others
-// are delivered all the same.
+// deliver delivers what is in a message. A failure does not keep the other
+// envelopes from delivery.
 func (f *Functions) deliver(ctx context.Context, data []byte) error {
-	es, err := f.in.Receive(ctx, data)
+	es, err := f.decode(ctx, data)
 	if err != nil {
 		return err
 	}
@@ -169,19 +149,19 @@ func (f *Functions) deliver(ctx context.Context, data []byte) error {
 	return errors.Join(errs...)
 }
 
-// margin is kept free before a function's time is over, so that what went
-// wrong is said.
+// margin is reserved before a function's timeout, so that a failure is
+// reported.
 const margin = 2 * time.Second
 
-func (f *Functions) working(ctx context.Context) (context.Context, context.CancelFunc) {
+func (f *Functions) withMargin(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, max(f.timeout-margin, f.timeout/2))
 }
 
-// recover ends a request that panicked. The framework would write what the
-// panic says into the log.
+// recover ends a request that panicked. The framework would log the panic's
+// text.
 func (f *Functions) recover(w http.ResponseWriter) {
 	if recover() != nil {
-		f.log.Error("request", "reason", errPanic.Error())
+		f.log.Error("request panicked")
 		fail(w, http.StatusInternalServerError)
 	}
 }
@@ -192,19 +172,7 @@ func fail(w http.ResponseWriter, status int) {
 	_, _ = w.Write([]byte(`{"error":"not done"}`))
 }
 
-// code returns what of an error may be logged: the code that the platform
-// gives it. Its text may quote a payload.
-func code(err error) string {
-	if e, ok := errors.AsType[interface {
-		error
-		ErrorCode() string
-	}](err); ok {
-		return e.ErrorCode()
-	}
-	for _, known := range []error{errMessage, records.ErrStale, core.ErrHandlerFailed, core.ErrNotBound, context.DeadlineExceeded, context.Canceled} {
-		if errors.Is(err, known) {
-			return known.Error()
-		}
-	}
-	return "other"
+// logCode returns what of an error may be logged. Its text may quote a payload.
+func logCode(err error) string {
+	return errcode.Of(err, envelope.ErrInvalid, records.ErrStale, core.ErrHandlerFailed, core.ErrNotBound)
 }

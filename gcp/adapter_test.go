@@ -37,7 +37,7 @@ type box struct{}
 
 func (b *box) Put(context.Context, ...core.Envelope) error { return nil }
 
-func (b *box) Receive(_ context.Context, data []byte) ([]core.Envelope, error) {
+func (b *box) Decode(_ context.Context, data []byte) ([]core.Envelope, error) {
 	switch string(data) {
 	case "broken":
 		return nil, errors.New("canary: it cannot be opened")
@@ -64,7 +64,7 @@ func functions(t testing.TB, change func(*core.Processor), o gcp.Options) (*gcp.
 	if err != nil {
 		t.Fatal(err)
 	}
-	return gcp.New(p, new(box), &o), store, log
+	return gcp.NewFunctions(p, new(box).Decode, &o), store, log
 }
 
 // message is a CloudEvent as Eventarc sends it.
@@ -96,20 +96,20 @@ func TestDeliverDelivers(t *testing.T) {
 	}
 }
 
-// What cannot be delivered fails, so that it comes again, and neither the
+// What cannot be delivered fails, so that it is redelivered, and neither the
 // error, which the framework logs, nor our log holds anything of it.
 func TestDeliverFails(t *testing.T) {
 	for name, c := range map[string]struct {
 		e    cloudevent.Event
 		want string
 	}{
-		"a message that cannot be opened": {message("broken"), "comes again"},
+		"a message that cannot be opened": {message("broken"), "redelivered"},
 		"a panic":                         {message("panics"), "panic"},
-		"a handler that fails":            {message("CA-canary"), "comes again"},
-		"no JSON":                         {raw("canary"), "no Pub/Sub message"},
-		"another event":                   {raw(`{"name":"canary"}`), "no Pub/Sub message"},
-		"data that is no base64":          {raw(`{"message":{"data":"canary!"}}`), "no Pub/Sub message"},
-		"no data":                         {raw(``), "no Pub/Sub message"},
+		"a handler that fails":            {message("CA-canary"), "redelivered"},
+		"no JSON":                         {raw("canary"), "not a Pub/Sub message"},
+		"another event":                   {raw(`{"name":"canary"}`), "not a Pub/Sub message"},
+		"data that is no base64":          {raw(`{"message":{"data":"canary!"}}`), "not a Pub/Sub message"},
+		"no data":                         {raw(``), "not a Pub/Sub message"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f, _, log := functions(t, func(p *core.Processor) {
@@ -197,8 +197,8 @@ func TestSweep(t *testing.T) {
 
 // Outside of a function nothing is looked at before the first request, and
 // then it fails closed.
-func TestStartOutsideOfAFunction(t *testing.T) {
-	f := gcp.Start(core.New())
+func TestMainOutsideOfAFunction(t *testing.T) {
+	f := gcp.Main(core.New())
 	w := httptest.NewRecorder()
 	f.Receive(w, httptest.NewRequest("POST", "/events", strings.NewReader("{}")))
 	if w.Code != 503 {
@@ -231,7 +231,7 @@ func TestRacersOnEmulator(t *testing.T) {
 		if err := p.Bind(core.Platform{Name: "gcp", Store: store, Inbox: new(box), Verifier: auth.Verifier{AllowUnauthenticated: true}, Logger: logger}); err != nil {
 			t.Fatal(err)
 		}
-		instances = append(instances, http.HandlerFunc(gcp.New(p, new(box), &gcp.Options{Logger: logger}).Receive))
+		instances = append(instances, http.HandlerFunc(gcp.NewFunctions(p, new(box).Decode, &gcp.Options{Logger: logger}).Receive))
 	}
 	for round := range 50 {
 		replies := make([]string, 40)

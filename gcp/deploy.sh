@@ -10,16 +10,17 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-project= region=us-central1 name=serverurl runtime=go127 max=20 retention= key= assistants= print=
+project= region=us-central1 name=serverurl runtime=go127 max=20 retention= key= assistants= signing= webhooks= print=
 usage() {
   echo "usage: gcp/deploy.sh --project PROJECT [--region REGION] [--name NAME] [--runtime RUNTIME] [--max-instances N]" >&2
-  echo "         [--retention content=90d,...] [--api-key-secret SECRET [--assistants ID,...]] [--print]" >&2
+  echo "         [--retention content=90d,...] [--api-key-secret SECRET [--assistants ID,...]]" >&2
+  echo "         [--signing-secret SECRET] [--standard-webhooks-secret SECRET] [--print]" >&2
   exit 2
 }
 while [ $# -gt 0 ]; do
   case $1 in
     --print) print=1; shift; continue ;;
-    --project | --region | --name | --runtime | --max-instances | --retention | --api-key-secret | --assistants) [ $# -gt 1 ] || usage ;;
+    --project | --region | --name | --runtime | --max-instances | --retention | --api-key-secret | --assistants | --signing-secret | --standard-webhooks-secret) [ $# -gt 1 ] || usage ;;
     *) usage ;;
   esac
   case $1 in
@@ -31,6 +32,8 @@ while [ $# -gt 0 ]; do
     --retention) retention=$2 ;;
     --api-key-secret) key=$2 ;;
     --assistants) assistants=$2 ;;
+    --signing-secret) signing=$2 ;;
+    --standard-webhooks-secret) webhooks=$2 ;;
   esac
   shift 2
 done
@@ -95,7 +98,7 @@ make "${gcloud[@]}" pubsub topics create "$topic"
 make "${gcloud[@]}" pubsub topics create "$dead"
 make "${gcloud[@]}" pubsub subscriptions create "$dead" --topic="$dead" --message-retention-duration=31d --expiration-period=never --ack-deadline=60
 
-step "The secret that the sender proves itself with. It is made here and printed nowhere."
+step "The secret with which the sender authenticates. It is created here and printed nowhere."
 if [ -n "$print" ] || ! "${gcloud[@]}" secrets describe "$secret" >/dev/null 2>&1; then
   echo "+ openssl rand -hex 32 | tr -d '\\n' | ${gcloud[*]} secrets create $secret --replication-policy=automatic --data-file=-"
   [ -n "$print" ] || openssl rand -hex 32 | tr -d '\n' | "${gcloud[@]}" secrets create "$secret" --replication-policy=automatic --data-file=-
@@ -108,18 +111,19 @@ done
 for who in receive deliver sweep; do
   run "${gcloud[@]}" projects add-iam-policy-binding "$project" --member="serviceAccount:$(account $who)" --role=roles/datastore.user \
     --condition="^;^title=$name-database;expression=resource.type == \"firestore.googleapis.com/Database\" && resource.name == \"projects/$project/databases/$database\""
-  run "${gcloud[@]}" secrets add-iam-policy-binding "$secret" --member="serviceAccount:$(account $who)" --role=roles/secretmanager.secretAccessor
+  for one in "$secret" $signing $webhooks; do
+    run "${gcloud[@]}" secrets add-iam-policy-binding "$one" --member="serviceAccount:$(account $who)" --role=roles/secretmanager.secretAccessor
+  done
 done
 run "${gcloud[@]}" pubsub topics add-iam-policy-binding "$topic" --member="serviceAccount:$(account receive)" --role=roles/pubsub.publisher
 run "${gcloud[@]}" projects add-iam-policy-binding "$project" --member="serviceAccount:$(account call)" --role=roles/eventarc.eventReceiver --condition=None
 
 if [ -n "$key" ]; then
-  step "The key of Interactly's API, with which the sweep asks for what was never sent."
+  step "The key of Interactly's API, with which the sweep recovers missed events."
   run "${gcloud[@]}" secrets add-iam-policy-binding "$key" --member="serviceAccount:$(account sweep)" --role=roles/secretmanager.secretAccessor
 fi
 
-# deploy deploys one function of this checkout, and tells it how many seconds it
-# may take.
+# deploy deploys one function of this checkout, with its timeout in seconds.
 deploy() {
   local function=$1 entry=$2 timeout=$3 more= secrets=; shift 3
   if [ "$function" = sweep ]; then
@@ -128,7 +132,7 @@ deploy() {
   run "${gcloud[@]}" functions deploy "$name-$function" --gen2 --runtime="$runtime" --region="$region" --source=. --entry-point="$entry" \
     --service-account="$(account "$function")" --memory=512Mi --cpu=1 --concurrency=80 --timeout="${timeout}s" \
     --set-env-vars="^;^GOOGLE_CLOUD_PROJECT=$project;SERVERURL_TOPIC=$topic;SERVERURL_DATABASE=$database;CLOUD_RUN_TIMEOUT_SECONDS=$timeout$more" \
-    --set-secrets="SERVERURL_SECRET=$secret:latest$secrets" "$@"
+    --set-secrets="SERVERURL_SECRET=$secret:latest${signing:+,SERVERURL_SIGNING_SECRET=$signing:latest}${webhooks:+,SERVERURL_STANDARD_WEBHOOKS_SECRET=$webhooks:latest}$secrets" "$@"
 }
 step "The three functions. The first is open to everybody, because Interactly cannot sign for Google: the secret guards it."
 deploy receive Receive 15 --trigger-http --allow-unauthenticated --max-instances="$max"
@@ -148,7 +152,7 @@ agent=serviceAccount:service-$number@gcp-sa-pubsub.iam.gserviceaccount.com
 run "${gcloud[@]}" pubsub topics add-iam-policy-binding "$dead" --member="$agent" --role=roles/pubsub.publisher
 run "${gcloud[@]}" pubsub subscriptions add-iam-policy-binding "$subscription" --member="$agent" --role=roles/pubsub.subscriber
 
-step "Once a minute: calls that ended without a report."
+step "Once a minute: calls whose report is overdue."
 ask sweep "${gcloud[@]}" functions describe "$name-sweep" --gen2 --region="$region" --format='value(serviceConfig.uri)'
 make "${gcloud[@]}" scheduler jobs create http "$name-sweep" --location="$region" --schedule='* * * * *' --uri="$sweep" --http-method=POST \
   --oidc-service-account-email="$(account call)" --attempt-deadline=60s

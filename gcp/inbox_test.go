@@ -123,7 +123,7 @@ func (q *topic) deliver(ctx context.Context, m *pubsubpb.ReceivedMessage, delive
 				err = errors.New("panic")
 			}
 		}()
-		es, err := q.inbox.Receive(ctx, m.Message.Data)
+		es, err := q.inbox.Decode(ctx, m.Message.Data)
 		for _, e := range es {
 			err = errors.Join(err, deliver(ctx, e))
 		}
@@ -193,7 +193,7 @@ func TestDeadLettersOnPstest(t *testing.T) {
 			for ctx.Err() == nil {
 				ms, _ := q.pull(ctx, q.sub)
 				for _, m := range ms {
-					es, err := q.inbox.Receive(ctx, m.Message.Data)
+					es, err := q.inbox.Decode(ctx, m.Message.Data)
 					if err == nil {
 						err = deliver(ctx, es[0])
 					}
@@ -232,7 +232,7 @@ func TestFilterOnPstest(t *testing.T) {
 	for deadline := time.Now().Add(5 * time.Minute); len(got) < 2 && time.Now().Before(deadline); {
 		ms, _ := q.pull(t.Context(), reports.Name)
 		for _, m := range ms {
-			es, err := q.inbox.Receive(t.Context(), m.Message.Data)
+			es, err := q.inbox.Decode(t.Context(), m.Message.Data)
 			if err != nil || len(es) != 1 || es[0].Type != event.TypeReport {
 				t.Fatalf("%v, %v", es, err)
 			}
@@ -263,7 +263,7 @@ func TestMessages(t *testing.T) {
 		if n := len(ms[0].Message.Data) * 4 / 3; n > 510_000 {
 			return fmt.Errorf("a message of %d bytes in base64", n)
 		}
-		got, err := q.inbox.Receive(t.Context(), ms[0].Message.Data)
+		got, err := q.inbox.Decode(t.Context(), ms[0].Message.Data)
 		if err != nil || len(got) != 1 || string(got[0].Body) != body || got[0].Call != "CA1" || !got[0].Received.Equal(e.Received) {
 			return fmt.Errorf("%d envelopes, %v", len(got), err)
 		}
@@ -292,7 +292,7 @@ func TestMessages(t *testing.T) {
 	})
 	t.Run("what is no envelope", func(t *testing.T) {
 		for _, data := range []string{"", "p", "x", "pcanary", "@", "@canary", "@inbox/nothing/1", "@inbox/x/99999999", "p" + strings.Repeat("A", 1000)} {
-			if es, err := q.inbox.Receive(t.Context(), []byte(data)); err == nil || strings.Contains(err.Error(), "canary") {
+			if es, err := q.inbox.Decode(t.Context(), []byte(data)); err == nil || strings.Contains(err.Error(), "canary") {
 				t.Errorf("%q: %v, %v", data, es, err)
 			}
 		}

@@ -1,6 +1,7 @@
 package gcp
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -17,9 +18,11 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/serverurl/serverurl/core/records"
+	"github.com/serverurl/serverurl/internal/errcode"
+	"github.com/serverurl/serverurl/internal/retry"
 )
 
-// Where a record is: serverurl/=DIRECTORY/records/=NAME. The sign before each
+// The document of a record: serverurl/=DIRECTORY/records/=NAME. The sign before each
 // makes an id of every name: Firestore has none that is ".", ".." or __so__.
 const (
 	collection = "serverurl"
@@ -30,15 +33,15 @@ const (
 // Fields of a document, short because they are stored with each.
 const (
 	fieldValue   = "v"
-	fieldToken   = "r" // who wrote it, by chance
-	fieldExpires = "e" // the database's time to live goes by it
+	fieldToken   = "r" // random, of the writer
+	fieldExpires = "e" // of the database's time to live
 )
 
 // A Store keeps records in a Firestore database in native mode: a document is
 // a record, its directory a document above it. A commit is one request without a
 // transaction: each write has the condition that its document was last
 // changed when the writer saw it. So a version is the time of the change, by
-// Firestore's clock, which also tells ages and what has expired.
+// Firestore's clock, which also decides ages and expiry.
 type Store struct {
 	client   func() (*firestore.Client, error)
 	database string // projects/P/databases/D
@@ -91,7 +94,7 @@ func (d document) record(key string) (records.Record, error) {
 	}
 	value, ok := d.doc.Fields[fieldValue].GetValueType().(*firestorepb.Value_BytesValue)
 	if !ok {
-		return r, errors.New("gcp: a document is no record")
+		return r, errors.New("gcp: a document is not a record")
 	}
 	r.Value, r.Version = value.BytesValue, d.version()
 	if r.Value == nil {
@@ -104,18 +107,18 @@ func (d document) record(key string) (records.Record, error) {
 	return r, nil
 }
 
-// slashes makes one name of a directory.
-var slashes = strings.NewReplacer("%", "%%", "/", "%-")
+// escapeSlash makes one name of a directory.
+var escapeSlash = strings.NewReplacer("%", "%%", "/", "%-")
 
-// above is the document that stands for a directory.
-func (s *Store) above(dir string) string {
-	return s.database + "/documents/" + collection + "/" + idSign + slashes.Replace(dir)
+// dirDocument is the document that stands for a directory.
+func (s *Store) dirDocument(dir string) string {
+	return s.database + "/documents/" + collection + "/" + idSign + escapeSlash.Replace(dir)
 }
 
 // name is the document of a key.
 func (s *Store) name(key string) string {
 	dir, name, _ := records.SplitKey(key) // checked before
-	return s.above(dir) + "/" + group + "/" + idSign + name
+	return s.dirDocument(dir) + "/" + group + "/" + idSign + name
 }
 
 // getBatch is the most keys in one request; the answer is a stream.
@@ -128,7 +131,7 @@ func (s *Store) Get(ctx context.Context, keys ...string) ([]records.Record, erro
 			return nil, err
 		}
 	}
-	found, err := s.look(ctx, keys)
+	found, err := s.documents(ctx, keys)
 	if err != nil {
 		return nil, err
 	}
@@ -146,8 +149,8 @@ func (s *Store) Get(ctx context.Context, keys ...string) ([]records.Record, erro
 	return rs, nil
 }
 
-// look reads the documents at the keys.
-func (s *Store) look(ctx context.Context, keys []string) (map[string]document, error) {
+// documents reads the documents at the keys.
+func (s *Store) documents(ctx context.Context, keys []string) (map[string]document, error) {
 	found := make(map[string]document, len(keys))
 	key := make(map[string]string, len(keys)) // by name of its document
 	var names []string
@@ -230,11 +233,11 @@ func (s *Store) page(ctx context.Context, client *firestore.Client, dir, after s
 		Limit: wrapperspb.Int32(int32(n)),
 	}
 	if after != "" {
-		from := &firestorepb.Value{ValueType: &firestorepb.Value_ReferenceValue{ReferenceValue: s.above(dir) + "/" + group + "/" + idSign + after}}
+		from := &firestorepb.Value{ValueType: &firestorepb.Value_ReferenceValue{ReferenceValue: s.dirDocument(dir) + "/" + group + "/" + idSign + after}}
 		q.StartAt = &firestorepb.Cursor{Values: []*firestorepb.Value{from}, Before: false}
 	}
 	stream, err := client.RunQuery(ctx, &firestorepb.RunQueryRequest{
-		Parent: s.above(dir), QueryType: &firestorepb.RunQueryRequest_StructuredQuery{StructuredQuery: q},
+		Parent: s.dirDocument(dir), QueryType: &firestorepb.RunQueryRequest_StructuredQuery{StructuredQuery: q},
 	})
 	if err != nil {
 		return nil, err
@@ -254,9 +257,9 @@ func (s *Store) page(ctx context.Context, client *firestore.Client, dir, after s
 	}
 }
 
-// tries bounds how often a request is made that met another one on its way or
-// a connection that was gone. Each lost nothing by it.
-const tries = 12
+// maxTries bounds how often a request is made that conflicted with another one
+// or found its connection closed.
+const maxTries = 12
 
 // read makes a request that changes nothing until it is answered.
 func (s *Store) read(ctx context.Context, op string, request func(*firestore.Client) error) error {
@@ -264,19 +267,17 @@ func (s *Store) read(ctx context.Context, op string, request func(*firestore.Cli
 	if err != nil {
 		return wrap(op, err)
 	}
-	for try := 1; ; try++ {
-		err := request(client)
-		switch status.Code(err) {
-		case codes.OK:
-			return nil
-		case codes.Aborted, codes.Unavailable, codes.Internal:
-			if try < tries && pause(ctx, try) == nil {
-				continue
-			}
-		}
-		return wrap(op, err)
+	unavailable := func(err error) bool {
+		return slices.Contains([]codes.Code{codes.Aborted, codes.Unavailable, codes.Internal}, status.Code(err))
 	}
+	return wrap(op, retry.Do(ctx, maxTries, unavailable, func() error { return request(client) }))
 }
+
+// errConflict is returned for commits of the same records that conflict again
+// and again.
+var errConflict = &errcode.Error{Package: "gcp", Op: "commit", Code: codes.Aborted.String()}
+
+func isConflict(err error) bool { return err == errConflict }
 
 // Commit implements records.Store.
 func (s *Store) Commit(ctx context.Context, rs ...records.Record) error {
@@ -298,12 +299,12 @@ func (s *Store) Commit(ctx context.Context, rs ...records.Record) error {
 	// expired since it was read, or something stands in the way.
 	var found map[string]document
 	if slices.ContainsFunc(rs, func(r records.Record) bool { return canExpire(r.Version) }) {
-		if found, err = s.look(ctx, keys); err != nil {
+		if found, err = s.documents(ctx, keys); err != nil {
 			return err
 		}
 	}
 	token := 1 + rand.Int64N(1<<62)
-	for try := 1; ; try++ {
+	return wrap("commit", retry.Do(ctx, maxTries, isConflict, func() error {
 		writes, ok := s.writes(rs, token, found)
 		if !ok {
 			return records.ErrStale
@@ -314,35 +315,30 @@ func (s *Store) Commit(ctx context.Context, rs ...records.Record) error {
 			return nil
 		case codes.AlreadyExists, codes.FailedPrecondition, codes.NotFound, codes.InvalidArgument:
 			// The last is for a version that no record has had yet.
-			var lookErr error
-			if found, lookErr = s.look(ctx, keys); lookErr != nil {
-				return lookErr
+			var readErr error
+			if found, readErr = s.documents(ctx, keys); readErr != nil {
+				return readErr
 			}
-			if isOurs(found, token) {
+			if wroteItself(found, token) {
 				return nil
 			}
 			if _, ok := s.writes(rs, token, found); !ok {
 				return records.ErrStale
 			}
 			if code == codes.InvalidArgument {
-				return wrap("commit", err)
+				return err
 			}
+			return errConflict
 		case codes.Aborted:
-		default:
-			return wrap("commit", err)
+			return errConflict
 		}
-		if try == tries {
-			return wrap("commit", status.Error(codes.Aborted, "too many commits of the same records"))
-		}
-		if err := pause(ctx, try); err != nil {
-			return wrap("commit", err)
-		}
-	}
+		return err
+	}))
 }
 
-// isOurs reports whether one of the documents is what we wrote ourselves: a
-// request whose answer is lost is sent again, and then meets itself.
-func isOurs(found map[string]document, token int64) bool {
+// wroteItself reports whether one of the documents was written by the same
+// request: one whose response is lost is repeated, and then conflicts with itself.
+func wroteItself(found map[string]document, token int64) bool {
 	for _, d := range found {
 		if d.doc.GetFields()[fieldToken].GetIntegerValue() == token {
 			return true
@@ -394,38 +390,14 @@ func fields(r records.Record, token int64) map[string]*firestorepb.Value {
 	return fs
 }
 
-// pause waits longer each time, by chance, so that two do not meet again.
-func pause(ctx context.Context, try int) error {
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-time.After(rand.N(time.Duration(min(try, 10)) * 20 * time.Millisecond)):
-		return nil
-	}
-}
-
-// An Error is a failure of a service. Its text is a code: what a service says
-// quotes names and values.
-type Error struct {
-	Op, Code string
-	Err      error
-}
-
-// Error returns the operation and the code.
-func (e *Error) Error() string { return "gcp: " + e.Op + ": " + e.Code }
-
-// Unwrap returns the error of the client library.
-func (e *Error) Unwrap() error { return e.Err }
-
-// ErrorCode is the code alone, for logs.
-func (e *Error) ErrorCode() string { return e.Code }
-
+// wrap makes the error of a service one that may be logged.
 func wrap(op string, err error) error {
-	code := "no client"
+	if _, wrapped := errors.AsType[*errcode.Error](err); wrapped || err == nil || err == records.ErrStale {
+		return err
+	}
+	code := errcode.Context(err)
 	if s, ok := status.FromError(err); ok {
 		code = s.Code().String()
-	} else if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
-		code = "out of time"
 	}
-	return &Error{Op: op, Code: code, Err: err}
+	return &errcode.Error{Package: "gcp", Op: op, Code: cmp.Or(code, "no-client"), Err: err}
 }

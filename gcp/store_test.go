@@ -71,7 +71,7 @@ func (l *lossy) intercept(ctx context.Context, method string, req, reply any, co
 }
 
 // A commit whose answer was lost is sent again by the client, and then meets
-// itself. That is no conflict.
+// itself. That is not a conflict.
 func TestLostAnswersOnEmulator(t *testing.T) {
 	l := new(lossy)
 	s := newStore(t, gcptest.Firestore(t), grpc.WithUnaryInterceptor(l.intercept))

@@ -25,7 +25,7 @@ import (
 	"github.com/serverurl/serverurl/sqldb"
 )
 
-// So many calls are in the store of a benchmark.
+// How many calls are in the store of a benchmark.
 var large = flag.Int("calls", 100_000, "calls in the store of a benchmark")
 
 // started is a server on SQLite with its page.
@@ -42,15 +42,12 @@ func startServer(b testing.TB, database string) started {
 	p.Observe(r.Observe)
 	go func() {
 		done <- server.Run(ctx, p, server.Config{
-			Addr: "127.0.0.1:0", Database: database, Sender: auth.Verifier{AllowUnauthenticated: true}, Logger: quiet, Ready: func(url string) { urls <- url },
-			Beside: func(ctx context.Context, with server.Parts) error {
-				page, err := inspect.New(inspect.Options{Store: with.Store, Recorder: r, Processor: with.Processor, Target: with.URL, MadeUp: true, Logger: quiet})
-				if err != nil {
-					return err
-				}
+			Addr: "127.0.0.1:0", Database: database, Verifier: auth.Verifier{AllowUnauthenticated: true}, Logger: quiet, OnReady: func(url string) { urls <- url },
+			Background: func(ctx context.Context, with server.Components) error {
+				page := inspect.New(with.Store, &inspect.Options{Recorder: r, Processor: with.Processor, BackendURL: with.URL, Synthetic: true, Logger: quiet})
 				recorded := make(chan error, 1)
 				go func() { recorded <- r.Run(ctx, with.Store) }()
-				err = page.Run(ctx, "127.0.0.1:0", func(url string) { urls <- url })
+				err := page.Run(ctx, "127.0.0.1:0", func(url string) { urls <- url })
 				<-recorded
 				return err
 			},
@@ -77,7 +74,7 @@ func post(b testing.TB, url, body string) {
 	}
 }
 
-// fill puts calls into a SQLite file, without the way through an inbox.
+// fill writes calls into a SQLite file directly, without an inbox.
 func fill(b testing.TB, database string, calls int) {
 	b.Helper()
 	db, err := sqldb.Open(b.Context(), database)
@@ -86,7 +83,7 @@ func fill(b testing.TB, database string, calls int) {
 	}
 	defer db.Close()
 	memory := coretest.NewMemoryStore()
-	in := new(deskInbox)
+	in := new(memoryInbox)
 	now := time.Now().Add(-24 * time.Hour)
 	flush := func() {
 		var rs []records.Record
@@ -122,8 +119,8 @@ func fill(b testing.TB, database string, calls int) {
 	}
 }
 
-// The list with 100,000 calls: how long the server takes, and when a browser
-// has painted it.
+// BenchmarkListOfManyCalls measures the list with 100,000 calls: how long the
+// server takes, and when a browser has painted it.
 func BenchmarkListOfManyCalls(b *testing.B) {
 	database := filepath.Join(b.TempDir(), "large.db")
 	start := time.Now()
@@ -183,8 +180,9 @@ func report(b *testing.B, what string, ms []float64) {
 	b.ReportMetric(ms[len(ms)*99/100], what+"-p99-ms")
 }
 
-// How long after its acknowledgement an event is on the screen: through the
-// inbox on SQLite, the merge, the notice, and the browser's drawing.
+// BenchmarkEventVisible measures when an event is on the screen after it was
+// acknowledged: through the inbox on SQLite, the merge, the notification and the
+// browser.
 func BenchmarkEventVisible(b *testing.B) {
 	s := startServer(b, filepath.Join(b.TempDir(), "live.db"))
 	w := open(b, s.page, "/")
@@ -203,9 +201,9 @@ func BenchmarkEventVisible(b *testing.B) {
 	report(b, "visible", took)
 }
 
-// A call of 300 turns: how long its page takes.
+// BenchmarkLongCall measures the page of a call with 300 turns.
 func BenchmarkLongCall(b *testing.B) {
-	d := openDesk(b)
+	d := startBackend(b)
 	call := d.play("long-call", "late")
 	b.ResetTimer()
 	for b.Loop() {

@@ -1,15 +1,18 @@
-// Package inspect is the page that a developer keeps open while building an
-// assistant, and an operator opens on a bad day: calls as they happen, what was
-// said, which tool was slow, and why a reply would be ignored.
+// Package inspect serves the inspector: a page that shows calls as they happen,
+// their transcripts, which tool was slow, and why the assistant would ignore a
+// reply.
 //
-//	r := inspect.NewRecorder()                       // give r.Observe to core.Platform
-//	page, err := inspect.New(inspect.Options{Store: store, Recorder: r})
-//	go r.Run(ctx, store)
-//	err = page.Run(ctx, "127.0.0.1:0", func(url string) { fmt.Println(url) })
+//	recorder := inspect.NewRecorder()
+//	p.Observe(recorder.Observe)
+//	page := inspect.New(store, &inspect.Options{Recorder: recorder, Processor: p})
+//	go recorder.Run(ctx, store)
+//	err := page.Run(ctx, "127.0.0.1:0", func(url string) { fmt.Println(url) })
 //
-// It works on every [records.Store]. It has a listener of its own and is never a
-// part of a backend's. On an address that others can reach it needs a secret.
+// It works on every [records.Store], and has a listener of its own: it is never
+// served by the backend's. On an address that other machines can reach it
+// requires a secret.
 //
-// What people said, and numbers and names, is masked. Showing it is a request
-// of its own, which is written down. Nothing is loaded from elsewhere.
+// What people said, and numbers and names, is obscured until a visitor asks for
+// it, which is recorded in the audit log. The page loads nothing from other
+// hosts.
 package inspect

@@ -8,56 +8,54 @@ import (
 	"sync"
 	"time"
 
-	"github.com/serverurl/serverurl/core"
 	"github.com/serverurl/serverurl/core/calls"
 	"github.com/serverurl/serverurl/core/event"
 	"github.com/serverurl/serverurl/core/records"
+	"github.com/serverurl/serverurl/replylint"
 )
 
 const (
-	headCalls    = 100  // newest calls, looked at each time
-	openCalls    = 1000 // calls that go on, looked at each time
-	keptRequests = 20_000
+	newestCalls = 100  // that each poll reads
+	openCalls   = 1000 // further calls that have not ended, that each poll reads
+	maxRequests = 20_000
 )
 
-// An index is what the list is filtered and counted by: a line for each of the
-// newest calls, and for each of the newest tool requests. It is in memory and
-// follows the store, so that it works on all of them.
+// An index holds the newest calls and tool requests in memory, and follows the
+// store. Calls are filtered and counted here, so that it works on every store.
 type index struct {
 	store records.Store
-	most  int
-	now   func() time.Time
+	max   int // calls
 
 	mu       sync.RWMutex
 	rows     []*row // newest first
 	byID     map[event.CallID]*row
-	requests []request // newest first
-	known    map[string]bool
-	marks    map[event.CallID]*toolMarks
-	loaded   bool // the store was read to the end, or to the most
-	behind   string
+	requests []request       // newest first
+	known    map[string]bool // ids of requests
+	toolUse  map[event.CallID]*toolUse
+	loaded   bool   // the store was read to the end, or max calls of it
+	cursor   string // from where load has to read on
 	polled   time.Time
-	pollErr  error
+	pollErr  error // of the last poll
 
-	watchMu  sync.Mutex
-	watchers map[*watcher]bool
+	subscribersMu sync.Mutex
+	subscribers   map[*subscriber]bool
 
-	nudge chan event.CallID
+	notified chan event.CallID
 }
 
 // A row is a call in the list. It is replaced, never changed.
 type row struct {
 	calls.Summary
-	find string // what a search looks at, in small letters
+	haystack string // what a search looks in, in lower case
 }
 
-// toolMarks are what the list says about the tools of a call.
-type toolMarks struct {
+// toolUse is what the list says about the tools of a call.
+type toolUse struct {
 	tools         []string
 	slow, ignored int
 }
 
-// A request is a tool request in charts and figures.
+// A request is a tool request, as charts and statistics need it.
 type request struct {
 	id      string
 	call    event.CallID
@@ -70,16 +68,16 @@ type request struct {
 	ignored bool
 }
 
-func newIndex(s records.Store, most int, now func() time.Time) *index {
-	return &index{store: s, most: most, now: now, byID: map[event.CallID]*row{}, known: map[string]bool{},
-		marks: map[event.CallID]*toolMarks{}, watchers: map[*watcher]bool{}, nudge: make(chan event.CallID, 1024)}
+func newIndex(s records.Store, limit int) *index {
+	return &index{store: s, max: limit, byID: map[event.CallID]*row{}, known: map[string]bool{},
+		toolUse: map[event.CallID]*toolUse{}, subscribers: map[*subscriber]bool{}, notified: make(chan event.CallID, 1024)}
 }
 
-// heard is told of a call that something happened to; "" is something else.
-func (x *index) heard(id event.CallID) {
+// notify makes the index read a call again; "" is something without a call.
+func (x *index) notify(id event.CallID) {
 	select {
-	case x.nudge <- id:
-	default: // the next look finds it
+	case x.notified <- id:
+	default: // the next poll finds it
 	}
 }
 
@@ -93,10 +91,10 @@ func (x *index) run(ctx context.Context, every time.Duration, log *slog.Logger) 
 		select {
 		case <-ctx.Done():
 			return
-		case id := <-x.nudge:
+		case id := <-x.notified:
 			ids := []event.CallID{id}
-			for len(x.nudge) > 0 {
-				ids = append(ids, <-x.nudge)
+			for len(x.notified) > 0 {
+				ids = append(ids, <-x.notified)
 			}
 			slices.Sort(ids)
 			if err := x.refresh(ctx, slices.Compact(ids)); err == nil {
@@ -108,16 +106,16 @@ func (x *index) run(ctx context.Context, every time.Duration, log *slog.Logger) 
 	}
 }
 
-// load reads the calls of before, a page at a time.
+// load reads the older calls, a page at a time.
 func (x *index) load(ctx context.Context, log *slog.Logger) {
 	x.mu.RLock()
-	after := x.behind
+	after := x.cursor
 	x.mu.RUnlock()
 	for after != "" && ctx.Err() == nil {
 		some, next, err := calls.List(ctx, x.store, after, 500)
 		if err != nil {
 			if ctx.Err() == nil {
-				log.Warn("inspector: calls cannot be listed")
+				log.Warn("inspector failed to list calls")
 			}
 			select {
 			case <-ctx.Done():
@@ -127,21 +125,21 @@ func (x *index) load(ctx context.Context, log *slog.Logger) {
 		}
 		x.put(some, false)
 		x.mu.Lock()
-		if len(x.rows) >= x.most {
+		if len(x.rows) >= x.max {
 			next = ""
 		}
-		x.behind = next
+		x.cursor = next
 		x.mu.Unlock()
 		after = next
 	}
 	x.mu.Lock()
 	x.loaded = ctx.Err() == nil
 	x.mu.Unlock()
-	x.changed("")
+	x.publish("")
 }
 
-// poll looks at what may have changed: the newest calls, and older ones that
-// were not over when it last looked.
+// poll reads what may have changed: the newest calls, and older ones that had
+// not ended at the last poll.
 func (x *index) poll(ctx context.Context, log *slog.Logger) {
 	err := x.pollCalls(ctx)
 	if err == nil {
@@ -152,19 +150,19 @@ func (x *index) poll(ctx context.Context, log *slog.Logger) {
 	}
 	x.mu.Lock()
 	was := x.pollErr
-	x.polled, x.pollErr = x.now(), err
+	x.polled, x.pollErr = time.Now(), err
 	x.mu.Unlock()
 	if (err != nil) != (was != nil) {
 		if err != nil {
-			log.Warn("inspector: the store cannot be read")
+			log.Warn("inspector failed to read the store")
 		}
-		x.changed("")
+		x.publish("")
 	}
 }
 
 func (x *index) pollCalls(ctx context.Context) error {
 	for after := ""; ; {
-		some, next, err := calls.List(ctx, x.store, after, headCalls)
+		some, next, err := calls.List(ctx, x.store, after, newestCalls)
 		if err != nil {
 			return err
 		}
@@ -175,18 +173,18 @@ func (x *index) pollCalls(ctx context.Context) error {
 			seen = seen || x.byID[s.ID] != nil
 		}
 		if first {
-			x.behind = next
+			x.cursor = next
 		}
 		x.mu.Unlock()
 		x.put(some, true)
 		if first || seen || next == "" {
 			break
 		}
-		after = next // more than a page is new
+		after = next // there are more new calls than a page
 	}
 	var open []event.CallID
 	x.mu.RLock()
-	for _, r := range x.rows[min(headCalls, len(x.rows)):] {
+	for _, r := range x.rows[min(newestCalls, len(x.rows)):] {
 		if (!r.Ended || r.PendingHandlers > 0) && len(open) < openCalls {
 			open = append(open, r.ID)
 		}
@@ -209,8 +207,9 @@ func (x *index) refresh(ctx context.Context, ids []event.CallID) error {
 	return nil
 }
 
-// put takes in calls as they are now.
-func (x *index) put(some []calls.Summary, tell bool) {
+// put stores calls as they are now, and notifies the subscribers if publish is
+// set.
+func (x *index) put(some []calls.Summary, publish bool) {
 	var changed []event.CallID
 	x.mu.Lock()
 	for _, s := range some {
@@ -218,32 +217,33 @@ func (x *index) put(some []calls.Summary, tell bool) {
 		if old != nil && sameSummary(old.Summary, s) {
 			continue
 		}
-		r := &row{Summary: s, find: strings.ToLower(string(s.ID) + " " + s.Assistant + " " + s.AssistantID + " " + string(s.Metadata))}
+		r := &row{Summary: s, haystack: strings.ToLower(string(s.ID) + " " + s.Assistant + " " + s.AssistantID + " " + string(s.Metadata))}
 		x.byID[s.ID] = r
 		changed = append(changed, s.ID)
-		at, found := x.place(r)
+		at, found := x.search(r)
 		switch {
 		case found:
 			x.rows[at] = r
-		case at == len(x.rows) && len(x.rows) >= x.most:
+		case at == len(x.rows) && len(x.rows) >= x.max:
 			delete(x.byID, s.ID)
 		default:
 			x.rows = slices.Insert(x.rows, at, r)
 		}
-		if len(x.rows) > x.most {
-			delete(x.byID, x.rows[x.most].ID)
-			x.rows = x.rows[:x.most]
+		if len(x.rows) > x.max {
+			delete(x.byID, x.rows[x.max].ID)
+			x.rows = x.rows[:x.max]
 		}
 	}
 	x.mu.Unlock()
-	if tell {
+	if publish {
 		for _, id := range changed {
-			x.changed(id)
+			x.publish(id)
 		}
 	}
 }
 
-func (x *index) place(r *row) (int, bool) {
+// search returns the position of a call among the rows, and whether it is there.
+func (x *index) search(r *row) (int, bool) {
 	return slices.BinarySearchFunc(x.rows, r, func(a, b *row) int {
 		if c := b.FirstSeen.Compare(a.FirstSeen); c != 0 {
 			return c
@@ -257,7 +257,7 @@ func sameSummary(a, b calls.Summary) bool {
 		a.HangCount == b.HangCount && a.ErrorCount == b.ErrorCount && a.PendingHandlers == b.PendingHandlers && a.Assistant == b.Assistant && string(a.Metadata) == string(b.Metadata)
 }
 
-// pollRequests takes in tool requests that are new.
+// pollRequests reads the tool requests that are new.
 func (x *index) pollRequests(ctx context.Context) error {
 	for after := ""; ; {
 		some, err := calls.ListToolRequests(ctx, x.store, after, 200)
@@ -272,12 +272,12 @@ func (x *index) pollRequests(ctx context.Context) error {
 				seen = true
 				continue
 			}
-			fresh = append(fresh, x.take(k))
+			fresh = append(fresh, x.add(k))
 		}
-		full := len(x.requests) >= keptRequests
+		full := len(x.requests) >= maxRequests
 		x.mu.Unlock()
 		for _, r := range fresh {
-			x.changed(r.call)
+			x.publish(r.call)
 		}
 		if seen || len(some) < 200 || full {
 			return nil
@@ -285,15 +285,15 @@ func (x *index) pollRequests(ctx context.Context) error {
 	}
 }
 
-// take adds a request. The lock is held.
-func (x *index) take(k calls.StoredToolRequest) request {
-	findings := Lint(ReplyOf(k.ToolRequest))
+// add adds a request. It requires that mu is locked.
+func (x *index) add(k calls.StoredToolRequest) request {
+	findings := replylint.Check(replylint.ReplyOf(k.ToolRequest))
 	r := request{id: k.ID, call: k.Call, tool: k.Tool, at: k.ReceivedAt, took: k.Latency, state: k.State, status: k.HTTPStatus,
-		slow: slow(k.Latency, k.Budget), ignored: worst(findings) == Ignored}
+		slow: replylint.Slow(k.Latency, k.Budget), ignored: replylint.Worst(findings) == replylint.LevelError}
 	x.known[k.ID] = true
 	at, _ := slices.BinarySearchFunc(x.requests, r, func(a, b request) int { return strings.Compare(a.id, b.id) })
 	x.requests = slices.Insert(x.requests, at, r)
-	for len(x.requests) > keptRequests {
+	for len(x.requests) > maxRequests {
 		last := x.requests[len(x.requests)-1]
 		delete(x.known, last.id)
 		x.requests = x.requests[:len(x.requests)-1]
@@ -301,72 +301,19 @@ func (x *index) take(k calls.StoredToolRequest) request {
 	if r.call == "" {
 		return r
 	}
-	m := x.marks[r.call]
-	if m == nil {
-		m = new(toolMarks)
-		x.marks[r.call] = m
+	use := x.toolUse[r.call]
+	if use == nil {
+		use = new(toolUse)
+		x.toolUse[r.call] = use
 	}
-	if r.tool != "" && !slices.Contains(m.tools, r.tool) {
-		m.tools = append(slices.Clone(m.tools), r.tool)
+	if r.tool != "" && !slices.Contains(use.tools, r.tool) {
+		use.tools = append(slices.Clone(use.tools), r.tool)
 	}
 	if r.slow {
-		m.slow++
+		use.slow++
 	}
 	if r.ignored {
-		m.ignored++
+		use.ignored++
 	}
 	return r
-}
-
-// slow is three quarters of the budget: the next bad day takes it over.
-func slow(took, budget time.Duration) bool {
-	if budget <= 0 {
-		budget = core.DefaultBudget
-	}
-	return took >= budget*3/4
-}
-
-// A watcher is somebody who wants to know what changes.
-type watcher struct {
-	wake chan struct{}
-	mu   sync.Mutex
-	ids  map[event.CallID]bool
-}
-
-func (x *index) watch() *watcher {
-	w := &watcher{wake: make(chan struct{}, 1), ids: map[event.CallID]bool{}}
-	x.watchMu.Lock()
-	defer x.watchMu.Unlock()
-	x.watchers[w] = true
-	return w
-}
-
-func (x *index) forget(w *watcher) {
-	x.watchMu.Lock()
-	defer x.watchMu.Unlock()
-	delete(x.watchers, w)
-}
-
-// changed tells the watchers.
-func (x *index) changed(id event.CallID) {
-	x.watchMu.Lock()
-	defer x.watchMu.Unlock()
-	for w := range x.watchers {
-		w.mu.Lock()
-		w.ids[id] = true
-		w.mu.Unlock()
-		select {
-		case w.wake <- struct{}{}:
-		default:
-		}
-	}
-}
-
-// take returns what changed since it was last asked.
-func (w *watcher) take() map[event.CallID]bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	ids := w.ids
-	w.ids = map[event.CallID]bool{}
-	return ids
 }

@@ -12,24 +12,25 @@ import (
 	"github.com/serverurl/serverurl/core/records"
 )
 
-// queued is how many observations wait to be written. What comes above it is
-// dropped and counted: the backend does not wait for somebody who looks on.
-const queued = 4096
+// queueLength is how many observations wait to be written. Further ones are
+// dropped and counted: the backend never waits for an observer.
+const queueLength = 4096
 
-// A Recorder writes down what a backend's store does not tell: tool requests
-// as they went over the wire, and events that came again.
+// A Recorder writes to a store what the backend itself does not: tool requests
+// as they were sent and answered, and duplicates of events. It reports both to
+// the server in this process.
 type Recorder struct {
 	queue   chan core.Observation
 	dropped atomic.Int64
 
-	mu       sync.Mutex
-	listener func(event.CallID)
-	stranger time.Time // when the last request of one was written down
+	mu               sync.Mutex
+	listener         func(event.CallID)
+	lastUnauthorized time.Time // when the last unauthenticated request was recorded
 }
 
-// NewRecorder returns a recorder. Its Observe is for [core.Platform].
+// NewRecorder returns a recorder whose Observe is for [core.Processor.Observe].
 func NewRecorder() *Recorder {
-	return &Recorder{queue: make(chan core.Observation, queued)}
+	return &Recorder{queue: make(chan core.Observation, queueLength)}
 }
 
 // Observe takes an observation and returns at once.
@@ -41,8 +42,8 @@ func (r *Recorder) Observe(o core.Observation) {
 	}
 }
 
-// Dropped returns how many observations were dropped because they came faster
-// than they could be written.
+// Dropped returns how many observations were not recorded: they came faster
+// than they could be written, or the store failed.
 func (r *Recorder) Dropped() int64 { return r.dropped.Load() }
 
 func (r *Recorder) listen(f func(event.CallID)) {
@@ -51,40 +52,49 @@ func (r *Recorder) listen(f func(event.CallID)) {
 	r.listener = f
 }
 
-// Run writes observations to s until ctx ends, then those that are left.
+// Run writes observations to s until ctx ends, and then those in the queue.
 func (r *Recorder) Run(ctx context.Context, s records.Store) error {
 	for {
 		select {
 		case o := <-r.queue:
+			if ctx.Err() != nil {
+				return r.drain(ctx, s, o)
+			}
 			r.write(ctx, s, o)
 		case <-ctx.Done():
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
-			defer cancel()
-			for {
-				select {
-				case o := <-r.queue:
-					r.write(last, s, o)
-				default:
-					return nil
-				}
-			}
+			return r.drain(ctx, s)
 		}
 	}
 }
 
-// write keeps what is to be kept. One that cannot be written counts as
-// dropped.
+// drain writes what is left when the backend stops.
+func (r *Recorder) drain(ctx context.Context, s records.Store, left ...core.Observation) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	for _, o := range left {
+		r.write(ctx, s, o)
+	}
+	for {
+		select {
+		case o := <-r.queue:
+			r.write(ctx, s, o)
+		default:
+			return nil
+		}
+	}
+}
+
 func (r *Recorder) write(ctx context.Context, s records.Store, o core.Observation) {
 	var call event.CallID
 	var err error
 	switch {
 	case o.Tool != nil:
 		call = o.Tool.Call
-		if o.Tool.HTTPStatus == 401 { // anybody can make these: one a second will do
-			if o.Tool.ReceivedAt.Sub(r.stranger) < time.Second {
+		if o.Tool.HTTPStatus == 401 { // anyone can send these: one a second is enough
+			if o.Tool.ReceivedAt.Sub(r.lastUnauthorized) < time.Second {
 				return
 			}
-			r.stranger = o.Tool.ReceivedAt
+			r.lastUnauthorized = o.Tool.ReceivedAt
 		}
 		err = calls.RecordToolRequest(ctx, s, *o.Tool)
 	case o.Event != nil:

@@ -13,60 +13,77 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
+	"github.com/rogpeppe/go-internal/diff"
 
 	"github.com/serverurl/serverurl/core"
 	"github.com/serverurl/serverurl/core/calls"
+	"github.com/serverurl/serverurl/replylint"
 )
 
-const maxReply = 1 << 20
+const (
+	maxReplyBytes = 1 << 20
 
-// A sent is what came of sending something again.
-type sent struct {
-	eye
-	To       string
-	Error    string
-	Status   int
-	Took     time.Duration
-	Now      string // the body, masked
-	Then     string
-	Diff     []diffLine
-	Same     bool
-	Compared bool
-	IsTool   bool
-	Findings []Finding
+	// sendTimeout is a little more than the sender's own.
+	sendTimeout = replylint.TimeoutAfter + time.Second
+)
+
+// sentView is a reply to something that was sent from the page.
+type sentView struct {
+	obscurer
+	To            string
+	Error         string
+	Status        int
+	Latency       time.Duration
+	Before, After string // the replies, obscured
+	Compared      bool   // with the reply that was recorded
+	Diff          []diffLine
+	IsTool        bool
+	Findings      []replylint.Finding
 }
 
-// told is an error that a visitor reads as it is.
-type told string
+// A userError is shown to the visitor as it is.
+type userError string
 
-func (t told) Error() string { return string(t) }
+func (e userError) Error() string { return string(e) }
 
-// target is where to send: what was typed, or the backend.
-func (p *Page) target(r *http.Request) (*url.URL, error) {
-	typed := cmp.Or(strings.TrimSpace(r.FormValue("to")), p.o.Target)
+// target returns where to send: to the URL in the form, or to the backend.
+func (p *Server) target(r *http.Request) (*url.URL, error) {
+	typed := cmp.Or(strings.TrimSpace(r.FormValue("to")), p.o.BackendURL)
 	u, err := url.Parse(strings.TrimRight(typed, "/"))
 	switch {
 	case !p.canSend():
-		return nil, told("This page is read-only.")
+		return nil, userError("This page is read-only.")
 	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.User != nil || u.RawQuery != "":
-		return nil, told("Give the root of a server URL, such as http://127.0.0.1:8080.")
-	case !p.loopback && strings.TrimRight(p.o.Target, "/") != u.String():
-		return nil, told("From this page it can only be sent to its own backend.")
+		return nil, userError("Enter the root of a server URL, such as http://127.0.0.1:8080.")
+	case !p.loopback && !p.isBackend(u):
+		return nil, userError("This page sends only to its own backend.")
 	}
 	return u, nil
 }
 
-// post makes one request, as the sender does: once, no redirects.
-func (p *Page) post(ctx context.Context, to *url.URL, path, method string, body []byte) (status int, typ string, reply []byte, took time.Duration, err error) {
-	ctx, cancel := context.WithTimeout(ctx, 21*time.Second)
+func (p *Server) isBackend(u *url.URL) bool {
+	return strings.TrimRight(p.o.BackendURL, "/") == u.String()
+}
+
+// A reply is what a request got.
+type reply struct {
+	status      int
+	contentType string
+	body        []byte
+	latency     time.Duration
+}
+
+// post makes one request as the sender does: once, without following redirects.
+func (p *Server) post(ctx context.Context, to *url.URL, path string, body []byte) (reply, error) {
+	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, cmp.Or(method, http.MethodPost), to.String()+path, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, to.String()+path, bytes.NewReader(body))
 	if err != nil {
-		return 0, "", nil, 0, told("This is not a request that can be sent.")
+		return reply{}, userError("This request cannot be sent.")
 	}
 	req.Header.Set("Content-Type", "application/json")
-	if own := strings.TrimRight(p.o.Target, "/"); p.o.Sign != nil && own == to.String() {
-		p.o.Sign(req.Header) // nobody else gets our secret
+	if p.o.Authorize != nil && p.isBackend(to) {
+		p.o.Authorize(req.Header) // our secret is for our backend only
 	}
 	transport := &http.Transport{Proxy: nil, DialContext: (&net.Dialer{Timeout: 5 * time.Second}).DialContext}
 	defer transport.CloseIdleConnections()
@@ -74,96 +91,103 @@ func (p *Page) post(ctx context.Context, to *url.URL, path, method string, body 
 	start := time.Now()
 	resp, err := client.Do(req)
 	if err != nil {
-		return 0, "", nil, time.Since(start), told("There was no answer. Does the backend run, and is the URL right?")
+		return reply{latency: time.Since(start)}, userError("There was no answer. Is the backend running, and is the URL right?")
 	}
 	defer resp.Body.Close()
-	reply, err = io.ReadAll(io.LimitReader(resp.Body, maxReply))
+	got, err := io.ReadAll(io.LimitReader(resp.Body, maxReplyBytes))
 	if err != nil {
-		err = told("The answer was cut off.")
+		err = userError("The answer was cut off.")
 	}
-	return resp.StatusCode, resp.Header.Get("Content-Type"), reply, time.Since(start), err
+	return reply{resp.StatusCode, resp.Header.Get("Content-Type"), got, time.Since(start)}, err
 }
 
-// sendEvent sends a recorded event again. Every event was answered 200 and {},
-// or it would not be here.
-func (p *Page) sendEvent(w http.ResponseWriter, r *http.Request) {
-	body, _, ok := p.eventBody(w, r)
+// sendEvent sends a recorded event again. Every event was answered with 200 and
+// {}: otherwise it would not have been recorded.
+func (p *Server) sendEvent(w http.ResponseWriter, r *http.Request) {
+	body, ok := p.eventBody(w, r)
 	if !ok {
 		return
 	}
-	s := sent{eye: p.sees(r, r.PathValue("id")), Then: "200\n{}", Compared: true}
 	to, err := p.target(r)
 	if err != nil {
-		p.sentPart(w, sent{Error: err.Error()})
+		p.renderSent(w, sentView{Error: err.Error()})
 		return
 	}
-	status, _, reply, took, err := p.post(r.Context(), to, "/events", "POST", body)
-	s.fill(to, status, reply, took, err)
-	p.sentPart(w, s)
+	v := sentView{obscurer: p.accessLevel(r, r.PathValue("id")), Compared: true}
+	v.Before = v.replyText(200, []byte("{}"))
+	got, err := p.post(r.Context(), to, "/events", body)
+	v.fill(to, got, err)
+	p.renderSent(w, v)
 }
 
-// sendRequest calls a tool again as it was called.
-func (p *Page) sendRequest(w http.ResponseWriter, r *http.Request) {
-	k, found, err := calls.ReadToolRequest(r.Context(), p.o.Store, r.PathValue("id"))
+// sendRequest calls a tool again with the recorded arguments.
+func (p *Server) sendRequest(w http.ResponseWriter, r *http.Request) {
+	req, found, err := calls.ReadToolRequest(r.Context(), p.store, r.PathValue("id"))
 	if err != nil || !found {
-		p.storeTrouble(w, r)
+		p.storeUnavailable(w, r)
 		return
 	}
-	if p.changes(k.Tool) && r.FormValue("confirm") != "yes" {
-		p.sentPart(w, sent{Error: "This tool changes something. Tick the box to say that you mean it."})
+	if p.hasEffect(req.Tool) && r.FormValue("confirm") != "yes" {
+		p.renderSent(w, sentView{Error: unconfirmed})
 		return
 	}
 	to, err := p.target(r)
 	if err != nil {
-		p.sentPart(w, sent{Error: err.Error()})
+		p.renderSent(w, sentView{Error: err.Error()})
 		return
 	}
-	if k.Tool == "" || k.ToolRequest.Args == nil {
-		p.sentPart(w, sent{Error: "What was sent then was not kept, because it could not be read."})
+	if req.Tool == "" || req.ToolRequest.Args == nil {
+		p.renderSent(w, sentView{Error: "The request was not recorded, because it could not be decoded."})
 		return
 	}
-	path := "/tools/" + url.PathEscape(k.Tool)
-	if k.Call != "" {
-		path += "?call=" + url.QueryEscape(string(k.Call))
+	path := "/tools/" + url.PathEscape(req.Tool)
+	if req.Call != "" {
+		path += "?call=" + url.QueryEscape(string(req.Call))
 	}
-	s := sent{eye: p.sees(r, seenAs(k)), IsTool: true, Compared: true}
-	s.Then = s.replyText(k.HTTPStatus, k.Reply)
-	status, typ, reply, took, err := p.post(r.Context(), to, path, "POST", k.ToolRequest.Args)
-	s.fill(to, status, reply, took, err)
-	if err == nil {
-		s.Findings = Lint(Reply{Status: status, Type: typ, Body: reply, Took: took, Budget: k.Budget})
-	}
-	p.sentPart(w, s)
+	v := sentView{obscurer: p.accessLevel(r, unmaskKey(req)), IsTool: true, Compared: true}
+	v.Before = v.replyText(req.HTTPStatus, req.Reply)
+	got, err := p.post(r.Context(), to, path, req.ToolRequest.Args)
+	v.fill(to, got, err)
+	v.check(got, req.Budget)
+	p.renderSent(w, v)
 }
 
-// replyText is a reply to look at, masked.
-func (e eye) replyText(status int, body []byte) string {
+// unconfirmed is shown if a tool has an effect and the box was not ticked.
+const unconfirmed = "This tool changes something. Tick the box to confirm."
+
+// replyText returns a reply for display.
+func (o obscurer) replyText(status int, body []byte) string {
 	text := ""
-	if v := jsontext.Value(body); v.IsValid() {
-		text = e.json(body, true)
+	if jsontext.Value(body).IsValid() {
+		text = o.JSON(body, true)
 	} else {
-		text = e.text(string(body))
+		text = o.Text(string(body))
 	}
 	return strings.TrimSpace(strconv.Itoa(status)+" "+http.StatusText(status)) + "\n" + text
 }
 
-func (s *sent) fill(to *url.URL, status int, reply []byte, took time.Duration, err error) {
-	s.To, s.Status, s.Took = to.Host, status, took
+func (v *sentView) fill(to *url.URL, got reply, err error) {
+	v.To, v.Status, v.Latency = to.Host, got.status, got.latency
 	if err != nil {
-		s.Error = err.Error()
+		v.Error = err.Error()
 		return
 	}
-	s.Now = s.replyText(status, reply)
-	if !s.IsTool {
-		s.Then = s.replyText(200, []byte("{}"))
+	v.After = v.replyText(got.status, got.body)
+	if v.Compared {
+		v.Diff = diffLines(v.Before, v.After)
 	}
-	s.Diff, s.Same = diff(s.Then, s.Now)
 }
 
-func (p *Page) sentPart(w http.ResponseWriter, s sent) { p.renderPart(w, "message", "sent", s) }
+func (v *sentView) check(got reply, budget time.Duration) {
+	if v.Error == "" {
+		v.Findings = replylint.Check(replylint.Reply{Status: got.status, ContentType: got.contentType, Body: got.body, Latency: got.latency, Budget: budget})
+	}
+}
 
-// changes reports whether a tool may change something.
-func (p *Page) changes(name string) bool {
+func (p *Server) renderSent(w http.ResponseWriter, v sentView) { p.renderPart(w, "message", "sent", v) }
+
+// hasEffect reports whether a tool may change something.
+func (p *Server) hasEffect(name string) bool {
 	if p.o.Processor == nil {
 		return true
 	}
@@ -175,81 +199,19 @@ func (p *Page) changes(name string) bool {
 	return true
 }
 
-// A diffLine is a line of a comparison: ' ', '-' or '+'.
-type diffLine struct {
-	Sign string
-	Text string
-}
+// A diffLine is a line of a comparison. Its sign is " ", "-" or "+".
+type diffLine struct{ Sign, Text string }
 
-// diff compares line by line, by the longest common part.
-func diff(a, b string) (ds []diffLine, same bool) {
-	x, y := strings.Split(a, "\n"), strings.Split(b, "\n")
-	if len(x) > 400 || len(y) > 400 {
-		return nil, a == b
-	}
-	common := make([][]int, len(x)+1)
-	for i := range common {
-		common[i] = make([]int, len(y)+1)
-	}
-	for i := len(x) - 1; i >= 0; i-- {
-		for j := len(y) - 1; j >= 0; j-- {
-			if common[i][j] = max(common[i+1][j], common[i][j+1]); x[i] == y[j] {
-				common[i][j] = common[i+1][j+1] + 1
-			}
+// diffLines compares two texts line by line. It returns nil if they are equal.
+func diffLines(before, after string) (ds []diffLine) {
+	const header = 3 // lines with the names of the two
+	parts := strings.SplitAfterN(string(diff.Diff("before", []byte(before+"\n"), "after", []byte(after+"\n"))), "\n", header+1)
+	for l := range strings.Lines(parts[len(parts)-1]) {
+		if l[0] != '@' {
+			ds = append(ds, diffLine{l[:1], strings.TrimSuffix(l[1:], "\n")})
+		} else if len(ds) > 0 {
+			ds = append(ds, diffLine{" ", "…"}) // equal lines are left out
 		}
 	}
-	i, j := 0, 0
-	for i < len(x) || j < len(y) {
-		switch {
-		case i < len(x) && j < len(y) && x[i] == y[j]:
-			ds = append(ds, diffLine{" ", x[i]})
-			i, j = i+1, j+1
-		case j == len(y) || i < len(x) && common[i+1][j] >= common[i][j+1]:
-			ds = append(ds, diffLine{"-", x[i]})
-			i++
-		default:
-			ds = append(ds, diffLine{"+", y[j]})
-			j++
-		}
-	}
-	return ds, a == b
-}
-
-// play plays a scenario at the backend. It goes on when the visitor leaves.
-func (p *Page) play(w http.ResponseWriter, r *http.Request) {
-	name := r.FormValue("scenario")
-	known := false
-	for _, s := range p.o.Scenarios {
-		known = known || s.Name == name
-	}
-	if p.o.Play == nil || !known {
-		p.message(w, r, http.StatusBadRequest, "There is no such scenario.", "")
-		return
-	}
-	p.playMu.Lock()
-	busy := len(p.played) >= 4
-	key := name + "@" + p.o.Now().String()
-	if !busy {
-		p.played[key] = name
-	}
-	p.playMu.Unlock()
-	if busy {
-		p.message(w, r, http.StatusTooManyRequests, "Four calls are being played already.", "Wait until one is over.")
-		return
-	}
-	p.playing.Go(func() {
-		defer func() {
-			p.playMu.Lock()
-			delete(p.played, key)
-			p.playMu.Unlock()
-		}()
-		if err := p.o.Play(p.run, name); err != nil && p.run.Err() == nil {
-			p.o.Logger.Warn("inspector: the scenario was not played as expected", "scenario", name)
-		}
-	})
-	if r.Header.Get("HX-Request") != "" {
-		w.Header().Set("HX-Redirect", "/")
-		return
-	}
-	http.Redirect(w, r, "/", http.StatusSeeOther)
+	return ds
 }

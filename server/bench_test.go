@@ -29,8 +29,8 @@ func BenchmarkAccept(b *testing.B) {
 				ctx, stop := context.WithCancel(context.Background())
 				ready, ended := make(chan string, 1), make(chan error, 1)
 				go func() {
-					ended <- Run(ctx, app.New(), Config{Addr: "127.0.0.1:0", Database: db.url(b), Ready: func(u string) { ready <- u },
-						Sender: auth.Verifier{Secrets: []auth.Secret{auth.NewSecret(testSecret)}}, Logger: slog.New(slog.DiscardHandler)})
+					ended <- Run(ctx, app.New(), Config{Addr: "127.0.0.1:0", Database: db.url(b), OnReady: func(u string) { ready <- u },
+						Verifier: auth.Verifier{Secrets: []auth.Secret{auth.NewSecret(testSecret)}}, Logger: slog.New(slog.DiscardHandler)})
 				}()
 				root := <-ready
 				accept(b, root, senders)

@@ -52,10 +52,10 @@ func TestSpoolRefuses(t *testing.T) {
 	put := func() error {
 		return s.Put(t.Context(), core.Envelope{ID: rand.Text(), Type: event.TypeHang, Call: "CA1", Received: time.Now(), Body: []byte(`{"x":"` + noise(100_000) + `"}`)})
 	}
-	if s.most, err = s.db.UsedBytes(t.Context()); err != nil {
+	if s.maxBytes, err = s.db.UsedBytes(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	s.most += 1 << 20
+	s.maxBytes += 1 << 20
 	n := 0
 	for ; err == nil && n < 100; n++ {
 		err = put()
@@ -63,7 +63,7 @@ func TestSpoolRefuses(t *testing.T) {
 	if !errors.Is(err, errSpoolFull) || n < 5 {
 		t.Errorf("event %d: %v, want the spool to be full", n, err)
 	}
-	s.most = 1 << 40
+	s.maxBytes = 1 << 40
 	if err := put(); err != nil {
 		t.Errorf("with room again: %v", err)
 	}
@@ -76,7 +76,7 @@ func TestSpoolRefuses(t *testing.T) {
 		t.Error(err)
 	}
 	back.Store(false)
-	s.away.Store(true)
+	s.unavailable.Store(true)
 	if put() == nil {
 		t.Error("acknowledged, and neither has it")
 	}

@@ -19,12 +19,12 @@ func TestABrokenPromiseIsNoticed(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	for _, c := range []struct{ rule, test string }{
-		{"no room is room", "TestGate"},
-		{"no room is room", "TestGateHasNoMoreRoom"},
-		{"a body takes its time", "TestGateCutsOffASlowBody"},
-		{"spooled is not kept", "TestSpool"},
-		{"spooled is not kept", "TestSpoolRefuses"},
-		{"strangers are read", "TestStrangersAreNotRead"},
+		{"unbounded-admission", "TestGate"},
+		{"unbounded-admission", "TestGateHasNoMoreRoom"},
+		{"slow-body-allowed", "TestGateCutsOffASlowBody"},
+		{"spool-discards", "TestSpool"},
+		{"spool-discards", "TestSpoolRefuses"},
+		{"unauthenticated-body-read", "TestStrangersAreNotRead"},
 	} {
 		for _, rule := range []string{"", c.rule} {
 			cmd := exec.Command(binary, "-test.run", "^"+c.test+"$", "-test.v", "-test.timeout", "2m")

@@ -50,9 +50,9 @@ func repair(t *testing.T, database string) {
 	ready, ran := make(chan string, 1), make(chan error, 1)
 	go func() {
 		ran <- Run(ctx, p, Config{
-			Addr: "127.0.0.1:0", Database: database, Sender: auth.Verifier{AllowUnauthenticated: true}, Logger: slog.New(slog.DiscardHandler),
-			Sweep: 100 * time.Millisecond, ReportWait: 100 * time.Millisecond, Ready: func(url string) { ready <- url },
-			Repair: core.Backfill{API: client, Assistants: []string{"*"}, Interval: 300 * time.Millisecond},
+			Addr: "127.0.0.1:0", Database: database, Verifier: auth.Verifier{AllowUnauthenticated: true}, Logger: slog.New(slog.DiscardHandler),
+			SweepInterval: 100 * time.Millisecond, ReportTimeout: 100 * time.Millisecond, OnReady: func(url string) { ready <- url },
+			Backfill: core.Backfill{API: client, Assistants: []string{"*"}, Interval: 300 * time.Millisecond},
 		})
 	}()
 	var url string

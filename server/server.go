@@ -1,18 +1,22 @@
 // Package server runs a [core.Processor] as a plain HTTP server: on a VM, in a
-// container, on Railway, Cloud Run or ECS. It keeps everything in one SQLite
-// file, or in Postgres where several instances share the work.
+// container, on Railway, Cloud Run or ECS. It stores everything in one SQLite
+// file, or in PostgreSQL if several instances share the work.
 //
 //	func main() { server.Main(app.New()) }
 //
-// Events are posted to / or /events, tools to /tools/NAME. /healthz answers
-// while the process lives, /readyz while it can take events.
+// Events are posted to / or /events, tool calls to /tools/NAME. /healthz answers
+// while the process lives, /readyz while it can accept events.
 //
-// An accepted event is committed before it is answered; concurrent accepts
-// share a commit. Bodies in memory are bounded: who comes above that waits a
-// little, and is told to come again. While the database is away events go into
-// another file, where Config.Spool names one. When it stops, the server takes no new requests, answers
-// those that it has, and lets running deliveries end. What is left in the
-// inbox is delivered after the next start.
+// It never acknowledges an event that is not committed; concurrent requests share
+// a commit. It never reads the body of an unauthenticated request. It never holds
+// more than Config.MaxInflightBytes of bodies in memory: requests above that wait
+// briefly and are then refused, events with 503, tool calls with a sentence for
+// the caller.
+//
+// While the database is unavailable, events go into another file if Config.Spool
+// names one. At shutdown the server takes no new requests, answers those that it
+// has, and lets running deliveries end. Events that are left in the inbox are
+// delivered after the next start.
 package server
 
 import (
@@ -40,79 +44,88 @@ type Config struct {
 	// Default: every interface on port 8080.
 	Addr string
 
-	// Listener is a socket that is open already, instead of Addr. Default: none.
+	// Listener is an open socket, used instead of Addr. Default: none.
 	Listener net.Listener
 
-	// Database is a Postgres URL, or the path of a SQLite file. Required.
+	// Database is a PostgreSQL URL, or the path of a SQLite file; see
+	// [sqldb.Open]. Required.
 	Database string
 
-	// Sender says who may send. Required, but on a loopback address its field
-	// Anyone may be set for development.
-	Sender auth.Verifier
+	// Verifier authenticates requests. Required; its AllowUnauthenticated is for
+	// development and is accepted on a loopback address only.
+	Verifier auth.Verifier
 
-	// Grace is how long requests and tools may take to end at a stop; running
-	// deliveries have 15 s more. Default: 12 s, so that all is inside the 30 s
-	// that container platforms give.
-	Grace time.Duration
+	// ShutdownTimeout is how long requests and tools may take to end at a
+	// shutdown; running deliveries have 15 s more. Default: 12 s, so that all is
+	// within the 30 s that container platforms give.
+	ShutdownTimeout time.Duration
 
-	// Handover is how long the server goes on taking requests when it is to
-	// stop: /readyz says so, and every connection ends with its next answer, so
-	// that whoever sends goes elsewhere before it is refused. Default: not at all.
-	Handover time.Duration
+	// ShutdownDelay is how long the server continues to take requests when it is
+	// to stop (lame duck): /readyz fails, and every connection closes after its
+	// next response, so that load balancers and senders use another instance
+	// before requests are refused. Default: 0.
+	ShutdownDelay time.Duration
 
-	// Spool is a SQLite file for events that come while the database is away,
-	// on a disk that outlives the process. Default: none, they are refused.
+	// Spool is a SQLite file for events that arrive while the database is
+	// unavailable, on a disk that outlives the process. Default: none, such events
+	// are refused.
 	Spool string
 
-	// InFlight is the most bytes of request bodies in memory at a time; who comes
-	// above it waits a little and is then told to come again. Default: 64 MiB.
-	InFlight int64
+	// MaxInflightBytes bounds the request bodies in memory. Requests above it wait
+	// briefly and are then refused. Default: 64 MiB.
+	MaxInflightBytes int64
 
-	// Retention is how long things are kept. Default: for ever.
+	// Retention is how long data is stored. Default: forever.
 	Retention calls.Retention
 
-	// Sweep is how often calls are looked for that are over without a report.
-	// Default: 1 minute.
-	Sweep time.Duration
+	// SweepInterval is how often the server looks for calls that ended without a
+	// report, and for expired data. Default: 1 minute.
+	SweepInterval time.Duration
 
-	// ReportWait and CallLimit are how long a finished call waits for its
+	// ReportTimeout and CallIdleTimeout are how long a finished call waits for its
 	// report, and any call for its next event. Default: see [core.Platform].
-	ReportWait, CallLimit time.Duration
+	ReportTimeout, CallIdleTimeout time.Duration
 
-	// Repair is how the sweep asks for what was never sent. Default: it does not
-	// ask.
-	Repair core.Backfill
+	// Backfill recovers events that were never received. Default: disabled.
+	Backfill core.Backfill
 
-	// Ready is called with the server's URL when it takes requests.
-	Ready func(url string)
+	// OnReady, if non-nil, is called with the server's URL when it accepts
+	// requests.
+	OnReady func(url string)
 
-	// Beside runs beside the server, with what the server works with, from
-	// when it takes requests. It returns soon after ctx ends; when it returns an
-	// error before, the server stops.
-	Beside func(ctx context.Context, with Parts) error
+	// Background, if non-nil, runs while the server accepts requests. It must
+	// return soon after ctx ends; if it returns an error earlier, the server
+	// stops.
+	Background func(ctx context.Context, with Components) error
 
+	// Logger receives all logs, which hold no secrets and nothing that callers
+	// said. Default: slog.Default().
 	Logger *slog.Logger
 }
 
-// Parts are what a running server works with.
-type Parts struct {
+// Components are the parts of a running server, for Config.Background.
+type Components struct {
 	URL       string // of the server
 	Processor *core.Processor
 	Store     records.Store
 	Inbox     *sqldb.Inbox
 }
 
-// linger is how long a tool may go on working after its reply was due.
-const linger = 20 * time.Second
+// backgroundGrace is how long a tool may continue after its reply deadline.
+const backgroundGrace = 20 * time.Second
 
-// Run serves p until ctx ends, then stops as the package says and returns nil.
+// readyTimeout bounds the database read of one readiness check.
+const readyTimeout = 2 * time.Second
+
+// Run serves p until ctx ends, then shuts down as the package documentation says
+// and returns nil.
 func Run(ctx context.Context, p *core.Processor, c Config) (err error) {
 	c = c.withDefaults()
 	if c.Listener != nil {
 		defer c.Listener.Close()
 		c.Addr = c.Listener.Addr().String()
 	}
-	if c.Sender.AllowUnauthenticated && !isLoopback(c.Addr) {
+	if c.Verifier.AllowUnauthenticated && !isLoopback(c.Addr) {
 		return fmt.Errorf("server: %s can be reached by others, so a secret is needed: %w", c.Addr, auth.ErrNoSecret)
 	}
 	db, err := sqldb.Open(ctx, c.Database)
@@ -123,106 +136,127 @@ func Run(ctx context.Context, p *core.Processor, c Config) (err error) {
 	for _, w := range db.Warnings() {
 		c.Logger.Warn(w)
 	}
-	inbox, err := sqldb.NewInbox(db, p.Deliver, sqldb.InboxOptions{Sweep: p.Sweep, SweepInterval: c.Sweep, Logger: c.Logger})
+	inbox, err := sqldb.NewInbox(db, p.Deliver, sqldb.InboxOptions{Sweep: p.Sweep, SweepInterval: c.SweepInterval, Logger: c.Logger})
 	if err != nil {
 		return err
 	}
-	var accepts core.Inbox = inbox
-	var spooled *spool
+	r := &running{Config: c, p: p, db: db, inbox: inbox}
+	var accepting core.Inbox = inbox
 	if c.Spool != "" {
-		if spooled, err = openSpool(ctx, c.Spool, inbox, c.Logger); err != nil {
+		if r.spool, err = openSpool(ctx, c.Spool, inbox, c.Logger); err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, spooled.db.Close()) }()
-		accepts = spooled
+		defer func() { err = errors.Join(err, r.spool.db.Close()) }()
+		accepting = r.spool
 	}
 	err = p.Bind(core.Platform{
-		Name: "server", Store: db.Store(), Inbox: accepts, Verifier: c.Sender, BackgroundGrace: linger, Logger: c.Logger,
-		Retention: c.Retention, Backfill: c.Repair, ReportTimeout: c.ReportWait, CallIdleTimeout: c.CallLimit,
+		Name: "server", Store: db.Store(), Inbox: accepting, Verifier: c.Verifier, BackgroundGrace: backgroundGrace, Logger: c.Logger,
+		Retention: c.Retention, Backfill: c.Backfill, ReportTimeout: c.ReportTimeout, CallIdleTimeout: c.CallIdleTimeout,
 	})
 	if err != nil {
 		return err
 	}
-	if c.Listener == nil {
-		if c.Listener, err = net.Listen("tcp", c.Addr); err != nil {
+	if r.Listener == nil {
+		if r.Listener, err = net.Listen("tcp", c.Addr); err != nil {
 			return fmt.Errorf("server: cannot listen on %s: %w", c.Addr, err)
 		}
 	}
-	return serve(ctx, p, c, db, inbox, spooled)
+	return r.serve(ctx)
+}
+
+// A running server is what Run has opened.
+type running struct {
+	Config
+	p     *core.Processor
+	db    *sqldb.Database
+	inbox *sqldb.Inbox
+	spool *spool // nil without Config.Spool
 }
 
 // serve runs the inbox and the listener, and stops them in the order in which
-// nothing is lost: first what brings work, then what does it.
-func serve(ctx context.Context, p *core.Processor, c Config, db *sqldb.Database, inbox *sqldb.Inbox, spooled *spool) (err error) {
+// nothing is lost: first what accepts work, then what does it.
+func (r *running) serve(ctx context.Context) (err error) {
 	working, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWork()
 	worked := make(chan error, 1)
-	go func() { worked <- deliver(working, inbox, spooled) }()
+	go func() { worked <- r.deliver(working) }()
 
 	stopping := make(chan struct{})
-	srv := &http.Server{
-		Handler:           routes(db, spooled, newGate(p, c.InFlight).handler(corehttp.Handler(p)), stopping),
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       20 * time.Second,
-		WriteTimeout:      40 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    16 << 10,
-		ErrorLog:          slog.NewLogLogger(c.Logger.Handler(), slog.LevelDebug),
-	}
+	srv := r.httpServer(stopping)
 	served := make(chan error, 1)
-	go func() { served <- srv.Serve(c.Listener) }()
-	url := "http://" + c.Listener.Addr().String()
-	if c.Ready != nil {
-		c.Ready(url)
+	go func() { served <- srv.Serve(r.Listener) }()
+	url := "http://" + r.Listener.Addr().String()
+	if r.OnReady != nil {
+		r.OnReady(url)
 	}
-	beside := make(chan error, 1)
-	besideCtx, stopBeside := context.WithCancel(ctx)
-	defer stopBeside()
-	if c.Beside != nil {
-		go func() { beside <- c.Beside(besideCtx, Parts{URL: url, Processor: p, Store: db.Store(), Inbox: inbox}) }()
+	background := make(chan error, 1)
+	if r.Background != nil {
+		ctx, cancel := context.WithCancel(ctx)
+		go func() {
+			background <- r.Background(ctx, Components{URL: url, Processor: r.p, Store: r.db.Store(), Inbox: r.inbox})
+		}()
 		defer func() {
-			stopBeside()
-			err = errors.Join(err, <-beside)
+			cancel()
+			err = errors.Join(err, <-background)
 		}()
 	}
 
 	var failed error
 	select {
 	case <-ctx.Done():
-	case failed = <-beside:
-		beside <- nil
+	case failed = <-background:
+		background <- nil
 	case failed = <-served:
 	case failed = <-worked:
 		worked <- nil
 	}
 	close(stopping)
-	if failed == nil && c.Handover > 0 {
+	if failed == nil && r.ShutdownDelay > 0 {
 		select {
 		case failed = <-served:
 		case failed = <-worked:
 			worked <- nil
-		case <-time.After(c.Handover):
+		case <-time.After(r.ShutdownDelay):
 		}
 	}
-	graceful, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.Grace)
-	defer cancel()
-	if err := srv.Shutdown(graceful); err != nil {
-		failed = errors.Join(failed, fmt.Errorf("server: requests were cut off: %w", err))
-		_ = srv.Close()
-	}
-	if err := p.Drain(graceful); err != nil {
-		c.Logger.Warn("tools were still running at the stop")
-	}
+	failed = errors.Join(failed, r.shutdown(ctx, srv))
 	stopWork()
 	return errors.Join(failed, <-worked)
 }
 
-// deliver runs the inbox and what is spooled. When one fails, both end.
-func deliver(ctx context.Context, inbox *sqldb.Inbox, spooled *spool) error {
+func (r *running) httpServer(stopping <-chan struct{}) *http.Server {
+	return &http.Server{
+		Handler:           r.routes(newAdmissionControl(r.p, r.MaxInflightBytes).handler(corehttp.Handler(r.p)), stopping),
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       20 * time.Second,
+		WriteTimeout:      40 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(r.Logger.Handler(), slog.LevelDebug),
+	}
+}
+
+// shutdown waits for requests and tools to end, for ShutdownTimeout at most.
+func (r *running) shutdown(ctx context.Context, srv *http.Server) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.ShutdownTimeout)
+	defer cancel()
+	var failed error
+	if err := srv.Shutdown(ctx); err != nil {
+		failed = fmt.Errorf("server: requests were cut off: %w", err)
+		_ = srv.Close()
+	}
+	if err := r.p.Drain(ctx); err != nil {
+		r.Logger.Warn("tools were still running at shutdown")
+	}
+	return failed
+}
+
+// deliver delivers from the inbox and the spool. When one fails, both end.
+func (r *running) deliver(ctx context.Context) error {
 	all, ctx := errgroup.WithContext(ctx)
-	all.Go(func() error { return inbox.Run(ctx) })
-	if spooled != nil {
-		all.Go(func() error { return spooled.file.Run(ctx) })
+	all.Go(func() error { return r.inbox.Run(ctx) })
+	if r.spool != nil {
+		all.Go(func() error { return r.spool.file.Run(ctx) })
 	}
 	return all.Wait()
 }
@@ -231,14 +265,14 @@ func (c Config) withDefaults() Config {
 	if c.Addr == "" {
 		c.Addr = ":8080"
 	}
-	if c.Grace == 0 {
-		c.Grace = 12 * time.Second
+	if c.ShutdownTimeout == 0 {
+		c.ShutdownTimeout = 12 * time.Second
 	}
-	if c.InFlight == 0 {
-		c.InFlight = inFlight
+	if c.MaxInflightBytes == 0 {
+		c.MaxInflightBytes = defaultMaxInflightBytes
 	}
-	if c.Sweep == 0 {
-		c.Sweep = time.Minute
+	if c.SweepInterval == 0 {
+		c.SweepInterval = time.Minute
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
@@ -246,43 +280,43 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// routes puts the health checks beside the events and tools. It is no ServeMux,
-// because that answers an untidy path with a redirect, and an event that is
-// sent once would be lost.
-func routes(db *sqldb.Database, spooled *spool, requests http.Handler, stopping <-chan struct{}) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch {
-		case r.URL.Path == "/healthz" && r.Method == http.MethodGet:
-			fmt.Fprintln(w, "ok")
-		case r.URL.Path == "/readyz" && r.Method == http.MethodGet:
-			ready(w, r, db, spooled, stopping)
+// routes serves the health checks, and requests for everything else. It is not a
+// ServeMux, which redirects an unclean path: an event is sent once and would be
+// lost.
+func (r *running) routes(requests http.Handler, stopping <-chan struct{}) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		stops := false
+		select {
+		case <-stopping:
+			stops = true
 		default:
-			select {
-			case <-stopping: // the sender's next request goes elsewhere
+		}
+		switch {
+		case req.URL.Path == "/healthz" && req.Method == http.MethodGet:
+			fmt.Fprintln(w, "ok")
+		case req.URL.Path == "/readyz" && req.Method == http.MethodGet && stops:
+			http.Error(w, "stopping", http.StatusServiceUnavailable)
+		case req.URL.Path == "/readyz" && req.Method == http.MethodGet:
+			r.serveReady(w, req)
+		default:
+			if stops { // the sender's next request goes to another instance
 				w.Header().Set("Connection", "close")
-			default:
 			}
-			requests.ServeHTTP(w, r)
+			requests.ServeHTTP(w, req)
 		}
 	})
 }
 
-func ready(w http.ResponseWriter, r *http.Request, db *sqldb.Database, spooled *spool, stopping <-chan struct{}) {
-	select {
-	case <-stopping:
-		http.Error(w, "stopping", http.StatusServiceUnavailable)
-		return
-	default:
-	}
-	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
+func (r *running) serveReady(w http.ResponseWriter, req *http.Request) {
+	ctx, cancel := context.WithTimeout(req.Context(), readyTimeout)
 	defer cancel()
-	if _, err := db.Store().Get(ctx, "health/ready"); err != nil {
-		if spooled != nil {
-			fmt.Fprintln(w, "ok, but the database cannot be reached: events are spooled")
-			return
-		}
+	_, err := r.db.Store().Get(ctx, "health/ready")
+	switch {
+	case err == nil:
+		fmt.Fprintln(w, "ok")
+	case r.spool != nil:
+		fmt.Fprintln(w, "ok, but the database cannot be reached: events are spooled")
+	default:
 		http.Error(w, "database cannot be reached", http.StatusServiceUnavailable)
-		return
 	}
-	fmt.Fprintln(w, "ok")
 }

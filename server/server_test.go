@@ -68,9 +68,9 @@ func startServer(t *testing.T, url string) (root string) {
 	ready, ended := make(chan string, 1), make(chan error, 1)
 	go func() {
 		ended <- Run(ctx, app.New(), Config{
-			Addr: "127.0.0.1:0", Database: url, Ready: func(u string) { ready <- u },
-			Sender: auth.Verifier{Secrets: []auth.Secret{auth.NewSecret(testSecret)}},
-			Logger: slog.New(slog.DiscardHandler),
+			Addr: "127.0.0.1:0", Database: url, OnReady: func(u string) { ready <- u },
+			Verifier: auth.Verifier{Secrets: []auth.Secret{auth.NewSecret(testSecret)}},
+			Logger:   slog.New(slog.DiscardHandler),
 		})
 	}()
 	t.Cleanup(func() {
@@ -138,10 +138,10 @@ func TestRunRefuses(t *testing.T) {
 		c    Config
 		want string
 	}{
-		{"anyone on every interface", Config{Addr: ":0", Sender: auth.Verifier{AllowUnauthenticated: true}}, "a secret is needed"},
+		{"anyone on every interface", Config{Addr: ":0", Verifier: auth.Verifier{AllowUnauthenticated: true}}, "a secret is needed"},
 		{"no secret at all", Config{Addr: "127.0.0.1:0"}, "openssl rand -hex 32"},
-		{"a weak secret", Config{Addr: "127.0.0.1:0", Sender: auth.Verifier{Secrets: auth.ParseSecrets("hunter2")}}, "openssl rand -hex 32"},
-		{"an address in use", Config{Addr: "127.0.0.1:99999", Sender: auth.Verifier{AllowUnauthenticated: true}}, "cannot listen"},
+		{"a weak secret", Config{Addr: "127.0.0.1:0", Verifier: auth.Verifier{Secrets: auth.ParseSecrets("hunter2")}}, "openssl rand -hex 32"},
+		{"an address in use", Config{Addr: "127.0.0.1:99999", Verifier: auth.Verifier{AllowUnauthenticated: true}}, "cannot listen"},
 	} {
 		c.c.Database, c.c.Logger = freshSQLite(t), slog.New(slog.DiscardHandler)
 		if err := Run(t.Context(), app.New(), c.c); err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "hunter2") {

@@ -175,7 +175,7 @@ func TestSpool(t *testing.T) {
 		n = len(got)
 		mu.Unlock()
 	}
-	if s.away.Load() {
+	if s.unavailable.Load() {
 		t.Error("the database is back, and still counts as away")
 	}
 	put("back")
@@ -187,8 +187,8 @@ func TestSpool(t *testing.T) {
 
 	// What is wrong with the event itself, or with us, is no reason to spool.
 	s.put = func(context.Context, ...core.Envelope) error { return sqldb.ErrOverloaded }
-	if err := s.Put(ctx, core.Envelope{ID: "much"}); !errors.Is(err, sqldb.ErrOverloaded) || s.away.Load() {
-		t.Errorf("overloaded: %v, away %v", err, s.away.Load())
+	if err := s.Put(ctx, core.Envelope{ID: "much"}); !errors.Is(err, sqldb.ErrOverloaded) || s.unavailable.Load() {
+		t.Errorf("overloaded: %v, away %v", err, s.unavailable.Load())
 	}
 	stop()
 	if err := <-ran; err != nil {

@@ -2,6 +2,7 @@ package sqldb
 
 import (
 	"database/sql"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -132,15 +133,17 @@ func TestCheckPostgresWarns(t *testing.T) {
 }
 
 func TestCheckPostgresRefusesOtherEncodings(t *testing.T) {
-	s := openStore(t, "pgx "+pgtest.Open(t))
+	dsn := pgtest.Open(t)
+	s := openStore(t, "pgx "+dsn)
 	if _, err := s.write.Exec("CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0"); err != nil {
 		t.Fatal(err)
 	}
-	var host string
-	if err := s.write.QueryRow("SELECT current_setting('unix_socket_directories')").Scan(&host); err != nil {
+	latin, err := url.Parse(dsn)
+	if err != nil {
 		t.Fatal(err)
 	}
-	db, err := sql.Open("pgx", "postgres://postgres@/latin?sslmode=disable&host="+host)
+	latin.Path = "/latin"
+	db, err := sql.Open("pgx", latin.String())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -51,7 +51,7 @@ func TestUnpackingAnything(t *testing.T) {
 
 func TestPackingSavesRoom(t *testing.T) {
 	body := tenKB(1)
-	packed, err := pack(envelope("1", body))
+	packed, err := pack(newEnvelope("1", body))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/serverurl/serverurl/core"
 	"github.com/serverurl/serverurl/core/event"
+	"github.com/serverurl/serverurl/internal/envelope"
 )
 
 // An instance that is frozen after each reply cannot call Run. There Put commits
@@ -83,7 +84,7 @@ func (in *Inbox) deliverAll(ctx context.Context, last time.Time, jobs []*riverty
 	for i, job := range jobs {
 		e, err := unpackArgs(job.EncodedArgs)
 		if err != nil {
-			outcomes[i] = in.failedState(ctx, job, errUndecodable)
+			outcomes[i] = in.failedState(ctx, job, envelope.ErrInvalid)
 			continue
 		}
 		envelopes[i] = e

@@ -83,7 +83,7 @@ func TestDrainedInbox(t *testing.T) {
 func putSome(t *testing.T, in *Inbox, n int) {
 	t.Helper()
 	for i := range n {
-		e := envelope(fmt.Sprint("event-", i), `{}`)
+		e := newEnvelope(fmt.Sprint("event-", i), `{}`)
 		e.Call = event.CallID(fmt.Sprint("call-", i))
 		if err := in.Put(t.Context(), e); err != nil {
 			t.Fatal(err)
@@ -145,7 +145,7 @@ func TestDrainCutsOffWhatHangs(t *testing.T) {
 		return ctx.Err()
 	}, InboxOptions{MaxAttempts: 1})
 	for i := range 2 {
-		if err := in.Put(t.Context(), envelope(fmt.Sprint("event-", i), `{}`)); err != nil {
+		if err := in.Put(t.Context(), newEnvelope(fmt.Sprint("event-", i), `{}`)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -314,7 +314,7 @@ func TestConnectionsThatDiedInAFreeze(t *testing.T) {
 	var all sync.WaitGroup
 	for i := range 4 { // open as many connections as there may be
 		all.Go(func() {
-			if err := in.Put(t.Context(), envelope(fmt.Sprint("before-", i), `{}`)); err != nil {
+			if err := in.Put(t.Context(), newEnvelope(fmt.Sprint("before-", i), `{}`)); err != nil {
 				t.Error(err)
 			}
 		})
@@ -323,7 +323,7 @@ func TestConnectionsThatDiedInAFreeze(t *testing.T) {
 	if err := errors.Join(cluster.Stop(pgtest.Immediate), cluster.Start()); err != nil {
 		t.Fatal(err)
 	}
-	if err := in.Put(t.Context(), envelope("after", `{}`)); err != nil {
+	if err := in.Put(t.Context(), newEnvelope("after", `{}`)); err != nil {
 		t.Errorf("put: %v", err)
 	}
 	if d, err := in.Drain(t.Context(), time.Minute, 100); err != nil || d.Delivered != 5 {

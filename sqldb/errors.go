@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/serverurl/serverurl/core/records"
+	"github.com/serverurl/serverurl/internal/envelope"
 )
 
 // A databaseError is a failure of the database. Its text is the operation and a
@@ -155,5 +156,5 @@ func kindOfSQLState(s string) errorKind {
 // Refused reports that an event can never be stored, whatever the database
 // does next. After any other error of Put the same may be stored later.
 func IsPermanent(err error) bool {
-	return kindOf(err) == errorPermanent || errors.Is(err, errUndecodable)
+	return kindOf(err) == errorPermanent || errors.Is(err, envelope.ErrInvalid)
 }

@@ -71,7 +71,7 @@ func TestDrainUndoesALostFetch(t *testing.T) {
 		db := open(t, url)
 		delivered := 0
 		in := inline(t, db, func(context.Context, core.Envelope) error { delivered++; return nil }, InboxOptions{MaxAttempts: 1})
-		e := envelope("event", `{}`)
+		e := newEnvelope("event", `{}`)
 		if err := in.Put(t.Context(), e); err != nil {
 			t.Fatal(err)
 		}
@@ -93,7 +93,7 @@ func TestDrainCutOffInItsFetch(t *testing.T) {
 	engines(t, func(t *testing.T, url string) {
 		db := open(t, url)
 		in := inline(t, db, func(context.Context, core.Envelope) error { return nil }, InboxOptions{})
-		if err := in.Put(t.Context(), envelope("event", `{}`)); err != nil {
+		if err := in.Put(t.Context(), newEnvelope("event", `{}`)); err != nil {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithCancel(t.Context())

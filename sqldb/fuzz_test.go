@@ -22,8 +22,8 @@ func FuzzUnpack(f *testing.F) {
 		}
 		f.Add(ev.Packed)
 	}
-	f.Add([]byte{formDeflated, 0xff, 0xff, 0xff, 0xff, 0x0f}) // says that it is large
-	f.Add([]byte{formPlain, 0x05, '{'})
+	f.Add([]byte{1, 0xff, 0xff, 0xff, 0xff, 0x0f}) // says that it is large
+	f.Add([]byte{0, 0x05, '{'})
 	f.Add([]byte{2})
 	f.Fuzz(func(t *testing.T, packed []byte) {
 		e, err := unpack(eventArgs{packed})

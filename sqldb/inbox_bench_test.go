@@ -105,7 +105,7 @@ func benchmarkPut(b *testing.B, url string, busy bool, callers int, bodies []str
 				if n > int64(b.N) {
 					return
 				}
-				e := envelope(fmt.Sprintf("%d-%d", b.N, n), bodies[n%64])
+				e := newEnvelope(fmt.Sprintf("%d-%d", b.N, n), bodies[n%64])
 				e.Type = event.TypeConversationUpdate
 				start := time.Now()
 				if err := in.Put(ctx, e); err != nil {
@@ -170,7 +170,7 @@ func benchmarkDeliver(b *testing.B, url string) {
 	for n := 0; n < b.N; n += 100 {
 		var es []core.Envelope
 		for i := n; i < min(n+100, b.N); i++ {
-			es = append(es, envelope(fmt.Sprintf("%d-%d", b.N, i), body))
+			es = append(es, newEnvelope(fmt.Sprintf("%d-%d", b.N, i), body))
 		}
 		if err := in.Put(ctx, es...); err != nil {
 			b.Fatal(err)

@@ -88,7 +88,7 @@ func startInbox(t testing.TB, db *Database, deliver coretest.DeliverFunc, o Inbo
 	return in, stop
 }
 
-func envelope(id string, body string) core.Envelope {
+func newEnvelope(id string, body string) core.Envelope {
 	return core.Envelope{ID: id, Received: time.Now().UTC(), Type: event.TypeStatusUpdate, Call: "call-1", Body: []byte(body)}
 }
 
@@ -119,12 +119,12 @@ func TestNothingIsLeftRunning(t *testing.T) {
 		}
 		came := make(chan struct{})
 		in, stop := startInbox(t, db, func(context.Context, core.Envelope) error { close(came); return nil }, InboxOptions{})
-		if err := in.Put(t.Context(), envelope("1", "{}")); err != nil {
+		if err := in.Put(t.Context(), newEnvelope("1", "{}")); err != nil {
 			t.Fatal(err)
 		}
 		<-came
 		stop()
-		if err := in.Put(t.Context(), envelope("2", "{}")); !errors.Is(err, ErrStopped) {
+		if err := in.Put(t.Context(), newEnvelope("2", "{}")); !errors.Is(err, ErrStopped) {
 			t.Errorf("Put after Run: %v; want ErrStopped", err)
 		}
 		if err := db.Close(); err != nil {
@@ -145,7 +145,7 @@ func TestStopInterruptsAndNextRunDelivers(t *testing.T) {
 			<-ctx.Done()
 			return ctx.Err()
 		}, InboxOptions{MaxAttempts: 1, StopTimeout: 10 * time.Millisecond})
-		if err := in.Put(t.Context(), envelope("1", "{}")); err != nil {
+		if err := in.Put(t.Context(), newEnvelope("1", "{}")); err != nil {
 			t.Fatal(err)
 		}
 		<-started
@@ -168,7 +168,7 @@ func TestStopLetsDeliveriesEnd(t *testing.T) {
 			done <- ctx.Err()
 			return nil
 		}, InboxOptions{})
-		if err := in.Put(t.Context(), envelope("1", "{}")); err != nil {
+		if err := in.Put(t.Context(), newEnvelope("1", "{}")); err != nil {
 			t.Fatal(err)
 		}
 		<-started
@@ -197,7 +197,7 @@ func TestDeadLetterReason(t *testing.T) {
 		in, _ := startInbox(t, open(t, url(t)), func(context.Context, core.Envelope) error {
 			return fmt.Errorf("Sam Rivera is not well: %w", core.ErrHandlerFailed)
 		}, InboxOptions{MaxAttempts: 2, Logger: slog.New(slog.DiscardHandler)})
-		if err := in.Put(t.Context(), envelope("1", `{"n":1}`)); err != nil {
+		if err := in.Put(t.Context(), newEnvelope("1", `{"n":1}`)); err != nil {
 			t.Fatal(err)
 		}
 		d := waitForDead(t, in)[0]
@@ -241,7 +241,7 @@ func TestNoTextInRowsAndLogs(t *testing.T) {
 			return errors.New(canary)
 		}, InboxOptions{MaxAttempts: 1, Logger: logger, Sweep: func(context.Context) error { panic(canary) }})
 		for _, id := range []string{"fails", "panics"} {
-			if err := in.Put(t.Context(), envelope(id, `{"x":"`+canary+strings.Repeat("x", 2000)+`"}`)); err != nil {
+			if err := in.Put(t.Context(), newEnvelope(id, `{"x":"`+canary+strings.Repeat("x", 2000)+`"}`)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -294,7 +294,7 @@ func TestDeliveredIsTakenAway(t *testing.T) {
 		deliver := func(context.Context, core.Envelope) error { came <- struct{}{}; return nil }
 		in, stop := startInbox(t, db, deliver, InboxOptions{})
 		for i := range 10 {
-			if err := in.Put(t.Context(), envelope(fmt.Sprint(i), "{}")); err != nil {
+			if err := in.Put(t.Context(), newEnvelope(fmt.Sprint(i), "{}")); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -325,7 +325,7 @@ func TestDeliveryStartsSoon(t *testing.T) {
 		var slowest, sum time.Duration
 		const n = 20
 		for i := range n {
-			if err := in.Put(t.Context(), envelope(fmt.Sprint(i), "{}")); err != nil {
+			if err := in.Put(t.Context(), newEnvelope(fmt.Sprint(i), "{}")); err != nil {
 				t.Fatal(err)
 			}
 			start := time.Now()
@@ -378,7 +378,7 @@ func TestWaitingListsAll(t *testing.T) {
 		for from := 0; from < n; from += 250 {
 			es := make([]core.Envelope, min(250, n-from))
 			for i := range es {
-				es[i] = envelope(fmt.Sprint(from+i), `{}`)
+				es[i] = newEnvelope(fmt.Sprint(from+i), `{}`)
 			}
 			if err := in.Put(t.Context(), es...); err != nil {
 				t.Fatal(err)
@@ -425,7 +425,7 @@ func TestStartWaitsForALockedFile(t *testing.T) {
 	if err := lock.Rollback(); err != nil {
 		t.Fatal(err)
 	}
-	if err := in.Put(t.Context(), envelope("1", `{}`)); err != nil {
+	if err := in.Put(t.Context(), newEnvelope("1", `{}`)); err != nil {
 		t.Fatal(err)
 	}
 	select {

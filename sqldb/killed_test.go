@@ -52,7 +52,7 @@ func runPutter(url string, out io.Writer) error {
 		wg.Go(func() {
 			for {
 				id := fmt.Sprintf("%d-%016x", os.Getpid(), rand.Uint64())
-				if err := in.Put(ctx, envelope(id, body)); err != nil {
+				if err := in.Put(ctx, newEnvelope(id, body)); err != nil {
 					fmt.Fprintln(os.Stderr, "put:", err)
 					continue
 				}
@@ -215,7 +215,7 @@ func TestPostgresStoppedHard(t *testing.T) {
 				default:
 				}
 				id := fmt.Sprintf("%016x", rand.Uint64())
-				if in.Put(t.Context(), envelope(id, `{"n":1}`)) == nil {
+				if in.Put(t.Context(), newEnvelope(id, `{"n":1}`)) == nil {
 					mu.Lock()
 					acked = append(acked, id)
 					mu.Unlock()

@@ -12,6 +12,7 @@ import (
 
 	"github.com/serverurl/serverurl/core"
 	"github.com/serverurl/serverurl/core/records"
+	"github.com/serverurl/serverurl/internal/envelope"
 )
 
 // Reasons why a delivery failed, as they are stored and logged. A handler's own
@@ -51,7 +52,7 @@ func (d *deliverer) Work(ctx context.Context, job *river.Job[eventArgs]) error {
 	defer d.in.inflight.Release(size)
 	e, err := unpack(job.Args)
 	if err != nil {
-		return errUndecodable
+		return envelope.ErrInvalid
 	}
 	err = safely(func() error { return d.in.deliver(ctx, e) })
 	switch {

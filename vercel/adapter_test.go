@@ -76,8 +76,8 @@ func fakeAdapter(t *testing.T, p *core.Processor, f *fake) (*adapter, *bytes.Buf
 	t.Helper()
 	log := new(bytes.Buffer)
 	logger := slog.New(slog.NewTextHandler(log, nil))
-	err := p.Bind(core.Platform{Name: "vercel", Store: coretest.NewMemoryStore(), Inbox: f, Logger: logger, Limits: core.Limits{MaxBodyBytes: MaxBody},
-		ReplyTimeout: Duration - margin, Verifier: auth.Verifier{Secrets: auth.ParseSecrets(testSecret)}})
+	err := p.Bind(core.Platform{Name: "vercel", Store: coretest.NewMemoryStore(), Inbox: f, Logger: logger, Limits: core.Limits{MaxBodyBytes: MaxBodyBytes},
+		ReplyTimeout: MaxDuration - margin, Verifier: auth.Verifier{Secrets: auth.ParseSecrets(testSecret)}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,14 +119,14 @@ func TestWhatIsDrainedBeforeTheReply(t *testing.T) {
 	}
 }
 
-// A drain that hangs is cut off, and the event is answered 200 all the same.
+// A drain that hangs is cut off, and the event is answered 200 anyway.
 func TestReplyDoesNotWaitForever(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{drain: func(ctx context.Context) error { <-ctx.Done(); return errors.New("cut off") }}
 		a, _ := fakeAdapter(t, app.New(), f)
 		began := time.Now()
 		status, body := serve(a, request("POST", "/events", ev))
-		if status != 200 || body != "{}" || time.Since(began) != drainCut {
+		if status != 200 || body != "{}" || time.Since(began) != drainDeadline {
 			t.Errorf("%d %s after %v", status, body, time.Since(began))
 		}
 	})
@@ -166,7 +166,7 @@ func TestToolDoesNotWaitForADatabaseThatHangs(t *testing.T) {
 		a, _ := fakeAdapter(t, app.New(), &fake{hangs: true})
 		began := time.Now()
 		status, body := serve(a, request("POST", "/tools/opening_hours", `{}`))
-		if status != 200 || !strings.Contains(body, "The practice is open") || time.Since(began) != toolPrepare {
+		if status != 200 || !strings.Contains(body, "The practice is open") || time.Since(began) != toolPrepareTimeout {
 			t.Errorf("%d %s after %v", status, body, time.Since(began))
 		}
 	})
@@ -241,7 +241,7 @@ func TestCronSaysWhatItDid(t *testing.T) {
 func TestBodyOverTheCap(t *testing.T) {
 	a, log := fakeAdapter(t, app.New(), new(fake))
 	r := request("POST", "/events", "")
-	r.ContentLength = MaxBody + 1
+	r.ContentLength = MaxBodyBytes + 1
 	r.Body = io.NopCloser(readerFunc(func([]byte) (int, error) { t.Error("the body was read"); return 0, io.EOF }))
 	if status, body := serve(a, r); status != 413 || body != `{"error":"too large"}` {
 		t.Errorf("%d %s", status, body)
@@ -249,7 +249,7 @@ func TestBodyOverTheCap(t *testing.T) {
 	if !strings.Contains(log.String(), "over Vercel's 4.5 MB") {
 		t.Errorf("the log does not say why: %s", log)
 	}
-	r = request("POST", "/events", ev+strings.Repeat(" ", MaxBody-len(ev)))
+	r = request("POST", "/events", ev+strings.Repeat(" ", MaxBodyBytes-len(ev)))
 	if status, body := serve(a, r); status != 200 {
 		t.Errorf("a body of 4.5 MB: %d %s", status, body)
 	}
@@ -259,7 +259,7 @@ type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(b []byte) (int, error) { return f(b) }
 
-// A tool hears of the end of its request before the platform ends it.
+// A tool's context ends before the platform ends it.
 func TestDeadlineOfARequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var left time.Duration
@@ -273,8 +273,8 @@ func TestDeadlineOfARequest(t *testing.T) {
 		if status, body := serve(a, request("POST", "/tools/look", `{}`)); status != 200 || !strings.Contains(body, "seen") {
 			t.Fatalf("%d %s", status, body)
 		}
-		if left <= 0 || left > Duration-margin {
-			t.Errorf("a tool has %v of %v", left, Duration)
+		if left <= 0 || left > MaxDuration-margin {
+			t.Errorf("a tool has %v of %v", left, MaxDuration)
 		}
 	})
 }
@@ -306,7 +306,7 @@ func TestURLAsItWasSent(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		u := rebuilt(r)
+		u := originalURL(r)
 		got := u.EscapedPath()
 		if u.RawQuery != "" {
 			got += "?" + u.RawQuery
@@ -315,7 +315,7 @@ func TestURLAsItWasSent(t *testing.T) {
 			t.Errorf("%s became %s", sent, got)
 		}
 	}
-	if u := rebuilt(&http.Request{URL: &url.URL{Path: "/x"}}); u.Path != "/x" {
+	if u := originalURL(&http.Request{URL: &url.URL{Path: "/x"}}); u.Path != "/x" {
 		t.Errorf("%v", u)
 	}
 }

@@ -64,8 +64,8 @@ func TestServerConfig(t *testing.T) {
 			if _, err := os.Stat(filepath.Join("..", b.Src)); err != nil || b.Config.Framework != "go" {
 				t.Errorf("%s is no server: %v", b.Src, err)
 			}
-			if d := time.Duration(b.Config.Functions[b.Src].MaxDuration) * time.Second; d != Duration {
-				t.Errorf("vercel.json says %v, limits.go %v", d, Duration)
+			if d := time.Duration(b.Config.Functions[b.Src].MaxDuration) * time.Second; d != MaxDuration {
+				t.Errorf("vercel.json says %v, limits.go %v", d, MaxDuration)
 			}
 		case "@vercel/static":
 			published++
@@ -86,8 +86,8 @@ func TestServerConfig(t *testing.T) {
 func TestFunctionConfig(t *testing.T) {
 	dir := "../examples/vercel-function"
 	c := readConfig(t, dir)
-	if d := time.Duration(c.Functions["api/index.go"].MaxDuration) * time.Second; d != Duration {
-		t.Errorf("vercel.json says %v, limits.go %v", d, Duration)
+	if d := time.Duration(c.Functions["api/index.go"].MaxDuration) * time.Second; d != MaxDuration {
+		t.Errorf("vercel.json says %v, limits.go %v", d, MaxDuration)
 	}
 	if c.OutputDirectory != "public" {
 		t.Errorf("output directory is %q", c.OutputDirectory)

@@ -6,8 +6,8 @@ import (
 	"github.com/serverurl/serverurl/internal/testing/importcheck"
 )
 
-func TestWalls(t *testing.T) {
-	platform := "a platform room imports no other platform"
+func TestImports(t *testing.T) {
+	platform := "a platform imports no other platform"
 	importcheck.Check(t, map[string]string{
 		importcheck.Module + "/aws/...":        platform,
 		importcheck.Module + "/gcp/...":        platform,

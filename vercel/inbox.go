@@ -10,16 +10,16 @@ import (
 	"github.com/serverurl/serverurl/sqldb"
 )
 
-// An inbox keeps accepted events in Postgres, as jobs of River, and notes on
-// the request that it has. Nobody works on it in the background, because an
-// instance is frozen between requests: requests and the cron drain it.
+// An inbox holds accepted events in PostgreSQL, as jobs of River, and marks the
+// request that one was accepted in. Nothing works on it in the background,
+// because an instance is frozen between requests: requests and the cron drain it.
 type inbox struct {
 	*sqldb.Inbox
 	prepare func(context.Context) error
 	sweep   func(context.Context) error
 
-	mu     sync.Mutex
-	tended time.Time
+	mu         sync.Mutex
+	maintained time.Time
 }
 
 var _ core.Inbox = (*inbox)(nil)
@@ -35,7 +35,7 @@ func (in *inbox) Put(ctx context.Context, es ...core.Envelope) error {
 	return nil
 }
 
-// acceptedKey is the key of a request's note that an event was accepted.
+// acceptedKey is the context key of a request's flag that an event was accepted.
 type acceptedKey struct{}
 
 // Prepare implements backlog.
@@ -44,9 +44,9 @@ func (in *inbox) Prepare(ctx context.Context) error { return in.prepare(ctx) }
 // Drain implements backlog.
 func (in *inbox) Drain(ctx context.Context, begin time.Duration, limit int) (sqldb.DrainResult, error) {
 	in.mu.Lock()
-	due := time.Since(in.tended) >= tendEvery
+	due := time.Since(in.maintained) >= maintainInterval
 	if due {
-		in.tended = time.Now()
+		in.maintained = time.Now()
 	}
 	in.mu.Unlock()
 	if due {

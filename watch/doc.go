@@ -1,8 +1,11 @@
-// Package watch shows calls and tools in a terminal as they come: as a screen
-// with keys ([Screen]), or a line for each thing that happens ([Lines]). It
-// reads a store and changes nothing there, so it works beside any backend and on
-// any platform's store.
+// Package watch shows calls and tool requests in a terminal as they happen: on
+// a screen with keys ([RunTUI]), or as one line for each change ([Follow]).
 //
-// What people say is masked, as on the page of package inspect, until the
-// one who looks asks for it.
+//	err := watch.Follow(ctx, store, os.Stdout, nil)
+//
+// It polls a [records.Store] and never writes to it, so it works with every backend
+// on every platform's store.
+//
+// What people said is obscured until the user asks for it. Follow never writes
+// it.
 package watch

@@ -6,16 +6,18 @@ import (
 	"github.com/serverurl/serverurl/internal/testing/importcheck"
 )
 
-func TestWalls(t *testing.T) {
-	platform := "the screen knows no platform"
+func TestImports(t *testing.T) {
+	platform := "it works with every platform"
 	importcheck.Check(t, map[string]string{
 		importcheck.Module + "/aws/...":        platform,
 		importcheck.Module + "/gcp/...":        platform,
 		importcheck.Module + "/vercel/...":     platform,
 		importcheck.Module + "/cloudflare/...": platform,
-		importcheck.Module + "/server":         "the screen looks at a store, not at a server",
-		importcheck.Module + "/app":            "only cmd joins an app to a platform",
-		importcheck.Module + "/cmd/...":        "nobody imports cmd",
+		importcheck.Module + "/inspect":        "the terminal does not need the page",
+		"html/template":                        "the terminal does not need the page",
+		importcheck.Module + "/server":         "it reads a store, not a server",
+		importcheck.Module + "/app":            "only cmd connects an app to a platform",
+		importcheck.Module + "/cmd/...":        "cmd is not imported",
 		importcheck.Module + "/core/coretest":  "test code must not reach a deployed binary",
 		"testing":                              "test code must not reach a deployed binary",
 	})

@@ -45,7 +45,7 @@ func (o Options) openBackend(ctx context.Context) (*backend, error) {
 	if err != nil {
 		return nil, fmt.Errorf("emulate: %w", err)
 	}
-	folder, err := OpenFolder(dir)
+	folder, err := OpenFileQueue(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -98,8 +98,8 @@ func CreateTable(ctx context.Context, client *dynamodb.Client, name string) (str
 	return name, nil
 }
 
-// CreateQueue makes the queue of template.yaml and its dead-letter queue
-// (name-dead), and returns the URL of the queue. What failed comes again
+// CreateQueue creates the queue of template.yaml and its dead-letter queue
+// (name-dead), and returns the URL of the queue. What failed is redelivered
 // after 5 s here, not after minutes.
 func CreateQueue(ctx context.Context, client *sqs.Client, name string) (url string, err error) {
 	dead, err := client.CreateQueue(ctx, &sqs.CreateQueueInput{QueueName: awssdk.String(name + "-dead")})

@@ -8,7 +8,7 @@
 //
 //	f := emulate.NewFunction(emulate.FunctionOptions{Bootstrap: path, Env: env, Freeze: true})
 //	defer f.Close()
-//	url := httptest.NewServer(emulate.Front(f, emulate.RESTAPI)).URL
+//	url := httptest.NewServer(emulate.HTTPTrigger(f, emulate.RESTAPI)).URL
 //
 // What it does as Lambda does: a process for each invocation at a time, init
 // before the first, a deadline that kills, 6 MB in and out, an environment
@@ -22,20 +22,20 @@ package emulate
 
 import "github.com/serverurl/serverurl/internal/runtimeapi"
 
-// A Shape is an HTTP trigger of Lambda: each sends and takes JSON of its own.
-type Shape string
+// A Trigger is an HTTP trigger of Lambda: each sends and takes JSON of its own.
+type Trigger string
 
 // The HTTP triggers.
 const (
-	FunctionURL Shape = "function-url"
-	HTTPAPI     Shape = "http-api"  // payload 2.0, stage $default
-	RESTAPI     Shape = "rest-api"  // proxy integration
-	ALB         Shape = "alb"       // as it is by default
-	ALBMulti    Shape = "alb-multi" // lambda.multi_value_headers.enabled
+	FunctionURL Trigger = "function-url"
+	HTTPAPI     Trigger = "http-api"  // payload 2.0, stage $default
+	RESTAPI     Trigger = "rest-api"  // proxy integration
+	ALB         Trigger = "alb"       // as it is by default
+	ALBMulti    Trigger = "alb-multi" // lambda.multi_value_headers.enabled
 )
 
-// Shapes are all fronts, for a command line.
-var Shapes = []Shape{FunctionURL, HTTPAPI, RESTAPI, ALB, ALBMulti}
+// Triggers are all fronts, for a command line.
+var Triggers = []Trigger{FunctionURL, HTTPAPI, RESTAPI, ALB, ALBMulti}
 
 // maxALB is a load balancer's cap of a body to and a reply from Lambda: 1 MB.
 const maxALB = 1_000_000

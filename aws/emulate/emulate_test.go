@@ -22,7 +22,7 @@ const secret = "5a0b6b1e94c7f2d83e17aa49c05d62fb"
 
 // maxBody is what surely fits: Lambda takes 6 MB as an event in JSON, where a
 // body of JSON grows by its quotes; a load balancer takes 1 MB.
-func maxBody(as emulate.Shape) int {
+func maxBody(as emulate.Trigger) int {
 	if as == emulate.ALB || as == emulate.ALBMulti {
 		return 1_000_000
 	}
@@ -113,10 +113,10 @@ func (s *safeBuffer) String() string {
 // The deployed adapter gives the golden bytes behind every front, though its
 // process is frozen on the last byte of each reply.
 func TestAdapterBehindEveryFront(t *testing.T) {
-	for _, as := range emulate.Shapes {
+	for _, as := range emulate.Triggers {
 		t.Run(string(as), func(t *testing.T) {
 			t.Parallel()
-			url := run(t, emulate.Options{As: as, Freeze: true, Env: []string{"SERVERURL_SECRET=" + secret}})
+			url := run(t, emulate.Options{Trigger: as, Freeze: true, Env: []string{"SERVERURL_SECRET=" + secret}})
 			coretest.Adapter(t, coretest.Target{URL: url, Secret: secret, MaxBodyBytes: maxBody(as)})
 		})
 	}
@@ -145,7 +145,7 @@ func post(t *testing.T, url, body string) (int, string) {
 // An event goes through the queue to the worker, which is another process.
 func TestEventsReachTheWorker(t *testing.T) {
 	data := t.TempDir()
-	url := run(t, emulate.Options{Data: data, Freeze: true, Recycle: 3, Env: []string{"SERVERURL_SECRET=" + secret}})
+	url := run(t, emulate.Options{Data: data, Freeze: true, MaxInvocations: 3, Env: []string{"SERVERURL_SECRET=" + secret}})
 	for _, status := range []string{"ongoing", "finished"} {
 		if code, body := post(t, url, `{"message":{"type":"status-update","call":{"id":"CA-1","status":"`+status+`"}}}`); code != 200 || body != "{}" {
 			t.Fatalf("%d %s", code, body)
@@ -169,7 +169,7 @@ func TestEventsReachTheWorker(t *testing.T) {
 // acceptAndEnd posts events, and ends the process after every other reply.
 func acceptAndEnd(t *testing.T, f *emulate.Function, n int) {
 	t.Helper()
-	front := httptest.NewServer(emulate.Front(f, emulate.FunctionURL))
+	front := httptest.NewServer(emulate.HTTPTrigger(f, emulate.FunctionURL))
 	defer front.Close()
 	for i := range n {
 		body := fmt.Sprintf(`{"message":{"type":"status-update","call":{"id":"CA-%d","status":"ongoing"}}}`, i)
@@ -200,14 +200,14 @@ func TestNothingAcceptedIsLost(t *testing.T) {
 }
 
 func TestBodyOverTheCapIsRefusedByTheFront(t *testing.T) {
-	url := run(t, emulate.Options{As: emulate.ALB, Env: []string{"SERVERURL_SECRET=" + secret}})
+	url := run(t, emulate.Options{Trigger: emulate.ALB, Env: []string{"SERVERURL_SECRET=" + secret}})
 	if code, body := post(t, url, strings.Repeat(" ", 1_000_001)); code != 413 {
 		t.Errorf("%d %s", code, body)
 	}
 }
 
 func TestConcurrentRequests(t *testing.T) {
-	url := run(t, emulate.Options{Environments: 8, Freeze: true, Env: []string{"SERVERURL_SECRET=" + secret}})
+	url := run(t, emulate.Options{MaxConcurrency: 8, Freeze: true, Env: []string{"SERVERURL_SECRET=" + secret}})
 	var all sync.WaitGroup
 	for range 8 {
 		all.Go(func() {
@@ -228,7 +228,7 @@ func TestRunRefusesWhatIsNotHere(t *testing.T) {
 	}{
 		{emulate.Options{Addr: "0.0.0.0:8080"}, "loopback"},
 		{emulate.Options{Addr: ":8080"}, "loopback"},
-		{emulate.Options{As: "api"}, "no front"},
+		{emulate.Options{Trigger: "api"}, "unknown trigger"},
 		{emulate.Options{Env: []string{"TABLE_NAME=calls"}}, "never talks to AWS"},
 		{emulate.Options{Env: []string{"AWS_ENDPOINT_URL_SQS=http://127.0.0.1:1"}}, "both"},
 	} {

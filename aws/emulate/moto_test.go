@@ -97,10 +97,10 @@ func deployedProgram(t *testing.T) string {
 func TestDeployedProgram(t *testing.T) {
 	bootstrap := deployedProgram(t)
 	endpoint := moto(t)
-	for _, as := range emulate.Shapes {
+	for _, as := range emulate.Triggers {
 		t.Run(string(as), func(t *testing.T) {
 			s := openServices(t, endpoint, "calls-"+string(as))
-			url := run(t, emulate.Options{As: as, Bootstrap: bootstrap, Freeze: true, Env: s.env})
+			url := run(t, emulate.Options{Trigger: as, Bootstrap: bootstrap, Freeze: true, Env: s.env})
 			coretest.Adapter(t, coretest.Target{URL: url, Secret: secret, MaxBodyBytes: maxBody(as)})
 			for end := time.Now().Add(5 * time.Minute); s.waiting(t, s.queue) > 0; time.Sleep(50 * time.Millisecond) {
 				if time.Now().After(end) {
@@ -209,7 +209,7 @@ func TestDeployedProgramAfterAThaw(t *testing.T) {
 	f := emulate.NewFunction(emulate.FunctionOptions{Bootstrap: bootstrap, Env: append(s.env, "AWS_ENDPOINT_URL="+p.URL,
 		"QUEUE_URL="+strings.Replace(s.queue, endpoint, p.URL, 1)), Timeout: 30 * time.Second, Freeze: true})
 	defer f.Close()
-	front := httptest.NewServer(emulate.Front(f, emulate.FunctionURL))
+	front := httptest.NewServer(emulate.HTTPTrigger(f, emulate.FunctionURL))
 	defer front.Close()
 	for range 20 {
 		if code, said := post(t, front.URL, `{"message":{"type":"status-update","call":{"id":"CA-1","status":"ongoing"}}}`); code != 200 {

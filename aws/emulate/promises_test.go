@@ -36,11 +36,11 @@ func storeOn(endpoint, table string) records.Store {
 // of moto, each process frozen after every reply.
 func TestCallsOnMoto(t *testing.T) {
 	bootstrap, endpoint := deployedProgram(t), moto(t)
-	for _, as := range emulate.Shapes {
+	for _, as := range emulate.Triggers {
 		t.Run(string(as), func(t *testing.T) {
 			name := "played-" + string(as)
 			s, store := openServices(t, endpoint, name), storeOn(endpoint, name)
-			url := run(t, emulate.Options{As: as, Bootstrap: bootstrap, Freeze: true, Environments: 16, Env: s.env})
+			url := run(t, emulate.Options{Trigger: as, Bootstrap: bootstrap, Freeze: true, MaxConcurrency: 16, Env: s.env})
 			simulatetest.Run(t, simulate.Options{
 				URL: url, Secret: secret, SettleTimeout: 2 * time.Minute,
 				Faults: []simulate.Fault{simulate.FaultDuplicate, simulate.FaultReorder, simulate.FaultLate},
@@ -80,7 +80,7 @@ func TestDiesInAToolCallOnMoto(t *testing.T) {
 			f := emulate.NewFunction(emulate.FunctionOptions{Bootstrap: bootstrap, Timeout: 30 * time.Second, Freeze: true,
 				Env: append(s.env, "SERVERURL_FAILPOINT="+place, "SERVERURL_FAILPOINT_ONCE="+once)})
 			defer f.Close()
-			front := httptest.NewServer(emulate.Front(f, emulate.FunctionURL))
+			front := httptest.NewServer(emulate.HTTPTrigger(f, emulate.FunctionURL))
 			defer front.Close()
 			const booking = `{"date":"2035-07-16","time":"09:00","name":"Sam Rivera","phone":"+14155550142"}`
 			if code, said := post(t, front.URL+"/tools/book_appointment?call=CA1", booking); code != 502 {

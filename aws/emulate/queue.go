@@ -26,7 +26,7 @@ type message struct {
 }
 
 // A queue is what a function is fed from. What is received and not removed
-// comes again.
+// is redelivered.
 type queue interface {
 	receive(ctx context.Context) ([]message, error)
 	remove(ctx context.Context, done []message) error
@@ -34,8 +34,7 @@ type queue interface {
 
 // PollSQS feeds f from a queue until ctx ends, as Lambda's event source
 // mapping does with ReportBatchItemFailures: batches of up to ten, and only what
-// succeeded is deleted. What failed comes again when its visibility timeout is
-// over, and goes to the dead-letter queue by the queue's own redrive policy.
+// succeeded is deleted. What failed is redelivered after its visibility timeout, and goes to the dead-letter queue by the queue's own redrive policy.
 func PollSQS(ctx context.Context, f *Function, client *sqs.Client, queueURL string, log *slog.Logger) {
 	poll(ctx, f, sqsQueue{client, queueURL}, log)
 }

@@ -1,5 +1,5 @@
-// Command bare is the least that a server on Vercel's runtime can be: it
-// listens on PORT, reads the body and answers.
+// Command bare is a minimal server on Vercel's runtime: it listens on PORT, reads the
+// body and replies.
 package main
 
 import (

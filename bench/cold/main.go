@@ -1,7 +1,7 @@
-// Command cold measures init, first and warm invocations of what is deployed,
-// beside a function that only opens the same SDK clients. Both run on the
-// emulator, one after the other, several times in turn; moto_server stands in
-// for DynamoDB and SQS. The times are this machine's, not Lambda's.
+// Command cold measures init, first and warm invocations of the deployed function,
+// and of one that only opens the same SDK clients. Both run on the emulator, several
+// times in turn; moto_server emulates DynamoDB and SQS. The latencies are those of
+// this machine, not of Lambda.
 package main
 
 import (

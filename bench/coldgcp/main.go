@@ -1,7 +1,7 @@
-// Command coldgcp measures the start, first and warm replies of what is
-// deployed to Google Cloud Functions, beside a bare function of the same
-// framework. Google's emulators stand in for Firestore and Pub/Sub. The times are this
-// machine's, not Google's.
+// Command coldgcp measures the start, first and warm replies of the function that is
+// deployed to Google Cloud Functions, and of a bare function of the same framework.
+// Google's emulators replace Firestore and Pub/Sub. The latencies are those of this
+// machine, not of Google Cloud.
 package main
 
 import (
@@ -167,7 +167,7 @@ func (s *subject) ask(ctx context.Context, root string) error {
 	return err
 }
 
-// rss is the memory of a process in MB, where /proc tells it.
+// rss returns the memory of a process in MB, if /proc has it.
 func rss(pid int) float64 {
 	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	for line := range strings.Lines(string(b)) {

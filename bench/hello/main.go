@@ -1,5 +1,5 @@
-// Command hello is the least that a function with our SDK clients can be: it
-// opens them and answers.
+// Command hello is a minimal function with the same SDK clients: it opens them and
+// replies.
 package main
 
 import (

@@ -1,6 +1,6 @@
 // Package emulate runs the backend as a Cloudflare Worker on this machine: the
 // WASM that is deployed, in Cloudflare's own workerd, with the D1, Queues and R2
-// that miniflare has beside it. It needs Node 20.3 or newer and npm, and no
+// that miniflare has. It needs Node 20.3 or newer and npm, and no
 // account. Binding, limits of CPU time and of memory, and the network between are
 // not emulated; docs/cloudflare.md#emulated says all that is not.
 package emulate
@@ -168,7 +168,7 @@ func (o Options) withDefaults() (Options, error) {
 	return o, nil
 }
 
-// settings are what run.mjs is told.
+// settings are what run.mjs is given.
 type settings struct {
 	Host    string            `json:"host"`
 	Port    string            `json:"port"`

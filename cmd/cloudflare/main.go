@@ -10,7 +10,7 @@ import (
 	"github.com/serverurl/serverurl/cloudflare"
 )
 
-func init() { cloudflare.Serve(app.New()) }
+func init() { cloudflare.Main(app.New()) }
 
-// main is never called: JavaScript calls what Serve has prepared.
+// main is never called: JavaScript calls what Main has prepared.
 func main() {}

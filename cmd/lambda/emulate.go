@@ -37,7 +37,7 @@ func run(ctx context.Context) error {
 	if dir == "" {
 		return fmt.Errorf("lambda: built for the emulator, and SERVERURL_EMBEDDED names no folder")
 	}
-	inbox, err := emulate.OpenFolder(dir)
+	inbox, err := emulate.OpenFileQueue(dir)
 	if err != nil {
 		return err
 	}
@@ -52,7 +52,7 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	lambda.Start(aws.New(p, inbox, &aws.Options{BasePath: os.Getenv("BASE_PATH"), Logger: log}))
+	lambda.Start(aws.NewHandler(p, inbox, &aws.Options{BasePath: os.Getenv("BASE_PATH"), Logger: log}))
 	return nil
 }
 

@@ -61,7 +61,7 @@ func (c *demoCommand) Run(ctx context.Context, t *terminal) error {
 		return err
 	}
 	ready, served := make(chan string, 2), make(chan error, 1)
-	page := inspector{name: "demo", madeUp: temporary, ready: func(url string) { ready <- url }}
+	page := inspector{name: "demo", synthetic: temporary, ready: func(url string) { ready <- url }}
 	delay := tourDelay
 	if c.Speed > 1000 { // nobody could read it anyway
 		delay = 0

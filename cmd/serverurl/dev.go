@@ -81,9 +81,9 @@ func (c *devCommand) serve(ctx context.Context, t *terminal, p *core.Processor, 
 		return err
 	}
 	config := server.Config{
-		Addr: c.Addr, Database: database, Ready: ready,
-		Sender: auth.Verifier{Secrets: auth.ParseSecrets(c.secret)},
-		Logger: slog.New(slog.NewTextHandler(t.err, &slog.HandlerOptions{Level: level})),
+		Addr: c.Addr, Database: database, OnReady: ready,
+		Verifier: auth.Verifier{Secrets: auth.ParseSecrets(c.secret)},
+		Logger:   slog.New(slog.NewTextHandler(t.err, &slog.HandlerOptions{Level: level})),
 	}
 	if c.Inspect != "off" && c.Inspect != "" {
 		if !loopback(c.Inspect) {
@@ -98,11 +98,11 @@ func (c *devCommand) serve(ctx context.Context, t *terminal, p *core.Processor, 
 			page.ready = func(url string) { fmt.Fprintf(t.out, "inspector on %s\n", url) }
 		}
 		p.Observe(page.recorder.Observe)
-		config.Beside = page.serve
+		config.Background = page.serve
 	}
 	// A secret of any length will do, or none, if only this machine can send.
 	if host == "localhost" || net.ParseIP(host).IsLoopback() {
-		config.Sender.AllowUnauthenticated = true
+		config.Verifier.AllowUnauthenticated = true
 	}
 	return server.Run(ctx, p, config)
 }

@@ -57,7 +57,7 @@ Examples:
 }
 
 func (c *emulateAWS) Run(ctx context.Context, t *terminal) error {
-	return aws.Run(ctx, aws.Options{Addr: c.Addr, As: aws.Shape(c.Trigger), Environments: c.MaxConcurrency, Freeze: c.Freeze, Data: c.Data, Stdout: t.out, Log: c.log(t)})
+	return aws.Run(ctx, aws.Options{Addr: c.Addr, Trigger: aws.Trigger(c.Trigger), MaxConcurrency: c.MaxConcurrency, Freeze: c.Freeze, Data: c.Data, Stdout: t.out, Log: c.log(t)})
 }
 
 // emulateCloudflare runs cmd/cloudflare. It has no --freeze: workerd suspends an
@@ -138,6 +138,6 @@ func (c *emulateVercel) Run(ctx context.Context, t *terminal) error {
 	}
 	// The order in which the deployed program reads these.
 	database := cmp.Or(c.Store, os.Getenv("SERVERURL_DATABASE_URL"), os.Getenv("DATABASE_URL"), os.Getenv("POSTGRES_URL"))
-	return vercel.Run(ctx, vercel.Options{Addr: c.Addr, Mode: vercel.Mode(c.Mode), Instances: c.Instances, Freeze: c.Freeze, Plain: c.SkipCLI,
+	return vercel.Run(ctx, vercel.Options{Addr: c.Addr, Mode: vercel.Mode(c.Mode), Instances: c.Instances, Freeze: c.Freeze, SkipCLI: c.SkipCLI,
 		Env: append(env, "SERVERURL_DATABASE_URL="+database), Stdout: t.out, Log: c.log(t)})
 }

@@ -12,12 +12,9 @@ import (
 	"runtime"
 	"time"
 
-	"github.com/serverurl/serverurl/core"
-	"github.com/serverurl/serverurl/core/records"
 	"github.com/serverurl/serverurl/inspect"
 	"github.com/serverurl/serverurl/server"
 	"github.com/serverurl/serverurl/simulate"
-	"github.com/serverurl/serverurl/sqldb"
 )
 
 // inspectCommand serves the page for a store that another process writes.
@@ -53,40 +50,41 @@ func (c *inspectCommand) Run(ctx context.Context, t *terminal) error {
 		return err
 	}
 	defer r.close()
-	o := inspect.Options{Store: r.store, Name: r.name, ReadOnly: true, Poll: c.PollInterval, Most: c.MaxCalls, Secret: os.Getenv("SERVERURL_INSPECT_SECRET"),
+	o := inspect.Options{Name: r.name, ReadOnly: true, PollInterval: c.PollInterval, MaxCalls: c.MaxCalls, Secret: os.Getenv("SERVERURL_INSPECT_SECRET"),
 		Logger: slog.New(slog.NewTextHandler(t.err, &slog.HandlerOptions{Level: slog.LevelWarn}))}
 	if r.cloud {
-		o.Poll, o.Most = cmp.Or(o.Poll, cloudPollInterval), cmp.Or(o.Most, cloudMaxCalls)
+		o.PollInterval, o.MaxCalls = cmp.Or(o.PollInterval, cloudPollInterval), cmp.Or(o.MaxCalls, cloudMaxCalls)
 	}
-	page, err := inspect.New(o)
-	if err != nil {
-		return err
-	}
-	return page.Run(ctx, c.Addr, func(url string) { fmt.Fprintf(t.out, "listening on %s\n", url) })
+	return inspect.New(r.store, &o).Run(ctx, c.Addr, func(url string) { fmt.Fprintf(t.out, "listening on %s\n", url) })
 }
 
 // An inspector is the page of a backend in the same process.
 type inspector struct {
-	addr     string
-	name     string
-	secret   string // of the sender, for requests that the page repeats
-	madeUp   bool   // the callers are synthetic: nothing has to be masked
-	recorder *inspect.Recorder
-	ready    func(url string)
-	logger   *slog.Logger
+	addr      string
+	name      string
+	secret    string // of the backend's sender
+	synthetic bool
+	recorder  *inspect.Recorder
+	ready     func(url string)
+	logger    *slog.Logger
 }
 
 // serve runs the page and its recorder. The recorder stops after the page and the
 // requests that it still records.
-func (i *inspector) serve(ctx context.Context, with server.Parts) error {
-	page, err := inspect.New(inspect.Options{
-		Store: with.Store, Name: i.name, Recorder: i.recorder, Processor: with.Processor, Target: with.URL, MadeUp: i.madeUp,
-		Sign: func(h http.Header) {
+func (i *inspector) serve(ctx context.Context, with server.Components) error {
+	page := inspect.New(with.Store, &inspect.Options{
+		Name: i.name, Recorder: i.recorder, Processor: with.Processor, BackendURL: with.URL, Synthetic: i.synthetic,
+		Authorize: func(h http.Header) {
 			if i.secret != "" {
 				h.Set("X-Interactly-Secret", i.secret)
 			}
 		},
-		Inbox: sqlInbox{with.Inbox, with.Store}, Scenarios: scenarios(), Logger: i.logger,
+		Inbox: with.Inbox, DeadLetters: with.Inbox.DeadLetters(),
+		Pending: func(ctx context.Context, limit int) (int, error) {
+			es, err := with.Inbox.Pending(ctx, limit)
+			return len(es), err
+		},
+		Scenarios: scenarios(), Logger: i.logger,
 		Play: func(ctx context.Context, name string) error {
 			s, err := loadScenario(name)
 			if err != nil {
@@ -99,13 +97,10 @@ func (i *inspector) serve(ctx context.Context, with server.Parts) error {
 			return err
 		},
 	})
-	if err != nil {
-		return err
-	}
 	recording, stop := context.WithCancel(context.WithoutCancel(ctx))
 	recorded := make(chan error, 1)
 	go func() { recorded <- i.recorder.Run(recording, with.Store) }()
-	err = page.Run(ctx, i.addr, i.ready)
+	err := page.Run(ctx, i.addr, i.ready)
 	stop()
 	return errors.Join(err, <-recorded)
 }
@@ -117,33 +112,6 @@ func scenarios() []inspect.Scenario {
 		all = append(all, inspect.Scenario{Name: s.Name, About: s.About})
 	}
 	return all
-}
-
-// sqlInbox adapts the inbox of a database to the page.
-type sqlInbox struct {
-	in    *sqldb.Inbox
-	store records.Store
-}
-
-func (s sqlInbox) Depth(ctx context.Context, most int) (int, error) {
-	es, err := s.in.Pending(ctx, most)
-	return len(es), err
-}
-
-func (s sqlInbox) Dead(ctx context.Context, most int) ([]inspect.DeadEvent, error) {
-	dead, err := s.in.DeadLetters().List(ctx, most)
-	var all []inspect.DeadEvent
-	for _, d := range dead {
-		for _, e := range d.Envelopes {
-			all = append(all, inspect.DeadEvent{ID: d.ID, Call: e.Call, Type: e.Type, Received: e.Received, Died: d.DeadAt, Attempts: d.Attempts, Reason: d.Reason})
-		}
-	}
-	return all, err
-}
-
-func (s sqlInbox) Redrive(ctx context.Context, id string) error {
-	_, err := core.Redrive(ctx, s.store, s.in, s.in.DeadLetters(), id, "inspector")
-	return err
 }
 
 // browse opens a browser if there is one. Errors do not matter: the URL was printed.

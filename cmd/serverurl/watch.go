@@ -38,14 +38,14 @@ func (c *watchCommand) Run(ctx context.Context, t *terminal) error {
 		return err
 	}
 	defer r.close()
-	o := watch.Options{Store: r.store, Name: r.name, Poll: c.PollInterval}
+	o := watch.Options{Name: r.name, PollInterval: c.PollInterval}
 	if r.cloud {
-		o.Poll = cmp.Or(o.Poll, cloudPollInterval)
+		o.PollInterval = cmp.Or(o.PollInterval, cloudPollInterval)
 	}
 	if f, ok := t.out.(*os.File); !c.NoTUI && ok && term.IsTerminal(int(f.Fd())) && term.IsTerminal(int(os.Stdin.Fd())) {
-		return watch.Screen(ctx, o, os.Stdin, f)
+		return watch.RunTUI(ctx, r.store, os.Stdin, f, &o)
 	}
-	if err := watch.Lines(ctx, o, t.out); err != nil {
+	if err := watch.Follow(ctx, r.store, t.out, &o); err != nil {
 		return fmt.Errorf("the store cannot be read: %w", err)
 	}
 	return nil

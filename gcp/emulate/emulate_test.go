@@ -365,7 +365,7 @@ func settled(t *testing.T, s records.Store, id event.CallID, messages int) calls
 const report = `{"message":{"type":"end-of-call-report","call":{"id":"%s","status":"finished"},"messages":[{"messageId":"welcome-1","role":"assistant","text":"Hello."}]}}`
 
 // An instance that dies between the merge and the acknowledgement, or between
-// the handlers and it, changes nothing twice: the message comes again.
+// the handlers and it, changes nothing twice: the message is redelivered.
 func TestCrash(t *testing.T) {
 	programs, err := dying()
 	if err != nil {

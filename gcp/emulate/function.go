@@ -29,7 +29,7 @@ type FunctionOptions struct {
 	// Target is its name, such as "Receive".
 	Target string
 
-	// Env is what it sees of the environment, as KEY=value, beside what the
+	// Env is what it sees of the environment, as KEY=value, in addition to what the
 	// platform sets.
 	Env []string
 

@@ -134,7 +134,7 @@ func TestFreeze(t *testing.T) {
 }
 
 // A function sees what the platform sets and what it is given, and nothing
-// else of whoever runs it.
+// else of the environment of its parent.
 func TestEnvironment(t *testing.T) {
 	t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", "canary")
 	url, _ := startPretend(t, emulate.FunctionOptions{Env: []string{"SERVERURL_TOPIC=events"}})

@@ -14,10 +14,10 @@ import (
 	"github.com/serverurl/serverurl/internal/ignorefile"
 )
 
-// Upload returns the files of dir that `gcloud functions deploy --source=dir`
+// UploadFiles returns the files of dir that `gcloud functions deploy --source=dir`
 // uploads, with slashes, in lexical order: all that its .gcloudignore does not
 // ignore.
-func Upload(dir string) ([]string, error) {
+func UploadFiles(dir string) ([]string, error) {
 	text, err := os.ReadFile(filepath.Join(dir, ".gcloudignore"))
 	if err != nil {
 		return nil, fmt.Errorf("emulate: %w", err)
@@ -33,13 +33,13 @@ func Upload(dir string) ([]string, error) {
 	return files, nil
 }
 
-// Copy copies the upload of dir into an empty folder elsewhere, so that
-// nothing beside it can be found.
-func Copy(dir, to string) error {
-	if err := CheckRoot(dir); err != nil {
+// CopyUpload copies the upload of dir into an empty folder elsewhere, so that
+// nothing outside of it can be found.
+func CopyUpload(dir, to string) error {
+	if err := ValidateRoot(dir); err != nil {
 		return err
 	}
-	files, err := Upload(dir)
+	files, err := UploadFiles(dir)
 	if err != nil {
 		return err
 	}
@@ -58,10 +58,10 @@ func Copy(dir, to string) error {
 	return nil
 }
 
-// CheckRoot returns what of the folder Google's builder would not take, or
+// ValidateRoot returns what of the folder Google's builder would not take, or
 // would take for something else. It reads all Go files at the root for their
 // package, tests and other systems' too.
-func CheckRoot(dir string) error {
+func ValidateRoot(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return fmt.Errorf("emulate: %w", err)

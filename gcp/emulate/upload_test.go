@@ -16,7 +16,7 @@ const root = "../.."
 
 // What lies at the root decides whether Google's builder can build it.
 func TestRoot(t *testing.T) {
-	if err := emulate.CheckRoot(root); err != nil {
+	if err := emulate.ValidateRoot(root); err != nil {
 		t.Error(err)
 	}
 }
@@ -37,12 +37,12 @@ func TestRootRefuses(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if err := emulate.CheckRoot(dir); err == nil || !strings.Contains(err.Error(), c.want) {
+			if err := emulate.ValidateRoot(dir); err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("%v, want %q", err, c.want)
 			}
 		})
 	}
-	if err := emulate.CheckRoot(t.TempDir()); err == nil {
+	if err := emulate.ValidateRoot(t.TempDir()); err == nil {
 		t.Error("a root without Go files was taken")
 	}
 }
@@ -57,7 +57,7 @@ func TestUploadAsGcloudListsIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	theirs := strings.Fields(string(out))
-	ours, err := emulate.Upload(root)
+	ours, err := emulate.UploadFiles(root)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +78,7 @@ func TestUploadAsGcloudListsIt(t *testing.T) {
 // Cloud Run builds the plain server from the same upload.
 func TestUploadHoldsTheServer(t *testing.T) {
 	dir := t.TempDir()
-	if err := emulate.Copy(root, dir); err != nil {
+	if err := emulate.CopyUpload(root, dir); err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", os.DevNull, "./cmd/server")
@@ -94,7 +94,7 @@ func TestUploadRefusesRulesItDoesNotKnow(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, ".gcloudignore"), []byte("*.md\n#!include:.gitignore\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := emulate.Upload(dir); err == nil || !strings.Contains(err.Error(), "#!include") {
+	if _, err := emulate.UploadFiles(dir); err == nil || !strings.Contains(err.Error(), "#!include") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -1,52 +1,95 @@
-// What the page does by itself: follow what happens, keys, charts. Everything
-// else is the server's; htmx asks for it and idiomorph puts it in place.
+// The page in the browser: it follows what happens, loads details, sends forms
+// in the background and has keyboard shortcuts. The server renders all HTML;
+// morph.js puts it in place.
 (function () {
   "use strict";
   const $ = (s, of) => (of || document).querySelector(s);
   const $$ = (s, of) => Array.from((of || document).querySelectorAll(s));
 
-  // What the visitor opened stays open, and what was loaded stays loaded.
-  Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, node) => !(name === "open" && node.tagName === "DETAILS");
-  Idiomorph.defaults.callbacks.beforeNodeMorphed = (was) => !(was.classList && was.classList.contains("keep") && was.childElementCount);
-  Idiomorph.defaults.callbacks.afterNodeAdded = (node) => { if (node.nodeType === 1 && node.matches("tr, li")) node.classList.add("fresh"); };
-
-  // Live: the server says that something changed, and the page asks for it.
-  // While an answer is under way one more question waits, never more.
-  const [what, call] = [document.body.dataset.live.split(":")[0], document.body.dataset.live.slice(5)];
-  let asking = false, again = false;
-  async function ask() {
-    const live = $("#live");
-    if (!live) return;
-    if (asking) { again = true; return; }
-    asking = true;
+  // fragment fetches a part of a page. It returns null when there is none:
+  // the server is away, or the session is over.
+  async function fragment(url, name, options) {
+    let r;
     try {
-      let r;
-      try {
-        r = await fetch(live.dataset.src, { headers: { "HX-Request": "true", "HX-Target": "live" } });
-      } catch (e) { return; } // not connected: the dot says so, and asks again when it is
-      if (r.status === 401) { location.href = "/login"; return; }
-      if (r.ok) {
-        const html = await r.text(), at = document.activeElement && document.activeElement.id;
-        Idiomorph.morph(live, html, { morphStyle: "outerHTML" });
-        htmx.process($("#live"));
-        const was = at && document.getElementById(at); // what moved loses the focus
+      r = await fetch(url, Object.assign({ headers: { "Serverurl-Fragment": name } }, options));
+    } catch (e) { return null; }
+    if (r.status === 401) { location.href = "/login"; return null; }
+    const t = document.createElement("template");
+    t.innerHTML = await r.text();
+    return t.content;
+  }
+
+  // refresher returns a function that fetches the element with the id again.
+  // While a request is in progress at most one more waits.
+  function refresher(id, url) {
+    let busy = false, again = false;
+    return async function refresh() {
+      const el = document.getElementById(id);
+      if (!el) return;
+      if (busy) { again = true; return; }
+      busy = true;
+      const got = await fragment(url(el), id);
+      busy = false;
+      const want = got && got.getElementById(id);
+      if (want) {
+        const focused = document.activeElement && document.activeElement.id;
+        morph(el, want);
+        const was = focused && document.getElementById(focused); // what moved lost the focus
         if (was && document.activeElement !== was) was.focus({ preventScroll: true });
       }
-    } finally { asking = false; }
-    if (again) { again = false; ask(); }
+      if (again) { again = false; refresh(); }
+    };
   }
+  document.addEventListener("animationend", (e) => e.target.classList.remove("fresh"));
+  const refreshLive = refresher("live", (el) => el.dataset.src);
+  const refreshCharts = refresher("charts", () => "/charts");
+
+  // Charts are fetched at most once a second.
+  let chartsAt = 0, chartsDue = false;
+  function charts() {
+    if (chartsDue) return;
+    chartsDue = true;
+    setTimeout(() => { chartsDue = false; chartsAt = Date.now(); refreshCharts(); }, Math.max(0, chartsAt + 1000 - Date.now()));
+  }
+
+  // Live: the server reports that something changed, and the page fetches it.
+  const [what, call] = [document.body.dataset.live.split(":")[0], document.body.dataset.live.slice(5)];
   const dot = $("#livedot");
   function say(state, word) { dot.className = "livedot " + state; dot.lastElementChild.textContent = word; }
   if (dot && window.EventSource) {
     const source = new EventSource("/live" + (what === "call" ? "?call=" + encodeURIComponent(call) : ""));
-    source.addEventListener("hello", () => { say("on", "live"); ask(); draw(); }); // what came before it was heard of
-    source.addEventListener("list", () => { if (what === "list") ask(); draw(); });
-    source.addEventListener("call", () => { if (what === "call") ask(); });
+    source.addEventListener("hello", () => { say("on", "live"); refreshLive(); charts(); }); // what changed before the stream was open
+    source.addEventListener("list", () => { if (what === "list") refreshLive(); charts(); });
+    source.addEventListener("call", () => { if (what === "call") refreshLive(); });
     source.onerror = () => say("off", "not connected");
     addEventListener("pagehide", () => source.close());
   }
 
-  // The filter is asked for while it is typed; the address follows.
+  // The body of an event is loaded when its details are opened for the first
+  // time. (toggle does not bubble, so it is captured.)
+  document.addEventListener("toggle", async (e) => {
+    const at = e.target.open && $("[data-load]", e.target);
+    if (!at || at.childElementCount || at.ariaBusy) return;
+    at.ariaBusy = "true";
+    const got = await fragment(at.dataset.load, "1");
+    at.ariaBusy = null;
+    if (got) at.replaceChildren(got);
+  }, true);
+
+  // A form with data-result is sent in the background. The answer replaces what
+  // is in the element behind it.
+  document.addEventListener("submit", async (e) => {
+    const form = e.target, out = form.nextElementSibling;
+    if (!("result" in form.dataset)) return;
+    e.preventDefault();
+    if (form.ariaBusy) return;
+    form.ariaBusy = "true";
+    const got = await fragment(form.action, "1", { method: "POST", body: new URLSearchParams(new FormData(form)) });
+    form.ariaBusy = null;
+    if (got) out.replaceChildren(got);
+  });
+
+  // The list follows the filter while it is typed, and so does the address.
   const filters = $("#filters");
   if (filters) {
     let timer;
@@ -56,7 +99,7 @@
       const url = "/" + (q.size ? "?" + q : "");
       history.replaceState(null, "", url);
       $("#live").dataset.src = url;
-      ask();
+      refreshLive();
     };
     filters.addEventListener("submit", (e) => { e.preventDefault(); apply(); });
     filters.addEventListener("change", apply);
@@ -70,7 +113,7 @@
     if (to) { const d = $(to.getAttribute("href")); if (d) d.open = true; }
   });
 
-  // Keys. None is taken while something is typed, or with a modifier.
+  // Keyboard shortcuts. They are off in fields, and with modifier keys.
   const typing = (t) => t && (t.matches("input, textarea, select") || t.isContentEditable);
   function step(by) {
     const rows = $$("#calls tbody a, table.tools tbody a");
@@ -110,7 +153,7 @@
     if (e.ctrlKey || e.metaKey || e.altKey || typing(e.target) || $("dialog[open]")) return;
     const does = {
       j: () => step(1), k: () => step(-1), "/": () => $("#q") && $("#q").focus(),
-      f: () => { const c = $(".chips a"); if (c) c.focus(); }, e: nextEvent, s: sendAgain, m: () => press("m"), u: () => press("u"), t: theme, "?": help,
+      f: () => { const c = $(".tabs a"); if (c) c.focus(); }, e: nextEvent, s: sendAgain, m: () => press("m"), u: () => press("u"), t: theme, "?": help,
     }[e.key];
     if (does) { e.preventDefault(); does(); }
   });
@@ -122,81 +165,11 @@
     const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
     root.dataset.theme = dark ? "light" : "dark";
     try { localStorage.setItem("theme", root.dataset.theme); } catch (e) { /* a private window */ }
-    draw(true);
   }
   const themeButton = $("#theme");
   if (themeButton) themeButton.addEventListener("click", theme);
 
-  // Charts, where people would rather look than read.
-  const plots = {};
-  let drawing = 0, due = false, data = null;
-  function draw(again) {
-    if (!$("#chart-calls")) return;
-    if (again && data) { paint(data); return; }
-    const wait = 1000 - (Date.now() - drawing);
-    if (due) return;
-    due = true;
-    setTimeout(() => {
-      due = false; drawing = Date.now();
-      fetch("/charts.json").then((r) => (r.ok ? r.json() : null)).then((d) => { if (d) { data = d; paint(d); } }).catch(() => {});
-    }, Math.max(0, wait));
-  }
-  const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-  const two = (n) => String(n).padStart(2, "0");
-  const clock = (seconds) => (u, vs) => vs.map((v) => { const d = new Date(v * 1000); return two(d.getHours()) + ":" + two(d.getMinutes()) + (seconds ? ":" + two(d.getSeconds()) : ""); });
-  function plot(id, opts, rows) {
-    const el = $(id);
-    if (!el || !el.clientWidth) return;
-    if (plots[id]) plots[id].destroy();
-    const axis = { stroke: color("--muted"), grid: { stroke: color("--line"), width: 1 }, ticks: { show: false }, font: "11px system-ui, sans-serif" };
-    plots[id] = new uPlot(Object.assign({
-      width: el.clientWidth, height: 112, legend: { show: false }, cursor: { show: false }, padding: [8, 6, 0, 0],
-      axes: [Object.assign({}, axis, { size: 22, grid: { show: false }, space: 72, incrs: [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 86400], values: clock(opts.seconds) }), Object.assign({}, axis, { size: 40, space: 28 }, opts.y)],
-    }, opts.u), rows, el);
-  }
-  function paint(d) {
-    $("#unit").textContent = d.unit;
-    const bars = uPlot.paths.bars({ size: [0.7, 18], radius: 0.15 });
-    const all = d.times.map((_, i) => d.finished[i] + d.failed[i] + d.other[i]);
-    const bad = d.failed;
-    plot("#chart-calls", {
-      y: { incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000] },
-      u: { scales: { y: { range: (u, lo, hi) => [0, Math.max(4, hi * 1.1)] } }, series: [{}, { fill: color("--model"), stroke: color("--model"), width: 0, paths: bars, points: { show: false } }, { fill: color("--bad"), stroke: color("--bad"), width: 0, paths: bars, points: { show: false } }] },
-    }, [d.times, all, bad]);
-    const at = d.toolAt.length ? d.toolAt : [Date.now() / 1000];
-    const ms = d.toolMs.length ? d.toolMs : [null];
-    const flat = (v) => at.map(() => v);
-    const edge = [at[0] - 2, ...at, at[at.length - 1] + 2];
-    const wide = (v, pad) => [pad, ...v, pad];
-    plot("#chart-tools", {
-      seconds: at[at.length - 1] - at[0] < 600,
-      y: { values: (u, vs) => vs.map((v) => (v >= 1000 ? v / 1000 + " s" : v + " ms")), incrs: [1000, 2000, 5000] },
-      u: {
-        scales: { y: { range: (u, lo, hi) => [0, Math.max(5600, hi * 1.1)] } },
-        series: [{},
-          { stroke: color("--model"), width: 0, paths: () => null, points: { show: true, size: 6, width: 0, fill: color("--model") } },
-          { stroke: color("--voice"), width: 1.5, points: { show: false } }, { stroke: color("--bad"), width: 1.5, points: { show: false } }],
-      },
-    }, [edge, wide(ms, null), wide(flat(d.budgetMs), d.budgetMs), wide(flat(d.hangMs), d.hangMs)]);
-    const box = $("#chart-outcomes"), total = d.outcomes.reduce((n, o) => n + o.count, 0);
-    const ns = "http://www.w3.org/2000/svg", svg = document.createElementNS(ns, "svg"), ul = document.createElement("ul");
-    svg.setAttribute("role", "img");
-    svg.setAttribute("aria-label", d.outcomes.map((o) => o.name + " " + o.count).join(", "));
-    let x = 0;
-    d.outcomes.forEach((o, i) => {
-      const r = document.createElementNS(ns, "rect"), w = total ? (100 * o.count) / total : 0;
-      r.setAttribute("class", "o-" + i); r.setAttribute("x", x + "%"); r.setAttribute("width", w + "%"); r.setAttribute("height", "100%");
-      x += w; svg.append(r);
-      const li = document.createElement("li"), mark = document.createElement("i"), n = document.createElement("span");
-      mark.className = "o-" + i; n.textContent = o.count.toLocaleString("en");
-      li.append(mark, o.name, n); ul.append(li);
-    });
-    box.replaceChildren(svg, ul);
-  }
-  addEventListener("resize", () => draw(true));
-  draw();
-
-  // An address that names an event opens it.
+  // An address with the fragment of an event opens that event.
   const named = /^#event-\d+$/.test(location.hash) && $(location.hash);
   if (named) named.open = true;
 })();

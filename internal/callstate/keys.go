@@ -13,6 +13,7 @@ import (
 // A Class says what the records of a directory are, and so what deletes them.
 type Class string
 
+// The classes, and what deletes their records.
 const (
 	ClassCall       Class = "call"        // deleted with the call
 	ClassContent    Class = "content"     // messages, bodies, and what tools were asked and answered: purged by content retention, and with the call
@@ -63,6 +64,7 @@ var Directories = []Directory{
 	{AppDir + "/...", ClassApp, "the app's own records"},
 }
 
+// The names in the table above. They are stored, so they do not change.
 const (
 	callsDir       = "calls"
 	holdDir        = "hold"
@@ -72,14 +74,14 @@ const (
 	requestsName   = "requests"
 	duplicatesName = "repeats"
 
-	OpenDir            = "open"       // see Directories
-	RecentDir          = "recent"     // see Directories
-	DeletedDir         = "gone"       // see Directories
-	QuarantineDir      = "quarantine" // see Directories
+	OpenDir            = "open"
+	RecentDir          = "recent"
+	DeletedDir         = "gone"
+	QuarantineDir      = "quarantine"
 	QuarantineBlobsDir = QuarantineDir + "/" + blobsName
-	AuditDir           = "audit"    // see Directories
-	RequestsDir        = "requests" // see Directories
-	AppDir             = "app"      // see Directories
+	AuditDir           = "audit"
+	RequestsDir        = "requests"
+	AppDir             = "app"
 
 	BackfillKey  = "repair/list"  // the cursor of backfill
 	RetentionKey = "retention/at" // the cursor of retention

@@ -2,8 +2,8 @@ package proc
 
 import "syscall"
 
-// Attributes put a process at the head of a group of its own, and end it with
-// the thread that starts it, also when it is frozen.
+// Attributes start a process in a process group of its own, and kill it when the
+// thread that started it ends, even if it is suspended.
 func Attributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 }

@@ -4,5 +4,5 @@ package proc
 
 import "syscall"
 
-// Attributes put a process at the head of a group of its own.
+// Attributes start a process in a process group of its own.
 func Attributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }

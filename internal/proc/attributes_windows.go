@@ -2,5 +2,5 @@ package proc
 
 import "syscall"
 
-// Attributes are those that Windows gives by itself.
+// Attributes are the defaults of Windows.
 func Attributes() *syscall.SysProcAttr { return nil }

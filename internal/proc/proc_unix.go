@@ -13,12 +13,12 @@ type Action syscall.Signal
 
 // The actions: kill, suspend, resume.
 const (
-	End    = Action(syscall.SIGKILL)
-	Freeze = Action(syscall.SIGSTOP)
-	Wake   = Action(syscall.SIGCONT)
+	Kill    = Action(syscall.SIGKILL)
+	Suspend = Action(syscall.SIGSTOP)
+	Resume  = Action(syscall.SIGCONT)
 )
 
-// Send does it to a process and to those that it has started.
+// Send sends a to a process and to those that it has started.
 func Send(p *os.Process, a Action) error {
 	err := syscall.Kill(-p.Pid, syscall.Signal(a))
 	if errors.Is(err, syscall.ESRCH) {

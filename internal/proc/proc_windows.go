@@ -2,18 +2,18 @@ package proc
 
 import "os"
 
-// An Action is what is done to a process. Windows cannot freeze one.
+// An Action is what is done to a process. Windows cannot suspend one.
 type Action int
 
 const (
-	End Action = iota
-	Freeze
-	Wake
+	Kill Action = iota
+	Suspend
+	Resume
 )
 
-// Send does it to a process.
+// Send sends a to a process.
 func Send(p *os.Process, a Action) error {
-	if a == End {
+	if a == Kill {
 		return p.Kill()
 	}
 	return nil

@@ -1,18 +1,18 @@
-// Package runtimeapi runs a program as AWS Lambda does: in execution
-// environments of one process each, which ask our Lambda Runtime API for work.
-// Vercel runs handler functions in the same way.
+// Package runtimeapi runs a program as AWS Lambda does: in execution environments
+// of one process each, which get their invocations from a local Lambda Runtime API.
+// Vercel runs functions in the same way. It emulates neither triggers nor services.
 //
 //	f := runtimeapi.NewFunction(runtimeapi.FunctionOptions{Bootstrap: path, Env: env, Freeze: true})
 //	defer f.Close()
 //	reply, err := f.Invoke(ctx, event)
 //
-// Package emulate of each platform says what of the platform it is and what it is not.
+// Packages aws/emulate and vercel/emulate say what they emulate of their platform.
 package runtimeapi
 
 import "errors"
 
-// MaxPayload is the most bytes of an event and of a reply: Lambda's 6 MB, in
-// the words of its own error message 6291556 bytes (docs/aws.md#limits).
+// MaxPayload is the largest event and reply in bytes: Lambda's 6 MB, which are
+// 6291556 bytes according to its error message (docs/aws.md#limits).
 const MaxPayload = 6_291_556
 
 // Errors of an invocation that never reached the function.
@@ -22,9 +22,9 @@ var (
 	ErrClosed    = errors.New("emulate: function is closed")
 )
 
-// A FunctionError says how a function failed, in Lambda's words.
+// A FunctionError is a failure of the function, as Lambda reports it.
 type FunctionError struct {
-	Type    string // "Sandbox.Timedout", "Runtime.ExitError", or what the function reported
+	Type    string // "Sandbox.Timedout", "Runtime.ExitError", or the type that the function reported
 	Message string
 }
 

@@ -20,13 +20,13 @@ import (
 	"github.com/serverurl/serverurl/internal/proc"
 )
 
-// An environment is one process and the Runtime API that it asks for work. It
-// is used by one invocation at a time.
+// An environment is one process and its Runtime API. It handles one invocation at a
+// time.
 type environment struct {
 	o    *FunctionOptions
 	uses int
 
-	mu      sync.Mutex // of what follows, because Close comes from elsewhere
+	mu      sync.Mutex // guards the following; Close is called concurrently
 	cmd     *exec.Cmd
 	api     *http.Server
 	served  chan struct{} // closed when api has ended
@@ -34,11 +34,11 @@ type environment struct {
 	closed  bool
 	current *invocation
 
-	ready chan struct{}    // a token for each request for work
-	work  chan *invocation // handed to it
+	ready chan struct{}    // has a token when the process requests work
+	work  chan *invocation // handed to the process
 }
 
-// An invocation is on its way through the process.
+// An invocation is one that the process handles.
 type invocation struct {
 	id       string
 	payload  []byte
@@ -51,8 +51,8 @@ type result struct {
 	err error
 }
 
-// errGone reports a process that ended before it took the invocation.
-var errGone error = &FunctionError{"Runtime.ExitError", "the process ended before it took its work"}
+// errGone means that the process ended before it got the invocation.
+var errGone error = &FunctionError{"Runtime.ExitError", "the process ended before it got the invocation"}
 
 const runtimeAPI = "/2018-06-01/runtime/"
 
@@ -86,7 +86,7 @@ func (e *environment) report(r Report) {
 	}
 }
 
-// start starts the process and waits until it asks for work.
+// start starts the process and waits until it requests work.
 func (e *environment) start() error {
 	e.ready, e.work = make(chan struct{}, 1), make(chan *invocation)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -129,12 +129,12 @@ func (e *environment) start() error {
 	}
 }
 
-// run hands the invocation over and waits for its end.
+// run hands over the invocation and waits for its result.
 func (e *environment) run(inv *invocation) ([]byte, error) {
 	e.mu.Lock()
 	e.current = inv
 	e.mu.Unlock()
-	if err := e.signal(proc.Wake); err != nil {
+	if err := e.signal(proc.Resume); err != nil {
 		return nil, errGone
 	}
 	deadline := time.NewTimer(time.Until(inv.deadline))
@@ -147,7 +147,7 @@ func (e *environment) run(inv *invocation) ([]byte, error) {
 		case r := <-inv.result:
 			return r.out, r.err
 		case <-e.exited:
-			select { // what it said before it ended counts
+			select { // a result before the end counts
 			case r := <-inv.result:
 				return r.out, r.err
 			default:
@@ -163,7 +163,7 @@ func (e *environment) run(inv *invocation) ([]byte, error) {
 	}
 }
 
-// routes is the Runtime API.
+// routes returns the Runtime API.
 func (e *environment) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+runtimeAPI+"invocation/next", e.next)
@@ -175,7 +175,7 @@ func (e *environment) routes() http.Handler {
 
 func (e *environment) next(w http.ResponseWriter, r *http.Request) {
 	select {
-	case e.ready <- struct{}{}: // the first one ends the init
+	case e.ready <- struct{}{}: // the first request ends the init phase
 	default:
 	}
 	select {
@@ -197,7 +197,7 @@ func (e *environment) response(w http.ResponseWriter, r *http.Request) {
 	res := result{out: body}
 	switch {
 	case err != nil:
-		res = result{err: &FunctionError{"Runtime.TruncatedResponse", "the reply was cut off"}}
+		res = result{err: &FunctionError{"Runtime.TruncatedResponse", "the reply was truncated"}}
 	case len(body) > MaxPayload:
 		res = result{err: &FunctionError{"Function.ResponseSizeTooLarge", fmt.Sprintf("the reply is over %d bytes", MaxPayload)}}
 		e.end(r.PathValue("id"), res)
@@ -205,7 +205,7 @@ func (e *environment) response(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if e.o.Freeze {
-		_ = e.signal(proc.Freeze) // nothing of it runs from here on
+		_ = e.signal(proc.Suspend) // nothing of it runs after the reply
 	}
 	e.end(r.PathValue("id"), res)
 	w.WriteHeader(http.StatusAccepted)
@@ -213,30 +213,30 @@ func (e *environment) response(w http.ResponseWriter, r *http.Request) {
 
 func (e *environment) failure(w http.ResponseWriter, r *http.Request) {
 	fe := &FunctionError{Type: "Unhandled"}
-	var said struct {
+	var report struct {
 		Message string `json:"errorMessage"`
 		Type    string `json:"errorType"`
 	}
-	if body, err := io.ReadAll(io.LimitReader(r.Body, 1<<20)); err == nil && json.Unmarshal(body, &said) == nil {
-		fe.Type, fe.Message = said.Type, said.Message
+	if body, err := io.ReadAll(io.LimitReader(r.Body, 1<<20)); err == nil && json.Unmarshal(body, &report) == nil {
+		fe.Type, fe.Message = report.Type, report.Message
 	}
 	e.end(r.PathValue("id"), result{err: fe})
 	w.WriteHeader(http.StatusAccepted)
 }
 
-// end passes the result to the caller that waits for the invocation.
+// end returns the result to the caller of the invocation.
 func (e *environment) end(id string, r result) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.current != nil && e.current.id == id {
 		select {
 		case e.current.result <- r:
-		default: // answered twice: the first counts
+		default: // a second result is ignored
 		}
 	}
 }
 
-// usable reports whether the process lives.
+// usable reports whether the process is running.
 func (e *environment) usable() bool {
 	if e.exited == nil {
 		return false
@@ -250,7 +250,7 @@ func (e *environment) usable() bool {
 }
 
 func (e *environment) kill() {
-	_ = e.signal(proc.End)
+	_ = e.signal(proc.Kill)
 	<-e.exited
 }
 
@@ -263,7 +263,7 @@ func (e *environment) signal(a proc.Action) error {
 	return proc.Send(e.cmd.Process, a)
 }
 
-// close ends the process and its Runtime API.
+// close kills the process and stops its Runtime API.
 func (e *environment) close() error {
 	e.mu.Lock()
 	e.closed = true
@@ -272,7 +272,7 @@ func (e *environment) close() error {
 	if exited == nil {
 		return nil
 	}
-	_ = e.signal(proc.End)
+	_ = e.signal(proc.Kill)
 	<-exited
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
@@ -284,7 +284,7 @@ func (e *environment) close() error {
 	return err
 }
 
-// env is what Lambda sets, and what the function is configured with.
+// env returns the variables that Lambda sets and those of the function.
 func (e *environment) env(api string) []string {
 	return append([]string{
 		"AWS_LAMBDA_RUNTIME_API=" + api,

@@ -14,73 +14,73 @@ import (
 	"github.com/serverurl/serverurl/internal/proc"
 )
 
-// FunctionOptions describe a function. Zero fields mean their defaults.
+// FunctionOptions configure a function. The zero value of a field means its default.
 type FunctionOptions struct {
 	// Bootstrap is the path of the built program. Required.
 	Bootstrap string
 
-	// Name is the function's. Default: "function".
+	// Name of the function. Default: "function".
 	Name string
 
-	// Env is all that the function sees of the environment, besides what
-	// Lambda itself sets, as KEY=value.
+	// Env is the environment of the function as KEY=value, in addition to what
+	// Lambda itself sets. It inherits nothing.
 	Env []string
 
-	// Timeout is how long an invocation may take. Default: 3 s, as Lambda's.
+	// Timeout is how long an invocation may take. Default: 3 s, as on Lambda.
 	Timeout time.Duration
 
-	// Environments is how many run at the same time; one more invocation is
+	// MaxConcurrency is how many run at the same time; one more invocation is
 	// throttled. Default: 10.
-	Environments int
+	MaxConcurrency int
 
-	// Freeze stops the process on the last byte of its reply (SIGSTOP) until
+	// Freeze suspends the process (SIGSTOP) after the last byte of its reply until
 	// the next invocation.
 	Freeze bool
 
-	// Recycle ends an environment after that many invocations. Default: never.
-	Recycle int
+	// MaxInvocations ends an environment after that many invocations. Default: never.
+	MaxInvocations int
 
-	// Log gets what the processes write. Default: nowhere.
+	// Log receives the output of the processes. Default: discarded.
 	Log io.Writer
 
-	// Trace is called after each invocation, with what is in the REPORT lines of Lambda's
-	// logs. It may be called concurrently.
+	// Trace, if not nil, is called after each invocation with what Lambda's REPORT
+	// lines have. It may be called concurrently.
 	Trace func(Report)
 }
 
-// A Report is what an invocation took.
+// A Report has the durations of an invocation.
 type Report struct {
 	RequestID string
-	Init      time.Duration // from exec to the first request for work; 0 in a warm environment
+	Init      time.Duration // from exec until it requests work; 0 in a warm environment
 	Duration  time.Duration
 	Err       error
 }
 
-// maxInit is how long Lambda lets the init of a function take.
+// maxInit is Lambda's timeout of the init phase.
 const maxInit = 10 * time.Second
 
-// A Function is one Lambda function: a program in as many execution
-// environments as are needed at a time.
+// A Function is a Lambda function: a program in as many execution environments as
+// its concurrent invocations need.
 type Function struct {
 	o FunctionOptions
 
 	mu     sync.Mutex
-	warm   []*environment // waiting, the one used last at the end
+	warm   []*environment // idle, the most recently used last
 	all    map[*environment]bool
 	closed bool
-	work   sync.WaitGroup // invocations that run
+	work   sync.WaitGroup // running invocations
 }
 
-// NewFunction returns a function. Nothing runs until it is invoked; Close ends
-// what runs.
+// NewFunction returns a function. No process runs until it is invoked; Close ends
+// them.
 func NewFunction(o FunctionOptions) *Function {
 	o.Name = cmp.Or(o.Name, "function")
 	o.Timeout = cmp.Or(o.Timeout, 3*time.Second)
-	o.Environments = cmp.Or(o.Environments, 10)
+	o.MaxConcurrency = cmp.Or(o.MaxConcurrency, 10)
 	if o.Log == nil {
 		o.Log = io.Discard
 	}
-	o.Log = proc.Shared(o.Log)
+	o.Log = proc.SyncWriter(o.Log)
 	if path, err := filepath.Abs(o.Bootstrap); err == nil {
 		o.Bootstrap = path
 	}
@@ -88,8 +88,8 @@ func NewFunction(o FunctionOptions) *Function {
 }
 
 // Invoke runs the function on an event and returns its reply. Errors are
-// [ErrThrottled], [ErrTooLarge], [ErrClosed] or a [*FunctionError]. A caller
-// who gives up does not stop the function, as on Lambda.
+// [ErrThrottled], [ErrTooLarge], [ErrClosed] or a [*FunctionError]. When ctx ends
+// the function continues, as on Lambda.
 func (f *Function) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	if len(payload) > MaxPayload {
 		return nil, ErrTooLarge
@@ -103,17 +103,17 @@ func (f *Function) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 		err error
 	}
 	done := make(chan outcome, 1)
-	go func() { // ends with the invocation, which its deadline ends
+	go func() { // ends with the invocation, which has a deadline
 		defer f.work.Done()
 		out, err := e.invoke(payload)
-		for range 3 { // it may have ended after its last reply, as after a panic
+		for range 3 { // the process may have ended after its last reply, as after a panic
 			if !errors.Is(err, errGone) {
 				break
 			}
 			e = f.replace(e)
 			out, err = e.invoke(payload)
 		}
-		f.give(e)
+		f.release(e)
 		done <- outcome{out, err}
 	}()
 	select {
@@ -133,7 +133,7 @@ func (f *Function) take() (e *environment, err error) {
 		return nil, ErrClosed
 	case n > 0:
 		e, f.warm = f.warm[n-1], f.warm[:n-1]
-	case len(f.all) >= f.o.Environments:
+	case len(f.all) >= f.o.MaxConcurrency:
 		return nil, ErrThrottled
 	default:
 		e = &environment{o: &f.o}
@@ -143,10 +143,10 @@ func (f *Function) take() (e *environment, err error) {
 	return e, nil
 }
 
-// give takes an environment back, or throws it away.
-func (f *Function) give(e *environment) {
+// release returns an environment to the warm ones, or closes it.
+func (f *Function) release(e *environment) {
 	f.mu.Lock()
-	keep := !f.closed && e.usable() && (f.o.Recycle == 0 || e.uses < f.o.Recycle)
+	keep := !f.closed && e.usable() && (f.o.MaxInvocations == 0 || e.uses < f.o.MaxInvocations)
 	if keep {
 		f.warm = append(f.warm, e)
 	}
@@ -160,7 +160,7 @@ func (f *Function) give(e *environment) {
 	f.mu.Unlock()
 }
 
-// replace throws an environment away and returns a new one in its place.
+// replace closes an environment and returns a new one.
 func (f *Function) replace(old *environment) *environment {
 	_ = old.close()
 	f.mu.Lock()
@@ -171,8 +171,8 @@ func (f *Function) replace(old *environment) *environment {
 	return e
 }
 
-// Kill ends every waiting environment with SIGKILL, as Lambda does with what it no
-// longer needs, and says how many those were. The next invocation is a cold start.
+// Kill ends every idle environment with SIGKILL, as Lambda does when it no longer
+// needs them, and returns their number. The next invocation is a cold start.
 func (f *Function) Kill() int {
 	f.mu.Lock()
 	warm := f.warm
@@ -187,19 +187,19 @@ func (f *Function) Kill() int {
 	return len(warm)
 }
 
-// Crash ends every environment with SIGKILL in the middle of whatever it does,
-// as when a host dies, and says how many those were. Invocations that run fail.
+// Crash ends every environment with SIGKILL, as when a host fails, and returns their
+// number. Running invocations fail.
 func (f *Function) Crash() int {
 	f.mu.Lock()
 	all := slices.Collect(maps.Keys(f.all))
 	f.mu.Unlock()
 	for _, e := range all {
-		_ = e.signal(proc.End)
+		_ = e.signal(proc.Kill)
 	}
 	return len(all)
 }
 
-// Close ends all environments and waits for them. Invocations that run fail.
+// Close ends all environments and waits for them. Running invocations fail.
 func (f *Function) Close() error {
 	f.mu.Lock()
 	f.closed = true

@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 		if err != nil {
 			panic(err)
 		}
-		os.Setenv("TMPDIR", temp) // what the tests build goes with them
+		os.Setenv("TMPDIR", temp) // removed with what the tests build
 		goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
 			_ = os.RemoveAll(temp)
 			os.Exit(code)
@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// odd does what the event says.
+// odd behaves as the event says.
 type odd struct{}
 
 func (odd) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
@@ -49,7 +49,7 @@ func (odd) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	case `"exit"`:
 		os.Exit(0)
 	case `"error"`:
-		return nil, errors.New("it is refused")
+		return nil, errors.New("it is rejected")
 	case `"hang"`:
 		select {}
 	case `"wait"`:
@@ -96,7 +96,8 @@ func invoke(t *testing.T, f *Function, event string) string {
 	return string(out)
 }
 
-func TestAnEnvironmentIsUsedAgain(t *testing.T) {
+func TestEnvironmentIsReused(t *testing.T) {
+	t.Parallel()
 	f := oddFunction(t, FunctionOptions{})
 	if a, b := invoke(t, f, "pid"), invoke(t, f, "pid"); a != b {
 		t.Errorf("process %s, then %s", a, b)
@@ -104,9 +105,10 @@ func TestAnEnvironmentIsUsedAgain(t *testing.T) {
 }
 
 func TestFailuresOfAFunction(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		event, want string
-		same        bool // whether the process goes on
+		same        bool // whether the process survives
 	}{
 		{"error", "errorString", true},
 		{"panic", "string", false},
@@ -115,6 +117,7 @@ func TestFailuresOfAFunction(t *testing.T) {
 		{"large", "Function.ResponseSizeTooLarge", false},
 	} {
 		t.Run(c.event, func(t *testing.T) {
+			t.Parallel()
 			timeout := 30 * time.Second
 			if c.event == "hang" {
 				timeout = 2 * time.Second
@@ -136,8 +139,8 @@ func TestFailuresOfAFunction(t *testing.T) {
 	}
 }
 
-// waitGone waits until a process has ended: one that reports a panic lives for
-// a moment, and would be asked once more.
+// waitGone waits until a process has ended: one that reports a panic runs a little
+// longer, and might get another invocation.
 func waitGone(t *testing.T, pid string) {
 	t.Helper()
 	for end := time.Now().Add(5 * time.Minute); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
@@ -145,10 +148,11 @@ func waitGone(t *testing.T, pid string) {
 			return
 		}
 	}
-	t.Errorf("process %s lives on", pid)
+	t.Errorf("process %s is still running", pid)
 }
 
 func TestLimits(t *testing.T) {
+	t.Parallel()
 	f := oddFunction(t, FunctionOptions{})
 	if out := invoke(t, f, "full"); len(out) != MaxPayload {
 		t.Errorf("a reply at the limit has %d bytes", len(out))
@@ -159,6 +163,7 @@ func TestLimits(t *testing.T) {
 }
 
 func TestInitError(t *testing.T) {
+	t.Parallel()
 	f := oddFunction(t, FunctionOptions{Env: []string{"TEST_BOOTSTRAP=bad init"}})
 	_, err := f.Invoke(t.Context(), []byte(`{}`))
 	if fe, ok := errors.AsType[*FunctionError](err); !ok || fe.Type != "Runtime.ExitError" {
@@ -167,6 +172,7 @@ func TestInitError(t *testing.T) {
 }
 
 func TestNoBootstrap(t *testing.T) {
+	t.Parallel()
 	f := NewFunction(FunctionOptions{Bootstrap: "/nowhere/bootstrap"})
 	defer f.Close()
 	_, err := f.Invoke(t.Context(), []byte(`{}`))
@@ -175,8 +181,9 @@ func TestNoBootstrap(t *testing.T) {
 	}
 }
 
-func TestOneMoreThanTheEnvironmentsIsThrottled(t *testing.T) {
-	f := oddFunction(t, FunctionOptions{Environments: 2, Timeout: 3 * time.Second})
+func TestThrottling(t *testing.T) {
+	t.Parallel()
+	f := oddFunction(t, FunctionOptions{MaxConcurrency: 2, Timeout: 3 * time.Second})
 	var held sync.WaitGroup
 	for range 2 {
 		held.Go(func() { _, _ = f.Invoke(context.Background(), []byte(`"hang"`)) })
@@ -197,16 +204,18 @@ func TestOneMoreThanTheEnvironmentsIsThrottled(t *testing.T) {
 	invoke(t, f, "pid")
 }
 
-func TestDeadlineReachesTheFunction(t *testing.T) {
+func TestDeadline(t *testing.T) {
+	t.Parallel()
 	f := oddFunction(t, FunctionOptions{Timeout: time.Second})
-	// Its context ends at the deadline, at which it is also killed: one of the two wins.
+	// The context of the function ends at the deadline, at which it is also killed:
+	// either may be first.
 	out, err := f.Invoke(t.Context(), []byte(`"wait"`))
 	if fe, ok := errors.AsType[*FunctionError](err); string(out) != `"waited"` && (!ok || fe.Type != "Sandbox.Timedout") {
 		t.Errorf("got %s, %v", out, err)
 	}
 }
 
-// state is the state of a process, as in ps: T is stopped.
+// state returns the state of a process, as in ps: T means stopped.
 func state(t *testing.T, pid string) string {
 	t.Helper()
 	b, err := os.ReadFile("/proc/" + pid + "/stat")
@@ -217,7 +226,8 @@ func state(t *testing.T, pid string) string {
 	return rest[:1]
 }
 
-func TestFrozenAfterTheReplyAndBackForTheNext(t *testing.T) {
+func TestFreeze(t *testing.T) {
+	t.Parallel()
 	if runtime.GOOS != "linux" {
 		t.Skip("NOT RUN: the state of a process is read from /proc")
 	}
@@ -230,14 +240,15 @@ func TestFrozenAfterTheReplyAndBackForTheNext(t *testing.T) {
 			}
 		}
 	}
-	if n := f.Kill(); n != 1 { // a frozen process can be ended
-		t.Errorf("%d environments waited, want 1", n)
+	if n := f.Kill(); n != 1 { // a suspended process can be killed
+		t.Errorf("%d environments were idle, want 1", n)
 	}
 	invoke(t, f, "pid")
 }
 
 func TestRecycle(t *testing.T) {
-	f := oddFunction(t, FunctionOptions{Recycle: 2})
+	t.Parallel()
+	f := oddFunction(t, FunctionOptions{MaxInvocations: 2})
 	var pids []string
 	for range 6 {
 		pids = append(pids, invoke(t, f, "pid"))
@@ -247,7 +258,7 @@ func TestRecycle(t *testing.T) {
 	}
 }
 
-func TestFunctionsSeeOnlyWhatTheyAreGiven(t *testing.T) {
+func TestFunctionInheritsNoEnvironment(t *testing.T) {
 	t.Setenv("NOT_FOR_FUNCTIONS", "x")
 	f := oddFunction(t, FunctionOptions{Name: "receiver", Env: []string{"TEST_BOOTSTRAP=odd", "TABLE_NAME=calls"}})
 	got := invoke(t, f, "env")
@@ -261,7 +272,8 @@ func TestFunctionsSeeOnlyWhatTheyAreGiven(t *testing.T) {
 	}
 }
 
-func TestCloseEndsWhatRuns(t *testing.T) {
+func TestCloseEndsRunningInvocations(t *testing.T) {
+	t.Parallel()
 	f := oddFunction(t, FunctionOptions{})
 	pid := invoke(t, f, "pid")
 	var held sync.WaitGroup
@@ -290,9 +302,10 @@ func TestCloseEndsWhatRuns(t *testing.T) {
 }
 
 func TestManyInvocations(t *testing.T) {
+	t.Parallel()
 	var mu sync.Mutex
 	var cold int
-	f := oddFunction(t, FunctionOptions{Environments: 16, Trace: func(r Report) {
+	f := oddFunction(t, FunctionOptions{MaxConcurrency: 16, Trace: func(r Report) {
 		mu.Lock()
 		defer mu.Unlock()
 		if r.Init > 0 {

@@ -31,8 +31,8 @@ func Start(t testing.TB, p *core.Processor) (url, secret string) {
 		ended <- server.Run(ctx, p, server.Config{
 			Addr:     "127.0.0.1:0",
 			Database: filepath.Join(t.TempDir(), "serverurl.db"),
-			Sender:   auth.Verifier{Secrets: []auth.Secret{auth.NewSecret(secret)}},
-			Ready:    func(u string) { ready <- u },
+			Verifier: auth.Verifier{Secrets: []auth.Secret{auth.NewSecret(secret)}},
+			OnReady:  func(u string) { ready <- u },
 			Logger:   slog.New(slog.NewTextHandler(t.Output(), nil)),
 		})
 	}()

@@ -24,10 +24,10 @@ import (
 //go:embed cli/package.json
 var cliPackage []byte
 
-// CLI returns the path of the pinned Vercel CLI, which it installs with npm
+// FindCLI returns the path of the pinned Vercel CLI, which it installs with npm
 // into the user's cache folder where it is not there yet: 350 MB. It fails with
 // [ErrNoCLI] where there is no npm, or no Node.js 20.
-func CLI(ctx context.Context, log io.Writer) (string, error) {
+func FindCLI(ctx context.Context, log io.Writer) (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return "", fmt.Errorf("emulate: %w", err)
@@ -45,7 +45,7 @@ func CLI(ctx context.Context, log io.Writer) (string, error) {
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return "", fmt.Errorf("emulate: %w", err)
 	}
-	// Beside it first, so that what stands there is always whole.
+	// Next to it first, so that what is there is always complete.
 	temp, err := os.MkdirTemp(filepath.Dir(dir), "installing-")
 	if err != nil {
 		return "", fmt.Errorf("emulate: %w", err)
@@ -78,18 +78,18 @@ func nodeIsNew(ctx context.Context) bool {
 
 // A Build is what is built, and how.
 type Build struct {
-	CLI     string // of [CLI]
+	CLI     string // of [FindCLI]
 	Dir     string // the root of the backend's module
 	Project string // the folder with vercel.json in it, below Dir
 	Env     []string
 
-	// Wrap stands before the CLI's command line, such as "unshare -n".
-	Wrap []string
+	// Wrapper stands before the CLI's command line, such as "unshare -n".
+	Wrapper []string
 }
 
 // Run builds a copy of the sources with `vercel build --standalone` into the
 // folder to, and returns the folder of the output. No login and no network is
-// needed but for modules. What a deployment would not upload
+// needed except for modules. What a deployment would not upload
 // (.vercelignore) is not there; neither are the environment's secrets.
 func (b Build) Run(ctx context.Context, to string) (output string, err error) {
 	if err := copySources(b.Dir, to); err != nil {
@@ -111,7 +111,7 @@ func (b Build) Run(ctx context.Context, to string) (output string, err error) {
 		return "", fmt.Errorf("emulate: %w", err)
 	}
 	output = filepath.Join(linked, "output")
-	args := append(slices.Clone(b.Wrap), b.CLI, "build", "--standalone", "--yes", "--output", output, "--global-config", filepath.Join(linked, "config"))
+	args := append(slices.Clone(b.Wrapper), b.CLI, "build", "--standalone", "--yes", "--output", output, "--global-config", filepath.Join(linked, "config"))
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Dir = to
 	cmd.Env = append(buildEnv(), b.Env...)

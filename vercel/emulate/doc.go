@@ -7,7 +7,7 @@
 //
 // What it does as Vercel does: the build, a server behind Vercel's own proxy
 // with its socket, or a function under a Lambda Runtime API; bodies of 4.5 MB
-// at most, the headers that tell of the client, a duration after which an
+// at most, the headers with the client's address, a duration after which an
 // instance is ended, static files first, the cron with its secret.
 //
 // What it does not: TLS, regions, the firewall, scaling, memory limits,

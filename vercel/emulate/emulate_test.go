@@ -66,7 +66,7 @@ var builds = map[emulate.Mode]func() (string, error){
 // build builds without a network where that can be had, and with secrets in
 // the environment, which are not to be found in what it makes.
 func build(mode emulate.Mode) (string, error) {
-	cli, err := emulate.CLI(context.Background(), io.Discard)
+	cli, err := emulate.FindCLI(context.Background(), io.Discard)
 	if err != nil {
 		return "", err
 	}
@@ -78,7 +78,7 @@ func build(mode emulate.Mode) (string, error) {
 	os.Setenv("CRON_SECRET", cronSecret)
 	b := emulate.Build{CLI: cli, Dir: "../..", Project: project[mode], Env: []string{"GOPROXY=off"}}
 	if exec.Command("unshare", "-n", "true").Run() == nil {
-		b.Wrap = []string{"unshare", "-n"}
+		b.Wrapper = []string{"unshare", "-n"}
 	}
 	return b.Run(context.Background(), filepath.Join(dir, "new"))
 }
@@ -228,7 +228,7 @@ func TestOutputHoldsNoSourceAndNoSecret(t *testing.T) {
 	}
 }
 
-// All that is no file goes to the program, and the cron comes: what the
+// All that is not a file goes to the program, and the cron comes: what the
 // platform reads of a build says so.
 func TestOutputSendsEverythingToTheProgram(t *testing.T) {
 	for mode, want := range map[emulate.Mode]string{emulate.Standalone: "/go", emulate.Function: "/api"} {

@@ -70,7 +70,7 @@ func TestCalls(t *testing.T) {
 // instances ended after every fifth request.
 func TestCallsThroughAPooler(t *testing.T) {
 	database := pgtest.Pooler(t, pgtest.Open(t))
-	url := start(t, emulate.Options{Output: built(t, emulate.Standalone), Freeze: true, Recycle: 5, Cron: time.Second, Env: env(database)})
+	url := start(t, emulate.Options{Output: built(t, emulate.Standalone), Freeze: true, MaxInvocations: 5, Cron: time.Second, Env: env(database)})
 	simulatetest.Run(t, simulate.Options{
 		URL: url, Secret: secret, SettleTimeout: 2 * time.Minute, State: state(storeOn(t, database)),
 		Faults: []simulate.Fault{simulate.FaultDuplicate, simulate.FaultReorder, simulate.FaultLate},
@@ -143,7 +143,7 @@ const waiting = "SELECT count(*)::int FROM river_job WHERE state <> 'completed'"
 func TestNothingAcceptedIsLost(t *testing.T) {
 	eachMode(t, func(t *testing.T, o emulate.Options) {
 		database := pgtest.Open(t)
-		o.Env, o.Recycle = env(database), 2
+		o.Env, o.MaxInvocations = env(database), 2
 		url := start(t, o)
 		const n = 24
 		for i := range n {
@@ -165,7 +165,7 @@ func TestNothingAcceptedIsLost(t *testing.T) {
 
 // dying is the server with places to die, built by Vercel's CLI.
 var dying = sync.OnceValues(func() (string, error) {
-	cli, err := emulate.CLI(context.Background(), io.Discard)
+	cli, err := emulate.FindCLI(context.Background(), io.Discard)
 	if err != nil {
 		return "", err
 	}
@@ -438,7 +438,7 @@ func TestRunRefusesWhatIsNotHere(t *testing.T) {
 		{emulate.Options{Env: whole, Mode: "edge"}, "no mode"},
 		{emulate.Options{Env: []string{"SERVERURL_SECRET=" + secret}}, "needs a Postgres"},
 		{emulate.Options{Env: []string{"DATABASE_URL=postgres://127.0.0.1/d"}}, "no secret"},
-		{emulate.Options{Env: whole, Mode: emulate.Function, Plain: true}, "Vercel's CLI alone"},
+		{emulate.Options{Env: whole, Mode: emulate.Function, SkipCLI: true}, "Vercel's CLI alone"},
 	} {
 		if err := emulate.Run(t.Context(), c.o); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%+v: %v, want %q", c.o, err, c.want)

@@ -100,7 +100,7 @@ func (s *server) enter(ctx context.Context, sl *slot) (*instance, error) {
 		}
 		sl.in, sl.requests, sl.uses = in, 0, 0
 	case sl.requests == 0 && s.o.freeze:
-		if err := proc.Send(sl.in.cmd.Process, proc.Wake); err != nil {
+		if err := proc.Send(sl.in.cmd.Process, proc.Resume); err != nil {
 			return nil, err
 		}
 	}
@@ -120,7 +120,7 @@ func (s *server) leave(sl *slot, in *instance) {
 		return
 	}
 	if s.o.freeze {
-		_ = proc.Send(in.cmd.Process, proc.Freeze)
+		_ = proc.Send(in.cmd.Process, proc.Suspend)
 	}
 	if s.o.recycle > 0 && sl.uses >= s.o.recycle {
 		in.end()
@@ -409,7 +409,7 @@ func (in *instance) ended() bool {
 func (in *instance) end() {
 	in.once.Do(func() {
 		if in.cmd != nil {
-			_ = proc.Send(in.cmd.Process, proc.End)
+			_ = proc.Send(in.cmd.Process, proc.Kill)
 			<-in.exited
 		}
 		if in.ipc != nil {

@@ -46,7 +46,7 @@ var suites = []suite{
 		{"PostgreSQL, for a pooler", "sqldb", "TestStoreExecMode"},
 		{"DynamoDB (moto)", "aws", "TestStoreOnMoto"},
 		{"Firestore (emulator)", "gcp", "TestStoreOnEmulator"},
-		{"Firestore (our stand-in)", "gcp/emulate/standin", "TestStoreOnStandin"},
+		{"Firestore (our stand-in)", "gcp/emulate/fake", "TestStoreOnStandin"},
 		{"D1 (miniflare)", "cloudflare", "TestStoreOnD1"},
 	}},
 	{"Inboxes", "what is acknowledged is delivered (`coretest.Inbox`)", []part{

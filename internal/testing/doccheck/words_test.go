@@ -69,7 +69,7 @@ func TestWords(t *testing.T) {
 	if *updatePending {
 		var b strings.Builder
 		for _, place := range sortedKeys(unclean) {
-			fmt.Fprintf(&b, "%s\n\n", place) // apart, so that two branches can take out neighbors
+			fmt.Fprintf(&b, "%s\n\n", place) // blank lines, so that two branches can remove neighbors
 		}
 		if err := os.WriteFile(pendingFile, []byte(b.String()), 0o644); err != nil {
 			t.Fatal(err)

@@ -1,5 +1,5 @@
-// Package gcptest starts Google's emulators of Firestore and Pub/Sub for
-// tests. They say how a client behaves, not how Google Cloud does.
+// Package gcptest starts Google's emulators of Firestore and Pub/Sub for tests. They
+// show how a client behaves, not how Google Cloud does.
 package gcptest
 
 import (
@@ -28,14 +28,14 @@ var (
 )
 
 // Firestore returns the HOST:PORT of an emulator that all tests of the program
-// share; Main ends it. Without one on the machine the test is skipped, and in
-// CI it fails.
+// share; Main stops it. If it is not installed the test is skipped, and in CI it
+// fails.
 func Firestore(t testing.TB) string {
 	t.Helper()
 	return host(t, "Firestore's emulator", emulate.StartFirestore)
 }
 
-// PubSub is Firestore for Pub/Sub.
+// PubSub is like Firestore for Pub/Sub.
 func PubSub(t testing.TB) string {
 	t.Helper()
 	return host(t, "Pub/Sub's emulator", emulate.StartPubSub)
@@ -61,8 +61,8 @@ func host(t testing.TB, name string, start func(context.Context, io.Writer) (*em
 	return e.Host
 }
 
-// Project returns a name that no other test has: an emulator has an empty
-// database and no topics in each.
+// Project returns a unique name: in each project an emulator has an empty database
+// and no topics.
 func Project() string { return "t-" + strings.ToLower(rand.Text()) }
 
 // Store returns a store in the project's database on the emulator at host.
@@ -80,7 +80,7 @@ func Store(t testing.TB, host, project string, o ...grpc.DialOption) *gcp.Store 
 	return gcp.NewStore(client, "projects/"+project+"/databases/(default)")
 }
 
-// Stop ends what was started.
+// Stop stops what was started.
 func Stop() {
 	mu.Lock()
 	defer mu.Unlock()
@@ -90,7 +90,7 @@ func Stop() {
 	}
 }
 
-// Main runs the tests of a package, and ends what they started.
+// Main runs the tests of a package, and stops what they started.
 func Main(m *testing.M) {
 	code := m.Run()
 	Stop()

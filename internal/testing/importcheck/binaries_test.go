@@ -13,12 +13,12 @@ const root = "../../.."
 
 // testPrograms are programs that exist only to test.
 var testPrograms = map[string]string{
-	"chaos":               "the fault tests themselves",
-	"gcp/emulate/standin": "Google's fake of Pub/Sub, which imports testing",
+	"chaos":            "the fault tests themselves",
+	"gcp/emulate/fake": "Google's fake of Pub/Sub, which imports testing",
 }
 
-// No program and no package for users links package testing, which registers
-// flags and is dead weight, or a package that exists for tests.
+// No program and no public package links package testing, which registers flags and
+// makes it larger, or a package that exists for tests.
 func TestNoTestCodeInBinaries(t *testing.T) {
 	importcheck.TrackSources(t, root)
 	checked, excused := 0, map[string]bool{}
@@ -61,8 +61,8 @@ func TestNoTestCodeInBinaries(t *testing.T) {
 	}
 }
 
-// forTests reports whether a package exists for tests. Of other modules only
-// the standard library's testing is looked for: every helper of theirs imports it.
+// forTests reports whether a package exists for tests. In other modules it only
+// checks for the standard library's testing, which all of their helpers import.
 func forTests(pkg string) bool {
 	if pkg == "testing" || strings.HasPrefix(pkg, "testing/") {
 		return true

@@ -1,6 +1,10 @@
-// Package importcheck checks in a package's tests what the package may not
-// import, and why. Such a test is in the package that it checks, because the
-// test cache does not know that a test elsewhere depends on it.
+// Package importcheck checks the import rules of a package, each with its reason.
+// Such a test is in the package that it checks, because the test cache does not know
+// that a test elsewhere depends on it.
+//
+//	func TestImports(t *testing.T) {
+//		importcheck.Check(t, map[string]string{"net/http": "core stays small in WebAssembly"})
+//	}
 package importcheck
 
 import (
@@ -16,9 +20,9 @@ import (
 // Module is the path of this module.
 const Module = "github.com/serverurl/serverurl"
 
-// Check fails the test when the package in the current folder depends on one
-// of the forbidden packages. A pattern that ends in "/..." stands for all below
-// it.
+// Check fails the test if the package in the current folder depends on one of the
+// forbidden packages; the values are the reasons. A pattern that ends in "/..."
+// includes all packages below it.
 func Check(t *testing.T, forbidden map[string]string) {
 	t.Helper()
 	for _, dep := range deps(t) {
@@ -30,8 +34,8 @@ func Check(t *testing.T, forbidden map[string]string) {
 	}
 }
 
-// CheckOnly fails the test when the package in the current folder depends on
-// anything outside of the standard library but the packages allowed.
+// CheckOnly fails the test if the package in the current folder depends on anything
+// outside the standard library except the allowed packages.
 func CheckOnly(t *testing.T, why string, allowed ...string) {
 	t.Helper()
 	self := listed(t, "-f", "{{.ImportPath}}", ".")[0]
@@ -49,8 +53,8 @@ next:
 	}
 }
 
-// CheckBuild fails the test when the package in the current folder does not
-// compile for the platform.
+// CheckBuild fails the test if the package in the current folder does not compile
+// for the platform.
 func CheckBuild(t *testing.T, goos, goarch string) {
 	t.Helper()
 	cmd := exec.Command("go", "build", "-o", os.DevNull, ".")
@@ -69,9 +73,9 @@ func CheckWASM(t *testing.T) {
 	}
 }
 
-// TrackSources makes the test depend on every Go file and module file below
-// dir. A test that asks the go command about packages needs it: the test cache
-// does not know what the go command has read.
+// TrackSources makes the test depend on every Go file and module file below dir. A
+// test that runs the go command needs it: the test cache does not know which files
+// that reads.
 func TrackSources(t *testing.T, dir string) {
 	t.Helper()
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {

@@ -1,6 +1,5 @@
-// Package mototest starts moto_server, which stands in for DynamoDB, SQS and
-// others, for tests. It is an emulator: it says how a client behaves, not how
-// AWS does.
+// Package mototest starts moto_server, an emulator of DynamoDB, SQS and other
+// services, for tests. It shows how a client behaves, not how AWS does.
 package mototest
 
 import (
@@ -31,9 +30,8 @@ var (
 	behind  *http.Transport // from front to moto
 )
 
-// URL returns the endpoint of a moto_server that all tests of the program
-// share; Main ends it. Without one on the machine the test is skipped, and in
-// CI it fails.
+// URL returns the endpoint of a moto_server that all tests of the program share;
+// Main stops it. If it is not installed the test is skipped, and in CI it fails.
 func URL(t testing.TB) string {
 	t.Helper()
 	endpoint, err := launch(func() (string, error) { return testenv.Program(t, "moto_server"), nil })
@@ -43,7 +41,7 @@ func URL(t testing.TB) string {
 	return endpoint
 }
 
-// Launch is URL for a program that is not a test. The caller must call Stop.
+// Launch is like URL for a program that is not a test. The caller must call Stop.
 func Launch() (endpoint string, err error) {
 	return launch(func() (string, error) { return exec.LookPath("moto_server") })
 }
@@ -69,9 +67,9 @@ func launch(find func() (string, error)) (endpoint string, err error) {
 	return "", err
 }
 
-// oneWriter lets DynamoDB's writes through one at a time. The real one checks a
-// condition and writes in one step; moto_server does so in two, in threads
-// without a lock, so that on a busy machine two of forty racers may win.
+// oneWriter serializes DynamoDB's writes. The real service checks a condition and
+// writes atomically; moto_server does so in two steps, in threads without a lock, so
+// that on a busy machine two of forty racers may succeed.
 func oneWriter(root *url.URL) http.Handler {
 	proxy := &httputil.ReverseProxy{
 		Transport: behind,
@@ -84,7 +82,7 @@ func oneWriter(root *url.URL) http.Handler {
 		case "PutItem", "DeleteItem", "UpdateItem", "TransactWriteItems", "TransactGetItems":
 			writing.Lock()
 			defer writing.Unlock()
-			// Who gives up does not stop what has begun.
+			// A client that disconnects does not stop its request.
 			r = r.WithContext(context.WithoutCancel(r.Context()))
 		}
 		proxy.ServeHTTP(w, r)
@@ -119,7 +117,7 @@ func start(path string) (*url.URL, error) {
 	return nil, fmt.Errorf("moto_server does not answer at %s", root)
 }
 
-// Stop ends the server, where one was started.
+// Stop stops the server, if it was started.
 func Stop() {
 	mu.Lock()
 	defer mu.Unlock()
@@ -133,13 +131,13 @@ func Stop() {
 	running = nil
 }
 
-// Main runs the tests of a package, and ends what they started.
+// Main runs the tests of a package, and stops what they started.
 func Main(m *testing.M) { os.Exit(Tests{m}.Run()) }
 
-// Tests are a package's, with what they started, for goleak.VerifyTestMain.
+// Tests wraps the tests of a package for goleak.VerifyTestMain.
 type Tests struct{ M *testing.M }
 
-// Run runs the tests and ends what they started.
+// Run runs the tests and stops what they started.
 func (t Tests) Run() int {
 	defer Stop()
 	return t.M.Run()

@@ -20,21 +20,21 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Options change a server. The zero value of each field means its default.
+// Options configure a server. The zero value of a field means its default.
 type Options struct {
-	// NoSync makes the server not wait for the disk: quick, but a stop of the
-	// machine loses data. Stop(Immediate) does not.
+	// NoSync makes the server not wait for the disk: fast, but data is lost if the
+	// machine stops. Stop(Immediate) loses none.
 	NoSync bool
 
 	// TCP makes the server listen on a free port of 127.0.0.1, the same after
 	// each Start. Default: a socket in its own directory.
 	TCP bool
 
-	// Settings are lines of postgresql.conf, "synchronous_commit": "off".
+	// Settings are those of postgresql.conf, such as "synchronous_commit": "off".
 	Settings map[string]string
 }
 
-// A Mode is how hard a server is stopped.
+// A Mode is how a server is stopped.
 type Mode syscall.Signal
 
 // The modes, which are those of pg_ctl and a crash.
@@ -44,8 +44,8 @@ const (
 	Kill      = Mode(syscall.SIGKILL) // as when the machine runs out of memory
 )
 
-// A Cluster is one PostgreSQL server with its data. Its methods are for one
-// goroutine at a time.
+// A Cluster is a PostgreSQL server with its data. It is not safe for concurrent
+// use.
 type Cluster struct {
 	dir    string
 	port   int
@@ -58,7 +58,7 @@ type Cluster struct {
 	done chan struct{} // closed when the process has ended
 }
 
-// start makes a cluster and starts it.
+// start creates a cluster and starts it.
 func start(o *Options) (*Cluster, error) {
 	if o == nil {
 		o = new(Options)
@@ -79,7 +79,8 @@ func start(o *Options) (*Cluster, error) {
 	return c, nil
 }
 
-// shortTemp is a directory for sockets: their paths have about a hundred bytes.
+// shortTemp returns a directory for sockets, whose paths are limited to about 100
+// bytes.
 func shortTemp() string {
 	if _, err := os.Stat("/tmp"); err == nil {
 		return "/tmp"
@@ -112,20 +113,20 @@ func (c *Cluster) init() error {
 }
 
 const (
-	// startTime is how long starts that fail are repeated.
+	// startTime is how long failed starts are retried.
 	startTime = time.Minute
 
-	// stopTime bounds one start or stop; it only counts where one hangs.
+	// stopTime bounds one start or stop that hangs.
 	stopTime = 5 * time.Minute
 )
 
-// Start starts a server that was stopped and returns when it takes queries.
+// Start starts a stopped server and returns when it accepts queries.
 func (c *Cluster) Start() error {
 	if c.running() {
 		return errors.New("server is running")
 	}
 	for end := time.Now().Add(startTime); ; time.Sleep(100 * time.Millisecond) {
-		// After Kill, the old server's children are still ending.
+		// After Kill, children of the old server may still be running.
 		if err := c.startOnce(); err == nil || time.Now().After(end) {
 			return err
 		}
@@ -180,7 +181,7 @@ func (c *Cluster) startOnce() error {
 	return nil
 }
 
-// wait returns when the server takes queries.
+// wait returns when the server accepts queries.
 func (c *Cluster) wait() error {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
 	defer cancel()
@@ -199,8 +200,8 @@ func (c *Cluster) wait() error {
 	}
 }
 
-// Stop stops the server and waits for its end. It is not an error to stop a
-// server that has ended.
+// Stop stops the server and waits until it has ended. It is not an error if it had
+// ended before.
 func (c *Cluster) Stop(m Mode) error {
 	c.mu.Lock()
 	cmd, done := c.cmd, c.done
@@ -256,8 +257,8 @@ func (c *Cluster) logTail() []byte {
 	return bytes.Join(lines[max(0, len(lines)-15):], []byte("\n"))
 }
 
-// binary finds a program of PostgreSQL: in PATH, else the newest where Debian
-// and Homebrew put them.
+// binary finds a program of PostgreSQL: in PATH, otherwise the newest in the
+// directories of Debian and Homebrew.
 func binary(name string) (string, error) {
 	if p, err := exec.LookPath(name); err == nil {
 		return filepath.EvalSymlinks(p)

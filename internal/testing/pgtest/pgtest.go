@@ -1,7 +1,7 @@
-// Package pgtest starts private PostgreSQL servers for tests, from the
-// binaries of this machine.
+// Package pgtest starts private PostgreSQL servers for tests, from the binaries of
+// this machine. It downloads nothing and uses no server that is already running.
 //
-// Most tests want a fresh database and nothing else:
+// Most tests need only an empty database:
 //
 //	func TestMain(m *testing.M) { pgtest.Main(m) }
 //
@@ -10,12 +10,12 @@
 //		...
 //	}
 //
-// The databases of [Open] are on one server per test binary, which does not
-// wait for the disk. A test of what survives takes a server of its own with
-// [New], stops it as hard as it likes, and starts it again.
+// The databases of [Open] are on one server per test binary, which does not wait
+// for the disk. A test of durability starts a server of its own with [New], stops it
+// in any mode, and starts it again.
 //
-// Without binaries a test is skipped aloud; where CI=true it fails. A server
-// listens on a socket in its own directory, or on a free loopback port, and
+// Without binaries a test is skipped with the reason; with CI=true it fails. A
+// server listens on a socket in its own directory, or on a free loopback port, and
 // ends with the test binary, however that ends.
 package pgtest
 
@@ -41,7 +41,7 @@ var shared struct {
 // the test ends. The test binary's TestMain must call [Main].
 func Open(t testing.TB) (dsn string) {
 	t.Helper()
-	need(t)
+	requirePostgres(t)
 	shared.once.Do(func() {
 		shared.cluster, shared.err = start(&Options{NoSync: true, TCP: true})
 	})
@@ -52,7 +52,7 @@ func Open(t testing.TB) (dsn string) {
 }
 
 // Main runs the tests, stops the server that [Open] started, and exits.
-// m is a *testing.M, or something around one.
+// m is a *testing.M, or a wrapper of one.
 func Main(m interface{ Run() int }) {
 	code := m.Run()
 	if c := shared.cluster; c != nil {
@@ -61,11 +61,11 @@ func Main(m interface{ Run() int }) {
 	os.Exit(code)
 }
 
-// New starts a server for one test and removes it when the test ends. nil is
-// all defaults: durable as PostgreSQL comes.
+// New starts a server for one test and removes it when the test ends. nil means all
+// defaults, with which the server is durable.
 func New(t testing.TB, o *Options) *Cluster {
 	t.Helper()
-	need(t)
+	requirePostgres(t)
 	c, err := start(o)
 	if err != nil {
 		t.Fatalf("pgtest: %v", err)
@@ -75,7 +75,7 @@ func New(t testing.TB, o *Options) *Cluster {
 }
 
 // Launch starts a server for a program that is not a test. The caller must call
-// Remove. nil is all defaults.
+// Remove. nil means all defaults.
 func Launch(o *Options) (*Cluster, error) { return start(o) }
 
 // Remove ends the server and deletes its data.
@@ -87,7 +87,7 @@ func (c *Cluster) Create(name string) (dsn string, err error) {
 }
 
 // Database creates a database for one test and returns its connection string.
-// It is dropped when the test ends, if the server still runs then.
+// It is dropped when the test ends, if the server is still running.
 func (c *Cluster) Database(t testing.TB) (dsn string) {
 	t.Helper()
 	name := fmt.Sprintf("test_%d", shared.count.Add(1))
@@ -102,7 +102,7 @@ func (c *Cluster) Database(t testing.TB) (dsn string) {
 	return c.DSN(name)
 }
 
-// exec runs a statement in the server's own database.
+// exec runs a statement in the database postgres.
 func (c *Cluster) exec(query string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
 	defer cancel()
@@ -115,8 +115,8 @@ func (c *Cluster) exec(query string) error {
 	return err
 }
 
-// need skips the test, or fails it in CI, when PostgreSQL is not installed.
-func need(t testing.TB) {
+// requirePostgres skips the test, or fails it in CI, if PostgreSQL is not installed.
+func requirePostgres(t testing.TB) {
 	t.Helper()
 	if _, err := binary("postgres"); err != nil {
 		if os.Getenv("CI") == "true" {

@@ -16,7 +16,7 @@ import (
 // PoolSize is how many connections a Pooler has to the server.
 const PoolSize = 6
 
-// Pooler puts PgBouncer in transaction mode, with few connections, before a
+// Pooler starts PgBouncer in transaction mode, with few connections, in front of a
 // database of a server on TCP, and returns the URL through it.
 func Pooler(t testing.TB, dsn string) string {
 	t.Helper()

@@ -8,9 +8,9 @@ import (
 	"syscall"
 )
 
-// attributes are those of the server's process. It is stopped when the thread
+// attributes returns those of the server's process. It is killed when the thread
 // that started it ends, and that thread ends only with this process. PostgreSQL
-// refuses to be root, so root runs it as somebody else.
+// refuses to run as root, so root runs it as another user.
 func attributes() *syscall.SysProcAttr {
 	a := &syscall.SysProcAttr{Pdeathsig: syscall.SIGQUIT, Setpgid: true}
 	if uid, gid, err := other(); err == nil && os.Getuid() == 0 {
@@ -19,7 +19,7 @@ func attributes() *syscall.SysProcAttr {
 	return a
 }
 
-// chown gives the directory to the user that the server will run as.
+// chown gives the directory to the user that the server runs as.
 func chown(dir string) error {
 	if os.Getuid() != 0 {
 		return nil
@@ -31,7 +31,7 @@ func chown(dir string) error {
 	return os.Chown(dir, int(uid), int(gid))
 }
 
-// other is a user that is not root.
+// other returns a user that is not root.
 func other() (uid, gid uint32, err error) {
 	for _, name := range []string{"postgres", "nobody"} {
 		u, err := user.Lookup(name)

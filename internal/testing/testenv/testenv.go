@@ -1,4 +1,4 @@
-// Package testenv finds the programs that tests use.
+// Package testenv finds the programs that tests need. It installs none.
 package testenv
 
 import (
@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// Program returns the path of the first of names that is on this machine, by
-// name or by path. Without one the test is skipped aloud; where CI is "true",
-// .ci/run has to have installed it, and the test fails.
+// Program returns the path of the first of names that is installed, given by name or
+// by path. Without one the test is skipped with the reason; if CI is "true", .ci/run
+// should have installed it, and the test fails.
 func Program(t testing.TB, names ...string) string {
 	t.Helper()
 	for _, name := range names {
@@ -21,7 +21,7 @@ func Program(t testing.TB, names ...string) string {
 	return ""
 }
 
-// Missing ends a test that needs what is not here, by the same rule.
+// Missing skips or fails a test that needs something that is missing, likewise.
 func Missing(t testing.TB, what string) {
 	t.Helper()
 	if os.Getenv("CI") == "true" {

@@ -1,6 +1,6 @@
-// Command uploadlist writes .gcloudignore and .vercelignore: lists of what a
-// deployment uploads, from what `go list` says that its programs are built
-// from. Whatever else lies in the folder, a database or an .env, stays there.
+// Command uploadlist writes .gcloudignore and .vercelignore, the lists of files that a
+// deployment uploads, from the output of `go list` for its programs. Any other file in
+// the folder, such as a database or an .env, is never uploaded.
 //
 //	go run ./internal/testing/uploadlist -w    # after a package has come, gone or moved
 //
@@ -21,7 +21,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// An upload is what one platform gets.
+// An upload is what a deployment to one platform uploads.
 type upload struct {
 	file     string   // where its rules are
 	deploys  string   // by what
@@ -143,7 +143,7 @@ func (u upload) needs(root string) (dirs, files []string, err error) {
 	return slices.Compact(dirs), files, nil
 }
 
-// A goPackage is what `go list -json` says of a package.
+// A goPackage is a package in the output of `go list -json`.
 type goPackage struct {
 	Dir                         string
 	GoFiles, EmbedFiles, SFiles []string
@@ -164,7 +164,7 @@ func listPackages(dir, pattern string) (packages []goPackage, err error) {
 	return packages, nil
 }
 
-// goList runs go list as both platforms build.
+// goList runs go list with the settings of both platforms.
 func goList(dir string, args ...string) ([]byte, error) {
 	cmd := exec.Command("go", append([]string{"list"}, args...)...)
 	cmd.Dir, cmd.Stderr = dir, os.Stderr

@@ -16,7 +16,7 @@ import (
 
 const root = "../../.."
 
-// secrets are files that lie in a checkout and must never leave it.
+// secrets are files that may be in a checkout and must never be uploaded.
 var secrets = []string{
 	"serverurl.db", "serverurl.db-wal", "serverurl.db-shm", "spool.db", "spool.db-journal", "other.sqlite",
 	".env", ".env.local", ".env.production", "sam.json", "export.jsonl", "id_rsa", "key.pem", "sam_test.go",
@@ -77,8 +77,8 @@ func TestUploadIsWhatIsBuilt(t *testing.T) {
 	}
 }
 
-// Neither we nor git, whose syntax it is, read a list so that it lets through
-// what lies among the sources.
+// Neither this implementation nor git, which defines the syntax, reads a list so that
+// it includes other files among the sources.
 func TestNothingElseIsUploaded(t *testing.T) {
 	git := testenv.Program(t, "git")
 	for _, u := range uploads {

@@ -46,7 +46,7 @@ func init() {
 		rs, err := runs.Range(ctx, fmt.Sprint(n.N), "", 100)
 		return fmt.Sprintf("ran %d times", len(rs)), err
 	})
-	cloudflare.Serve(p)
+	cloudflare.Main(p)
 }
 
 func main() {}

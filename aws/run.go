@@ -1,0 +1,96 @@
+package aws
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-lambda-go/lambda"
+	awssdk "github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+
+	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/internal/envconfig"
+	"github.com/serverurl/serverurl/internal/envconfig/backfillenv"
+)
+
+// Main runs p as a Lambda function, whatever it is invoked with: see
+// [NewHandler]. It is configured by the environment, as template.yaml sets it;
+// docs/aws.md lists the variables.
+//
+// A mistake in it ends the process at its start, with a line that says what is
+// wrong. Secrets are read once: docs/aws.md#rotation.
+func Main(p *core.Processor) {
+	if err := run(context.Background(), p, os.Getenv); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// replyTimeout is API Gateway's integration timeout, the shortest of the HTTP
+// triggers; a function's own timeout comes with each invocation.
+const replyTimeout = 29 * time.Second
+
+func run(ctx context.Context, p *core.Processor, getenv func(string) string) error {
+	log := slog.New(slog.NewJSONHandler(os.Stderr, nil))
+	h, err := open(ctx, p, getenv, log)
+	if err != nil {
+		return err
+	}
+	lambda.Start(h)
+	return nil
+}
+
+// open binds p to what the environment names. It opens no connection except
+// those for secrets: the first request that needs a service does.
+func open(ctx context.Context, p *core.Processor, getenv func(string) string, log *slog.Logger) (lambda.Handler, error) {
+	env := envconfig.New(envconfig.AWS, getenv)
+	table, err1 := env.Required("TABLE_NAME")
+	queueURL, err2 := env.Required("QUEUE_URL")
+	if err := errors.Join(err1, err2); err != nil {
+		return nil, err
+	}
+	cfg, err := config.LoadDefaultConfig(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("aws: configuration: %w", err)
+	}
+	env, err = env.Resolve(func(arn string) (string, error) { return readSecret(ctx, cfg, arn) })
+	if err != nil {
+		return nil, err
+	}
+	// Only the sweeper has a key of Interactly's API.
+	backfill, err1 := backfillenv.Read(env)
+	retention, err2 := env.Retention()
+	if err := errors.Join(err1, err2); err != nil {
+		return nil, err
+	}
+	store, inbox := newClients(cfg, table, queueURL)
+	err = p.Bind(core.Platform{
+		Name: "aws", Store: store, Inbox: inbox, Verifier: env.Verifier(), ReplyTimeout: replyTimeout, Backfill: backfill, Retention: retention, Logger: log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("aws: SERVERURL_SECRET, or SERVERURL_SECRET_ARN: %w", err)
+	}
+	return NewHandler(p, inbox, &Options{BasePath: env.Get("BASE_PATH"), Logger: log}), nil
+}
+
+// secretTimeout bounds the read of a secret: Lambda gives init 10 s.
+const secretTimeout = 8 * time.Second
+
+func readSecret(ctx context.Context, cfg awssdk.Config, arn string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, secretTimeout)
+	defer cancel()
+	out, err := secretsmanager.NewFromConfig(cfg).GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &arn})
+	if err != nil {
+		return "", fmt.Errorf("aws: secret cannot be read: %w", err)
+	}
+	if out.SecretString == nil {
+		return "", errors.New("aws: secret is binary; it has to be text, several separated by commas")
+	}
+	return strings.TrimSpace(*out.SecretString), nil
+}

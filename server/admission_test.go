@@ -1,0 +1,313 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/auth"
+	"github.com/serverurl/serverurl/core/corehttp"
+	"github.com/serverurl/serverurl/core/coretest"
+)
+
+func TestLane(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newClass(10*minBodyBytes, 3, 5*time.Second, rejectEvent)
+		leave, ok := l.acquire(t.Context(), 9*minBodyBytes)
+		if !ok {
+			t.Fatal("no room in an empty lane")
+		}
+		go func() { time.Sleep(2 * time.Second); leave() }()
+		begin := time.Now()
+		leave2, ok := l.acquire(t.Context(), 1<<40) // clamped: it has the lane for itself
+		if waited := time.Since(begin); !ok || waited != 2*time.Second {
+			t.Fatalf("%v after %v, want room when the first leaves", ok, waited)
+		}
+		begin = time.Now()
+		if _, ok := l.acquire(t.Context(), 1); ok || time.Since(begin) != 5*time.Second {
+			t.Errorf("%v after %v, want no room after 5 s", ok, time.Since(begin))
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		for range 2 { // the places of the waiting
+			go l.acquire(ctx, 1)
+		}
+		synctest.Wait()
+		begin = time.Now()
+		if _, ok := l.acquire(t.Context(), 1); ok || time.Since(begin) != 0 {
+			t.Errorf("%v after %v, want to be refused at once", ok, time.Since(begin))
+		}
+		cancel()
+		synctest.Wait()
+		leave2()
+		for range 3 {
+			if _, ok := l.acquire(t.Context(), 1); !ok {
+				t.Error("a place was not given back")
+			}
+		}
+	})
+}
+
+// nowhere is an inbox that takes all.
+type nowhere struct{}
+
+func (nowhere) Put(context.Context, ...core.Envelope) error { return nil }
+
+func TestGate(t *testing.T) {
+	p := core.New()
+	core.AddTool(p, core.Tool{Name: "echo", Description: "Says it.", Effect: core.ReadOnly},
+		func(_ context.Context, in struct {
+			Say string `json:"say"`
+		}) (string, error) {
+			return in.Say, nil
+		})
+	err := p.Bind(core.Platform{Name: "test", Store: coretest.NewMemoryStore(), Inbox: nowhere{}, Verifier: auth.Verifier{Secrets: auth.ParseSecrets(testSecret)}, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := newAdmissionControl(p, 1<<20)
+	g.events.wait, g.tools.wait = time.Millisecond, time.Millisecond
+	h := g.handler(corehttp.Handler(p))
+	ask := func(path, body, secret string) *httptest.ResponseRecorder {
+		r := httptest.NewRequest("POST", path, strings.NewReader(body))
+		r.Header.Set("X-Interactly-Secret", secret)
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		return w
+	}
+	const event = `{"message":{"type":"hang","call":{"id":"CA1"}}}`
+
+	leaveEvents, _ := g.events.acquire(t.Context(), g.events.maxBytes)
+	if w := ask("/events", event, testSecret); w.Code != 503 || w.Header().Get("Retry-After") != "1" || w.Body.String() != `{"error":"try again"}` {
+		t.Errorf("an event without room: %d %v %s", w.Code, w.Header(), w.Body)
+	}
+	if w := ask("/tools/echo", `{"say":"yes"}`, testSecret); w.Code != 200 || !strings.Contains(w.Body.String(), "yes") {
+		t.Errorf("a tool beside a flood of events: %d %s", w.Code, w.Body)
+	}
+	// A tool call in an envelope goes to the events' URL, and a caller waits for
+	// it; so does one in which the type comes late.
+	const envelope = `{"message":{%s"call":{"id":"CA1"},"toolCallList":[{"id":"t1","function":{"name":"echo","arguments":{"say":"yes"}}}],"type":"tool-calls"}}`
+	for _, before := range []string{`"type":"tool-calls",`, "", `"artifact":"` + strings.Repeat("a", 2*prefixBytes) + `",`} {
+		body := fmt.Sprintf(envelope, before)
+		if strings.HasPrefix(before, `"type"`) {
+			body = strings.Replace(body, `,"type":"tool-calls"}}`, `}}`, 1)
+		}
+		if w := ask("/events", body, testSecret); w.Code != 200 || !strings.Contains(w.Body.String(), "yes") {
+			t.Errorf("a tool call in an envelope, while events wait: %d %s", w.Code, w.Body)
+		}
+	}
+	if w := ask("/events", event, "another secret that is long enough"); w.Code != 401 {
+		t.Errorf("a stranger: %d, want 401 at once", w.Code)
+	}
+	leaveTools, _ := g.tools.acquire(t.Context(), g.tools.maxBytes)
+	if w := ask("/tools/echo", `{"say":"yes"}`, testSecret); w.Code != 200 || !strings.Contains(w.Body.String(), "I cannot do that at this moment") {
+		t.Errorf("a tool without room: %d %s, want a sentence", w.Code, w.Body)
+	}
+	if w := ask("/events", fmt.Sprintf(envelope, ""), testSecret); w.Code != 200 || !strings.Contains(w.Body.String(), "I cannot do that at this moment") {
+		t.Errorf("a tool call in an envelope without room: %d %s, want a sentence", w.Code, w.Body)
+	}
+	if w := ask("/events", `{"message":{"type":"assistant-request","call":{"id":"CA1"}}}`, testSecret); w.Code != 503 {
+		t.Errorf("a request for a reply without room: %d, want 503", w.Code)
+	}
+	leaveEvents()
+	leaveTools()
+	if w := ask("/events", event, testSecret); w.Code != 200 {
+		t.Errorf("an event with room: %d", w.Code)
+	}
+	if w := ask("/tools/echo", `{"say":"yes"}`, testSecret); !strings.Contains(w.Body.String(), "yes") {
+		t.Errorf("a tool with room: %s", w.Body)
+	}
+}
+
+// boundAnywhere is a processor that takes all events of who knows the secret.
+func boundAnywhere(t *testing.T) *core.Processor {
+	t.Helper()
+	p := core.New()
+	if err := p.Bind(core.Platform{Name: "test", Store: coretest.NewMemoryStore(), Inbox: nowhere{}, Verifier: auth.Verifier{Secrets: auth.ParseSecrets(testSecret)}, Logger: slog.New(slog.DiscardHandler)}); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// ask sends a request of a size through a handler that does not look at its body.
+func ask(h http.Handler, path string, size int64) *httptest.ResponseRecorder {
+	r := httptest.NewRequest("POST", path, strings.NewReader(`{"message":{"type":"hang"}}`))
+	r.Header.Set("X-Interactly-Secret", testSecret)
+	r.ContentLength = size
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+// However many come, no more bytes are inside than there is room for; each is
+// answered 200, or 503 with Retry-After, in time; and who waits gets in.
+func TestGateHasNoMoreRoom(t *testing.T) {
+	p := boundAnywhere(t)
+	synctest.Test(t, func(t *testing.T) {
+		const mb = 1 << 20
+		var mu sync.Mutex
+		var inside, most int64
+		h := newAdmissionControl(p, 64*mb).handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			mu.Lock()
+			inside += r.ContentLength
+			most = max(most, inside)
+			mu.Unlock()
+			time.Sleep(time.Second)
+			mu.Lock()
+			inside -= r.ContentLength
+			mu.Unlock()
+		}))
+		begin := time.Now()
+		answers := map[int]int{}
+		var all sync.WaitGroup
+		for range 256 {
+			all.Go(func() {
+				w := ask(h, "/events", 6*mb)
+				mu.Lock()
+				defer mu.Unlock()
+				if answers[w.Code]++; w.Code == 503 && w.Header().Get("Retry-After") == "" {
+					t.Error("503 without Retry-After")
+				}
+			})
+		}
+		all.Wait()
+		if most > 32*mb || most < 24*mb {
+			t.Errorf("%d bytes at a time, want up to half of 64 MiB", most)
+		}
+		if answers[200] < 25 || answers[200]+answers[503] != 256 || time.Since(begin) > 7*time.Second {
+			t.Errorf("answers %v after %v; want five a second for the 5 s that one waits, and no others", answers, time.Since(begin))
+		}
+	})
+}
+
+// What is large keeps out neither tools nor the events as they are in general,
+// and a flood of those no tools.
+func TestLanesOfTheGate(t *testing.T) {
+	p := boundAnywhere(t)
+	synctest.Test(t, func(t *testing.T) {
+		leave := make(chan struct{})
+		slow := true
+		h := newAdmissionControl(p, 64<<20).handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+			if slow {
+				<-leave
+			}
+		}))
+		var all sync.WaitGroup
+		flood := func(path string, size int64, n int) {
+			slow = true
+			for range n {
+				all.Go(func() { ask(h, path, size) })
+			}
+			synctest.Wait()
+			slow = false
+		}
+		atOnce := func(path string, size int64, among string) {
+			t.Helper()
+			begin := time.Now()
+			if w := ask(h, path, size); w.Code != 200 || w.Body.Len() != 0 || time.Since(begin) != 0 {
+				t.Errorf("among %s: %s is answered %d %s after %v", among, path, w.Code, w.Body, time.Since(begin))
+			}
+		}
+		flood("/events", 6<<20, 5)
+		atOnce("/events", 20_000, "large events")
+		atOnce("/tools/x", 1<<20, "large events")
+		flood("/events", maxSmallBytes, 256)
+		atOnce("/tools/x", 1<<20, "events")
+		if w := ask(h, "/events", 20_000); w.Code != 503 {
+			t.Errorf("no room for events: %d", w.Code)
+		}
+		close(leave)
+		all.Wait()
+		atOnce("/events", 6<<20, "nobody")
+	})
+}
+
+// A size that is not told, or has no place in the lane, has the lane for itself.
+func TestGateOfAnySize(t *testing.T) {
+	p := boundAnywhere(t)
+	for _, most := range []int64{1, 1 << 20, 64 << 20} {
+		h := newAdmissionControl(p, most).handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+		for _, size := range []int64{-1, 0, 1, 1 << 20, 1 << 40} {
+			for _, path := range []string{"/events", "/tools/x"} {
+				if w := ask(h, path, size); w.Code != 200 || w.Body.Len() != 0 {
+					t.Errorf("gate of %d, body of %d: %d %s", most, size, w.Code, w.Body)
+				}
+			}
+		}
+	}
+}
+
+// A sender that knows the secret and sends no more than the beginning holds room
+// for a time only: who is honest gets in.
+func TestGateCutsOffASlowBody(t *testing.T) {
+	p := boundAnywhere(t)
+	g := newAdmissionControl(p, 120_000) // one large event at a time
+	g.large.wait, g.large.bodyTimeout = 10*time.Second, 10*time.Millisecond
+	inside := make(chan struct{}, 100)
+	srv := httptest.NewServer(g.handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		inside <- struct{}{}
+		corehttp.Handler(p).ServeHTTP(w, r)
+	})))
+	defer srv.Close()
+	for range 5 {
+		conn, err := net.Dial("tcp", srv.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		fmt.Fprintf(conn, "POST /events HTTP/1.1\r\nHost: x\r\nX-Interactly-Secret: %s\r\nContent-Length: 100000\r\n\r\n{%s", testSecret, strings.Repeat(" ", prefixBytes))
+	}
+	<-inside // one of them has the room
+	body := `{"message":{"type":"hang","call":{"id":"CA1"},"x":"` + strings.Repeat("x", 100_000) + `"}}`
+	if status, reply, err := post(http.DefaultClient, srv.URL+"/events", body); err != nil || status != 200 {
+		t.Errorf("%d %s %v", status, reply, err)
+	}
+}
+
+// Who is refused while it sends hears why, with a body that fits no buffer.
+func TestRefusalIsHeard(t *testing.T) {
+	p := boundAnywhere(t)
+	g := newAdmissionControl(p, 1<<20)
+	g.large.wait = time.Millisecond
+	leave, _ := g.large.acquire(t.Context(), g.large.maxBytes)
+	defer leave()
+	srv := httptest.NewServer(g.handler(corehttp.Handler(p)))
+	defer srv.Close()
+	for range 20 {
+		if status, reply, err := post(http.DefaultClient, srv.URL+"/events", strings.Repeat("x", 6<<20)); status != 503 {
+			t.Errorf("%d %s %v", status, reply, err)
+		}
+	}
+}
+
+// A body of a stranger is not read, so that nobody without a secret can take room
+// or time.
+func TestStrangersAreNotRead(t *testing.T) {
+	p := core.New()
+	if err := p.Bind(core.Platform{Name: "test", Store: coretest.NewMemoryStore(), Inbox: nowhere{}, Verifier: auth.Verifier{Secrets: auth.ParseSecrets(testSecret)}, Logger: slog.New(slog.DiscardHandler)}); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"/events", "/tools/echo", "/nothing"} {
+		r := httptest.NewRequest("POST", path, unreadable{t})
+		w := httptest.NewRecorder()
+		newAdmissionControl(p, 1<<20).handler(corehttp.Handler(p)).ServeHTTP(w, r)
+		if w.Code != http.StatusUnauthorized && w.Code != http.StatusNotFound {
+			t.Errorf("%s: %d", path, w.Code)
+		}
+	}
+}
+
+type unreadable struct{ t *testing.T }
+
+func (u unreadable) Read([]byte) (int, error) {
+	u.t.Error("the body was read")
+	return 0, http.ErrBodyReadAfterClose
+}
