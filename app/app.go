@@ -277,8 +277,8 @@ func (d *desk) openDay(date string) (time.Time, error) {
 	return t, nil
 }
 
-// refuse returns an error for the caller to hear. Nothing was changed, so the same
-// request runs again when it is repeated.
+// refuse returns an error whose sentence the caller hears. Nothing was changed, so
+// the same request runs again when it is repeated.
 func refuse(sentence string) error { return core.NotApplied(core.Say(sentence)) }
 
 func service(s string) string {

@@ -15,15 +15,15 @@ func (r Result) print(w io.Writer) {
 	if !r.ok() {
 		verdict = "BROKEN"
 	}
-	fmt.Fprintf(w, "%-6s %-8s %-8s %s\n", verdict, r.Store, r.Name, r.Summary)
-	fmt.Fprintf(w, "%24s %v\n", "", r.Counts)
+	fmt.Fprintf(w, "%-6s %-8s %-12s %s\n", verdict, r.Store, r.Name, r.Summary)
+	fmt.Fprintf(w, "%28s %v\n", "", r.Counts)
 	if f := r.figures(); f != "" {
-		fmt.Fprintf(w, "%24s %s\n", "", f)
+		fmt.Fprintf(w, "%28s %s\n", "", f)
 	}
 	for _, f := range r.Failed {
-		fmt.Fprintf(w, "%24s %s\n", "", f)
+		fmt.Fprintf(w, "%28s %s\n", "", f)
 	}
-	fmt.Fprintf(w, "%24s took %.0f s\n", "", r.Duration.Seconds())
+	fmt.Fprintf(w, "%28s took %.0f s\n", "", r.Duration.Seconds())
 }
 
 func (r Result) figures() string { return strings.TrimPrefix(r.Figures, "; ") }

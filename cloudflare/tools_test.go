@@ -35,7 +35,7 @@ func TestTools(t *testing.T) {
 		{"types", ".", []string{modules + "/tsc"}, ""},
 		{"migrations", "..", []string{modules + "/wrangler", "d1", "migrations", "apply", "serverurl", "--local", "--persist-to", out}, "0001_records.sql"},
 		{"deploy", "..", []string{modules + "/wrangler", "deploy", "--dry-run", "--outdir", out}, "env.EVENTS (serverurl-events)"},
-		{"startup", "..", []string{modules + "/wrangler", "check", "startup", "--outfile", filepath.Join(out, "startup.cpuprofile")}, "Startup phase analyzed"},
+		{"startup", "..", []string{modules + "/wrangler", "check", "startup", "--outfile", filepath.Join(out, "startup.cpuprofile")}, "Startup phase"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cmd := exec.CommandContext(t.Context(), c.args[0], c.args[1:]...)

@@ -46,7 +46,7 @@ type Admission struct {
 }
 
 // Admit decides about a request by everything but its body: where it goes, and
-// whether its sender can be one of ours. head.Body is ignored.
+// whether its sender may be authenticated. head.Body is ignored.
 func (p *Processor) Admit(head Request) *Admission {
 	head.Body = nil
 	a := &Admission{p: p, head: head}
@@ -110,7 +110,7 @@ func (a *Admission) Handle(ctx context.Context, body []byte) (resp Response) {
 	ctx, recorder := p.withRecorder(ctx)
 	defer func() { p.notifyObservers(recorder, a, resp) }()
 	defer func() {
-		if recover() != nil { // a bug of ours; the panic's text may quote the payload
+		if recover() != nil { // a bug here; the panic's text may quote the payload
 			p.log.Error("request handling panicked", "state", "panic")
 			resp = unavailable
 		}

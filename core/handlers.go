@@ -10,28 +10,28 @@ import (
 	"github.com/serverurl/serverurl/internal/callstate"
 )
 
-// A StatusUpdate tells that a call's status has moved forward. It never moves
-// back, and a step that was never sent is not made up: Previous may be any
-// lower one. The event is the one that brought it, often a status-update.
+// A StatusUpdate reports that a call's status has moved forward. It never moves
+// back, and a step that was never sent is not invented: Previous may be any
+// lower status. The event is the one that carried it, often a status-update.
 type StatusUpdate struct {
 	event.Event
 	Previous event.Status
 }
 
-// Messages are what was said in a call since the last time: Interactly repeats
-// the whole conversation, New is what was never there before. A message whose
-// text was cut or changed, as when the caller interrupts, comes again under
-// its ID with the text that counts.
+// Messages are the new messages of a call: Interactly repeats the whole
+// conversation, New has those that no handler was given before. A message whose
+// text was cut or changed, as when the caller interrupts, is repeated under its
+// ID with the text that counts.
 type Messages struct {
 	event.Event
 	New []event.Message
 }
 
-// A Hang tells that the assistant was silent for 5 s or more
-// (docs/events.md#hang). The call goes on.
+// A Hang reports that the assistant was silent for at least 5 s
+// (docs/events.md#hang). The call continues.
 type Hang struct{ event.Event }
 
-// An ErrorEvent tells that a model or a voice failed (docs/events.md#error).
+// An ErrorEvent reports that a model or a voice failed (docs/events.md#error).
 // Its Error is set.
 type ErrorEvent struct{ event.Event }
 
@@ -43,7 +43,7 @@ type Report struct {
 	Revision int
 }
 
-// CallEnded tells once that a call is over, with all that is known of it.
+// CallEnded reports, once for each call, that it is over, with its stored state.
 type CallEnded struct {
 	Call   calls.Call
 	Reason event.EndReason
@@ -51,13 +51,13 @@ type CallEnded struct {
 
 // handler is one function of the user's, for one effect.
 type handler struct {
-	name   string // kept in the store, to tell which are done
+	name   string // kept in the store, to know which are done
 	effect callstate.Effect
 	run    func(ctx context.Context, o *handlerInput) error
 }
 
-// An handlerInput is a change, as handlers see it. Parts that cost reading are
-// read when they are asked for.
+// A handlerInput is a change, as handlers see it. Parts that have to be read from
+// the store are read on demand.
 type handlerInput struct {
 	event       event.Event
 	previous    event.Status
@@ -93,16 +93,16 @@ func (p *Processor) OnEvent(f func(ctx context.Context, e event.Event) error) {
 // OnStatus adds a handler for a status that has moved forward.
 //
 // Like all handlers it runs after the event was acknowledged and merged, is
-// repeated with the same change until it returns nil, and may so run more than
-// once: what it does should be harmless to repeat. Handlers of one call may
-// run at the same time, and in another order than what they tell of happened.
+// repeated with the same change until it returns nil, and so may run more than
+// once: its effect should be harmless to repeat. Handlers of one call may run
+// concurrently, and in another order than the events happened.
 func (p *Processor) OnStatus(f func(ctx context.Context, e StatusUpdate) error) {
 	p.addHandler(callstate.EffectStatus, func(ctx context.Context, o *handlerInput) error {
 		return f(ctx, StatusUpdate{Event: o.event, Previous: o.previous})
 	})
 }
 
-// OnMessages adds a handler for what was newly said.
+// OnMessages adds a handler for new messages of a call.
 func (p *Processor) OnMessages(f func(ctx context.Context, e Messages) error) {
 	p.addHandler(callstate.EffectMessages, func(ctx context.Context, o *handlerInput) error {
 		fresh, err := o.newMessages(ctx)
@@ -144,7 +144,7 @@ func (p *Processor) OnCallEnded(f func(ctx context.Context, e CallEnded) error) 
 	})
 }
 
-// handles returns the effects that somebody wants to hear of.
+// handles returns the effects that have a handler.
 func (p *Processor) handles(es []callstate.Effect) []callstate.Effect {
 	var wanted []callstate.Effect
 	for _, e := range es {

@@ -64,7 +64,7 @@ type Observation struct {
 }
 
 // Observe adds an observer, which is called after each tool request is
-// answered and after each event is merged. It hears of authenticated requests
+// answered and after each event is merged. It is called for authenticated requests
 // only. It is called while the sender waits, from several goroutines at a
 // time, so it must return at once. Observers are added before Bind; what they
 // are given holds patients' data.

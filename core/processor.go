@@ -37,11 +37,11 @@ func (p *Processor) tag(id event.CallID) string {
 
 // Defaults of a [Platform]'s durations.
 const (
-	// DefaultBudget is how long a tool may take before the caller is told to
-	// wait: Interactly reports a hang after 5 s of silence (docs/events.md#hang).
+	// DefaultBudget is how long a tool may take before the caller hears that
+	// it is still working: Interactly reports a hang after 5 s of silence (docs/events.md#hang).
 	DefaultBudget = 4 * time.Second
 
-	// replyMargin is kept free before a deadline, for the way of the reply.
+	// replyMargin is kept free before a deadline, for the transport of the reply.
 	replyMargin = 250 * time.Millisecond
 
 	// DefaultReportTimeout is how long a finished call waits for its report. The
@@ -49,13 +49,13 @@ const (
 	// each (docs/events.md#end-of-call-report).
 	DefaultReportTimeout = 2 * time.Minute
 
-	// DefaultCallIdleTimeout is when a call of which nothing more is heard counts as
+	// DefaultCallIdleTimeout is when a call without further events counts as
 	// over: twice Interactly's default longest call of 900 s
 	// (docs/events.md#assistant).
 	DefaultCallIdleTimeout = 30 * time.Minute
 )
 
-// ErrNotBound reports a Processor that was used before [Processor.Bind].
+// ErrNotBound is returned by a Processor that is used before [Processor.Bind].
 var ErrNotBound = errors.New("core: processor is not bound to a platform")
 
 // A Processor is a backend: tools, handlers of events, and the rules between
@@ -82,38 +82,40 @@ func New() *Processor {
 	return &Processor{tools: map[string]*tool{}}
 }
 
-// A Platform is what a room supplies. Fields without a default are required.
+// A Platform is what the package of a platform supplies. Fields without a default
+// are required.
 type Platform struct {
 	Name     string // for logs: "server", "aws"
 	Store    records.Store
 	Inbox    Inbox
-	Verifier auth.Verifier // who may send
+	Verifier auth.Verifier // authenticates the sender
 	Limits   Limits        // how large and deep a body may be; zero is the defaults
 
-	// ReplyTimeout is the longest that a reply may take on this platform, and Linger
-	// how long work may go on after it: zero where the platform freezes or
-	// ends the process. A zero ReplyTimeout sets no limit of its own.
+	// ReplyTimeout is the longest that a reply may take on this platform, and
+	// BackgroundGrace how long work may continue after it: zero if the platform
+	// freezes or ends the process. A zero ReplyTimeout sets no limit of its own.
 	ReplyTimeout, BackgroundGrace time.Duration
 
-	// ReportTimeout and CallLimit are for Sweep; see their defaults.
+	// ReportTimeout and CallIdleTimeout are for Sweep; see their defaults.
 	ReportTimeout, CallIdleTimeout time.Duration
 
-	// Backfill is how Sweep asks for what was never sent. Default: nobody is asked.
+	// Backfill recovers events that were never received. Default: disabled.
 	Backfill Backfiller
 
-	// Retention is how long things are kept: Sweep deletes what is older.
+	// Retention is how long data is stored: Sweep deletes what is older.
 	Retention calls.Retention
 
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
 
-	// Logger gets allowlisted fields only. Default: slog.Default().
+	// Logger receives allowlisted fields only. Default: slog.Default().
 	Logger *slog.Logger
 }
 
 // Bind gives p the platform that it runs on. It is called once, before the
 // first request, after all tools and handlers are added. It returns
-// [auth.ErrNoSecret] when nobody could be told from anybody.
+// [auth.ErrNoSecret] if no credential is configured and unauthenticated senders
+// are not explicitly allowed.
 func (p *Processor) Bind(on Platform) error {
 	switch {
 	case p.bound:

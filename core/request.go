@@ -12,7 +12,7 @@ type Request struct {
 	Header auth.Header
 
 	// Body is the exact bytes that were sent: signatures are over them. An
-	// adapter reads one byte more than [Processor.MaxBodyBytes] at the most.
+	// adapter reads at most one byte more than [Processor.MaxBodyBytes].
 	Body []byte
 
 	// Remote is the address of the sender where the platform is sure of it,

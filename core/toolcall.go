@@ -40,8 +40,8 @@ type toolRequest struct {
 	query url.Values
 	call  event.CallID
 
-	// needsIDs tells a dialect that has ids, in which a missing one is a
-	// mistake of the sender and not its way.
+	// needsIDs is set in a dialect that has ids, where a missing one is an error
+	// of the sender.
 	needsIDs bool
 }
 
@@ -167,8 +167,8 @@ func (p *Processor) answerKnown(ctx context.Context, t *tool, q toolRequest) too
 		return toolAnswer{result: sentence(err), state: "refused"}
 	}
 
-	// The caller's side may hang up in the middle; what was begun is finished
-	// all the same and its result kept for the next time it is asked for.
+	// The client may disconnect meanwhile; the run is finished anyway, and its
+	// result stored for a duplicate.
 	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), p.budget(ctx, t), errReplyDue)
 	defer cancel()
 	if t.Effect == ReadOnly {

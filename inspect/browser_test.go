@@ -571,7 +571,7 @@ func TestFocusSurvivesUpdates(t *testing.T) {
 	}
 }
 
-// The charts show what happens, in the colours of the theme.
+// The charts show what happens, in the colors of the theme.
 func TestChartsAreLive(t *testing.T) {
 	d := startBackend(t, synthetic)
 	b := open(t, d.page, "/")

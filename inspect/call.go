@@ -65,12 +65,12 @@ func (p *Server) call(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	v.frame = p.frame(r, "Call "+short(string(id)), "calls")
-	v.Prev, v.Next = p.index.neighbours(id)
+	v.Prev, v.Next = p.index.neighbors(id)
 	p.render(w, r, "call", v)
 }
 
-// neighbours returns the addresses of the calls above and below in the list.
-func (x *index) neighbours(id event.CallID) (prev, next string) {
+// neighbors returns the addresses of the calls above and below in the list.
+func (x *index) neighbors(id event.CallID) (prev, next string) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	r := x.byID[id]

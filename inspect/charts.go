@@ -14,7 +14,7 @@ import (
 )
 
 // The charts are SVG, written on the server with positions in percent and with
-// the colours in the style sheet: they scale with the page and follow its theme
+// the colors in the style sheet: they scale with the page and follow its theme
 // without a script. A chart library would write style attributes, which the
 // page's policy forbids.
 

@@ -218,8 +218,8 @@ func rejectEvent(w http.ResponseWriter) {
 	_, _ = w.Write([]byte(`{"error":"try again"}`))
 }
 
-// rejectTool answers a tool call: with any other status the caller would hear
-// silence (docs/tools.md#reply).
+// rejectTool answers a tool call: any other status is silence on the line
+// (docs/tools.md#reply).
 func rejectTool(w http.ResponseWriter) {
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = w.Write([]byte(`{"result":"I cannot do that at this moment. Please try again in a little while."}`))

@@ -19,7 +19,7 @@ import (
 	"github.com/serverurl/serverurl/core/coretest"
 )
 
-func TestLane(t *testing.T) {
+func TestClass(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newClass(10*minBodyBytes, 3, 5*time.Second, rejectEvent)
 		leave, ok := l.acquire(t.Context(), 9*minBodyBytes)
@@ -28,7 +28,7 @@ func TestLane(t *testing.T) {
 		}
 		go func() { time.Sleep(2 * time.Second); leave() }()
 		begin := time.Now()
-		leave2, ok := l.acquire(t.Context(), 1<<40) // clamped: it has the lane for itself
+		leave2, ok := l.acquire(t.Context(), 1<<40) // clamped: it has the whole class
 		if waited := time.Since(begin); !ok || waited != 2*time.Second {
 			t.Fatalf("%v after %v, want room when the first leaves", ok, waited)
 		}
@@ -61,7 +61,7 @@ type nowhere struct{}
 
 func (nowhere) Put(context.Context, ...core.Envelope) error { return nil }
 
-func TestGate(t *testing.T) {
+func TestAdmission(t *testing.T) {
 	p := core.New()
 	core.AddTool(p, core.Tool{Name: "echo", Description: "Says it.", Effect: core.ReadOnly},
 		func(_ context.Context, in struct {
@@ -147,9 +147,9 @@ func ask(h http.Handler, path string, size int64) *httptest.ResponseRecorder {
 	return w
 }
 
-// However many come, no more bytes are inside than there is room for; each is
-// answered 200, or 503 with Retry-After, in time; and who waits gets in.
-func TestGateHasNoMoreRoom(t *testing.T) {
+// However many requests arrive, no more bytes are inside than the capacity; each is
+// answered 200, or 503 with Retry-After, in time; and a request that waits gets in.
+func TestAdmissionIsBounded(t *testing.T) {
 	p := boundAnywhere(t)
 	synctest.Test(t, func(t *testing.T) {
 		const mb = 1 << 20
@@ -188,9 +188,9 @@ func TestGateHasNoMoreRoom(t *testing.T) {
 	})
 }
 
-// What is large keeps out neither tools nor the events as they are in general,
-// and a flood of those no tools.
-func TestLanesOfTheGate(t *testing.T) {
+// Large events block neither tool calls nor ordinary events, and a burst of the
+// latter blocks no tool calls.
+func TestAdmissionClasses(t *testing.T) {
 	p := boundAnywhere(t)
 	synctest.Test(t, func(t *testing.T) {
 		leave := make(chan struct{})
@@ -230,8 +230,8 @@ func TestLanesOfTheGate(t *testing.T) {
 	})
 }
 
-// A size that is not told, or has no place in the lane, has the lane for itself.
-func TestGateOfAnySize(t *testing.T) {
+// A body of unknown length, or larger than the class, takes the whole class.
+func TestAdmissionOfAnySize(t *testing.T) {
 	p := boundAnywhere(t)
 	for _, most := range []int64{1, 1 << 20, 64 << 20} {
 		h := newAdmissionControl(p, most).handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
@@ -245,9 +245,9 @@ func TestGateOfAnySize(t *testing.T) {
 	}
 }
 
-// A sender that knows the secret and sends no more than the beginning holds room
-// for a time only: who is honest gets in.
-func TestGateCutsOffASlowBody(t *testing.T) {
+// A sender that knows the secret and sends no more than the beginning of a body
+// holds capacity for a limited time: others get in.
+func TestAdmissionCutsOffASlowBody(t *testing.T) {
 	p := boundAnywhere(t)
 	g := newAdmissionControl(p, 120_000) // one large event at a time
 	g.large.wait, g.large.bodyTimeout = 10*time.Second, 10*time.Millisecond
@@ -265,15 +265,16 @@ func TestGateCutsOffASlowBody(t *testing.T) {
 		defer conn.Close()
 		fmt.Fprintf(conn, "POST /events HTTP/1.1\r\nHost: x\r\nX-Interactly-Secret: %s\r\nContent-Length: 100000\r\n\r\n{%s", testSecret, strings.Repeat(" ", prefixBytes))
 	}
-	<-inside // one of them has the room
+	<-inside // one of them has the capacity
 	body := `{"message":{"type":"hang","call":{"id":"CA1"},"x":"` + strings.Repeat("x", 100_000) + `"}}`
 	if status, reply, err := post(http.DefaultClient, srv.URL+"/events", body); err != nil || status != 200 {
 		t.Errorf("%d %s %v", status, reply, err)
 	}
 }
 
-// Who is refused while it sends hears why, with a body that fits no buffer.
-func TestRefusalIsHeard(t *testing.T) {
+// A sender that is refused while it sends receives the reason, even if its body
+// fits no buffer.
+func TestRefusalIsReceived(t *testing.T) {
 	p := boundAnywhere(t)
 	g := newAdmissionControl(p, 1<<20)
 	g.large.wait = time.Millisecond
@@ -288,9 +289,9 @@ func TestRefusalIsHeard(t *testing.T) {
 	}
 }
 
-// A body of a stranger is not read, so that nobody without a secret can take room
-// or time.
-func TestStrangersAreNotRead(t *testing.T) {
+// The body of an unauthenticated request is not read, so that a client without a
+// secret can take neither memory nor time.
+func TestUnauthenticatedBodiesAreNotRead(t *testing.T) {
 	p := core.New()
 	if err := p.Bind(core.Platform{Name: "test", Store: coretest.NewMemoryStore(), Inbox: nowhere{}, Verifier: auth.Verifier{Secrets: auth.ParseSecrets(testSecret)}, Logger: slog.New(slog.DiscardHandler)}); err != nil {
 		t.Fatal(err)

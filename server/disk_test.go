@@ -144,9 +144,9 @@ func untilStored(t *testing.T, url string, acked *sync.Map) {
 	})
 }
 
-// S2: the disk is full. Events are refused with 503, the program lives; when
-// there is room it goes on without a restart, and all that it acknowledged is
-// there. The file system of 8 MB needs a name space of its own.
+// S2: the disk is full. Events are refused with 503, and the program keeps running;
+// once there is space it accepts events without a restart, and all that it
+// acknowledged is stored. The file system of 8 MB needs a name space of its own.
 func TestDiskFull(t *testing.T) {
 	const variable = "SERVERURL_TEST_SMALL_DISK"
 	if dir := os.Getenv(variable); dir != "" {

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"log"
 	"log/slog"
@@ -28,7 +29,7 @@ func Example_run() {
 	err = server.Run(ctx, app.New(), server.Config{
 		Addr:     "127.0.0.1:0",
 		Database: filepath.Join(dir, "serverurl.db"),
-		Verifier: auth.Verifier{Secrets: []auth.Secret{auth.NewSecret("an example of 32 characters here")}},
+		Verifier: auth.Verifier{Secrets: []auth.Secret{auth.NewSecret(rand.Text())}},
 		Logger:   slog.New(slog.DiscardHandler),
 		OnReady: func(url string) {
 			resp, err := http.Get(url + "/readyz")

@@ -29,8 +29,8 @@ var dying = sync.OnceValues(func() (string, error) {
 	return path, nil
 })
 
-// T9 to T11: the program dies between claim and reply. Whatever comes after,
-// there is one booking, and once the outcome is told it is told the same.
+// T9 to T11: the program dies between claim and reply. Whatever follows, there is
+// one booking, and every reply that reports an outcome reports the same one.
 func TestDiesInAToolCall(t *testing.T) {
 	for _, place := range []string{"after claim", "after effect", "after store"} {
 		t.Run(place, func(t *testing.T) {
@@ -124,7 +124,7 @@ func age(t *testing.T, url string) {
 	defer db.Close()
 	for _, q := range []string{
 		"UPDATE river_job SET attempted_at = '2020-01-01 00:00:00.000' WHERE state = 'running'",
-		"DELETE FROM river_leader", // who looks for such deliveries was the process that died
+		"DELETE FROM river_leader", // the process that died was the one that rescues deliveries
 	} {
 		if _, err := db.Exec(q); err != nil {
 			t.Fatal(err)

@@ -171,10 +171,10 @@ func checkPeak(t *testing.T, p *process) {
 	}
 }
 
-// 64 sound events of nearly 6 MB at once, eight times what may be in memory: each
-// is stored or is told to come again, in words that its sender hears, and the
-// small ones beside them are too. SERVERURL_TEST_RUSH=256 is the rush of P12.
-func TestMemoryInARush(t *testing.T) {
+// 64 valid events of nearly 6 MB at once, eight times what may be in memory: each
+// is stored or refused with a response that its sender receives, and so are the
+// small events that arrive with them. SERVERURL_TEST_RUSH=256 is the burst of P12.
+func TestMemoryUnderLoad(t *testing.T) {
 	if _, err := os.Stat("/proc/self/status"); err != nil {
 		t.Skip("NOT RUN: the peak of a process is read from /proc")
 	}

@@ -19,12 +19,12 @@ func TestABrokenPromiseIsNoticed(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	for _, c := range []struct{ rule, test string }{
-		{"unbounded-admission", "TestGate"},
-		{"unbounded-admission", "TestGateHasNoMoreRoom"},
-		{"slow-body-allowed", "TestGateCutsOffASlowBody"},
+		{"unbounded-admission", "TestAdmission"},
+		{"unbounded-admission", "TestAdmissionIsBounded"},
+		{"slow-body-allowed", "TestAdmissionCutsOffASlowBody"},
 		{"spool-discards", "TestSpool"},
 		{"spool-discards", "TestSpoolRefuses"},
-		{"unauthenticated-body-read", "TestStrangersAreNotRead"},
+		{"unauthenticated-body-read", "TestUnauthenticatedBodiesAreNotRead"},
 	} {
 		for _, rule := range []string{"", c.rule} {
 			cmd := exec.Command(binary, "-test.run", "^"+c.test+"$", "-test.v", "-test.timeout", "2m")

@@ -216,7 +216,7 @@ func startWith(t *testing.T, path, database string, change func(*process), env .
 	return p
 }
 
-// post sends a body as the true sender.
+// post sends a body as the authenticated sender.
 func post(client *http.Client, url, body string) (status int, reply string, err error) {
 	req, err := http.NewRequest("POST", url, strings.NewReader(body))
 	if err != nil {

@@ -185,7 +185,7 @@ func TestSpool(t *testing.T) {
 	}
 	mu.Unlock()
 
-	// What is wrong with the event itself, or with us, is no reason to spool.
+	// An event that can never be stored, or an overloaded inbox, is not spooled.
 	s.put = func(context.Context, ...core.Envelope) error { return sqldb.ErrOverloaded }
 	if err := s.Put(ctx, core.Envelope{ID: "much"}); !errors.Is(err, sqldb.ErrOverloaded) || s.unavailable.Load() {
 		t.Errorf("overloaded: %v, away %v", err, s.unavailable.Load())

@@ -1,6 +1,8 @@
 package sqldb
 
 import (
+	"errors"
+
 	"github.com/go-json-experiment/json"
 
 	"github.com/serverurl/serverurl/core"
@@ -17,18 +19,20 @@ type eventArgs struct {
 // Kind implements river.JobArgs.
 func (eventArgs) Kind() string { return "serverurl_event" }
 
+var errUndecodable = errors.New("sqldb: an envelope in the inbox cannot be decoded")
+
 func pack(e core.Envelope) (eventArgs, error) {
 	b, err := envelope.Encode(e)
 	return eventArgs{b}, err
 }
 
-// unpackedSize returns how many bytes unpack allocates.
+// unpackedSize is how many bytes unpack allocates.
 func unpackedSize(args eventArgs) int64 { return envelope.DecodedSize(args.Packed) }
 
 func unpack(args eventArgs) (core.Envelope, error) {
 	es, err := envelope.Decode(args.Packed)
 	if err != nil || len(es) != 1 {
-		return core.Envelope{}, envelope.ErrInvalid
+		return core.Envelope{}, errUndecodable
 	}
 	return es[0], nil
 }
@@ -37,7 +41,7 @@ func unpack(args eventArgs) (core.Envelope, error) {
 func unpackArgs(encoded []byte) (core.Envelope, error) {
 	var args eventArgs
 	if err := json.Unmarshal(encoded, &args); err != nil {
-		return core.Envelope{}, envelope.ErrInvalid
+		return core.Envelope{}, errUndecodable
 	}
 	return unpack(args)
 }

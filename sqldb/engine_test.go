@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	_ "github.com/jackc/pgx/v5/stdlib"
+	"github.com/serverurl/serverurl/internal/errcode"
 	"github.com/serverurl/serverurl/internal/testing/pgtest"
 	_ "modernc.org/sqlite"
 )
@@ -75,11 +76,11 @@ func openStore(t testing.TB, where string) *Store {
 	return s
 }
 
-// cause shows what a databaseError hides: the data of tests is nobody's.
+// cause shows what an errcode.Error hides: the data of tests is nobody's.
 func cause(err error) string {
 	s := fmt.Sprint(err)
-	if e, ok := err.(*databaseError); ok {
-		s += ": " + fmt.Sprint(e.err)
+	if e, ok := err.(*errcode.Error); ok {
+		s += ": " + fmt.Sprint(e.Err)
 	}
 	return s
 }

@@ -14,34 +14,24 @@ import (
 
 	"github.com/serverurl/serverurl/core/records"
 	"github.com/serverurl/serverurl/internal/envelope"
+	"github.com/serverurl/serverurl/internal/errcode"
 )
 
-// A databaseError is a failure of the database. Its text is the operation and a
-// code, never the driver's words, which may quote stored data or the URL.
-type databaseError struct {
-	op  string
-	err error
-}
-
-// wrap returns err as a databaseError, unless its text is this package's own.
+// wrap returns err as an errcode.Error, whose text is the operation and a code and
+// never the driver's words, which may quote stored data or the URL. An error
+// whose text is this package's own is returned unchanged.
 func wrap(op string, err error) error {
 	if err == nil || errors.Is(err, records.ErrStale) {
 		return err
 	}
-	if _, ok := errors.AsType[*databaseError](err); ok {
+	if _, ok := errors.AsType[*errcode.Error](err); ok {
 		return err
 	}
 	if _, ok := errors.AsType[schemaError](err); ok {
 		return err
 	}
-	return &databaseError{op, err}
+	return &errcode.Error{Package: "sqldb", Op: op, Code: reason(err), Err: err}
 }
-
-// Error implements error.
-func (e *databaseError) Error() string { return "sqldb: " + e.op + ": " + reason(e.err) }
-
-// Unwrap returns the driver's error, which must not be logged.
-func (e *databaseError) Unwrap() error { return e.err }
 
 // reason describes err without the driver's words.
 func reason(err error) string {
@@ -153,7 +143,7 @@ func kindOfSQLState(s string) errorKind {
 	return errorOther
 }
 
-// Refused reports that an event can never be stored, whatever the database
+// IsPermanent reports whether an event can never be stored, whatever the database
 // does next. After any other error of Put the same may be stored later.
 func IsPermanent(err error) bool {
 	return kindOf(err) == errorPermanent || errors.Is(err, envelope.ErrInvalid)

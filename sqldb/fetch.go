@@ -82,11 +82,11 @@ func (f *fetcher) release(ctx context.Context) error {
 // undoFetch returns a fetcher's undo. The attempt is not counted, as when River
 // itself releases a job at a stop.
 func undoFetch(db *sql.DB, postgres bool) func(context.Context, string) error {
-	last := "attempted_by ->> '$[#-1]'"
+	const undo = "UPDATE river_job SET state = 'available', attempt = attempt - 1 WHERE state = 'running' AND "
+	query := undo + "attempted_by ->> '$[#-1]' = $1"
 	if postgres {
-		last = "attempted_by[cardinality(attempted_by)]"
+		query = undo + "attempted_by[cardinality(attempted_by)] = $1"
 	}
-	query := "UPDATE river_job SET state = 'available', attempt = attempt - 1 WHERE state = 'running' AND " + last + " = $1"
 	return func(ctx context.Context, name string) error {
 		_, err := db.ExecContext(ctx, query, name)
 		return err

@@ -16,7 +16,7 @@ import (
 	"github.com/serverurl/serverurl/replylint"
 )
 
-// The terminal's own sixteen colours, which fit its background.
+// The terminal's own sixteen colors, which fit its background.
 var (
 	bold     = lipgloss.NewStyle().Bold(true)
 	dim      = lipgloss.NewStyle().Faint(true)

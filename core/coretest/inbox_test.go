@@ -161,6 +161,12 @@ func TestInboxFindsFaults(t *testing.T) {
 				return e, true
 			}}
 		}},
+		"drops the marks": {"RoundTrip", func() *memoryInbox {
+			return &memoryInbox{change: func(e core.Envelope) (core.Envelope, bool) {
+				e.Backfilled, e.RedriveCount = false, 0
+				return e, true
+			}}
+		}},
 		"seconds only": {"RoundTrip", func() *memoryInbox {
 			return &memoryInbox{change: func(e core.Envelope) (core.Envelope, bool) {
 				e.Received = e.Received.Truncate(time.Second)

@@ -101,6 +101,9 @@ func same(got, want core.Envelope) error {
 	if got.Type != want.Type || got.Call != want.Call || got.ID != want.ID {
 		errs = append(errs, fmt.Errorf("got id %q, type %q, call %q; want %q, %q, %q", got.ID, got.Type, got.Call, want.ID, want.Type, want.Call))
 	}
+	if got.Backfilled != want.Backfilled || got.RedriveCount != want.RedriveCount {
+		errs = append(errs, fmt.Errorf("got backfilled %t, redrive count %d; want %t, %d", got.Backfilled, got.RedriveCount, want.Backfilled, want.RedriveCount))
+	}
 	if g, w := got.Received, want.Received; g.UnixMilli() != w.UnixMilli() || g.Location() != time.UTC {
 		errs = append(errs, fmt.Errorf("received %v; want %v in UTC", g, w))
 	}
