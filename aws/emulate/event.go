@@ -19,9 +19,9 @@ func newEvent(as Trigger, r *http.Request, body []byte) object {
 	remote, _, _ := net.SplitHostPort(r.RemoteAddr)
 	header := r.Header.Clone()
 	header.Set("Host", r.Host)
-	header.Set("X-ForwardEnv-Proto", "https")
-	header.Set("X-ForwardEnv-Port", "443")
-	header.Set("X-ForwardEnv-For", strings.TrimPrefix(strings.Join(header["X-ForwardEnv-For"], ",")+","+remote, ","))
+	header.Set("X-Forwarded-Proto", "https")
+	header.Set("X-Forwarded-Port", "443")
+	header.Set("X-Forwarded-For", strings.TrimPrefix(strings.Join(header["X-Forwarded-For"], ",")+","+remote, ","))
 	e := object{"isBase64Encoded": false, "body": string(body)}
 	if !isText(as, r, body) {
 		e["isBase64Encoded"], e["body"] = true, base64.StdEncoding.EncodeToString(body)

@@ -136,7 +136,7 @@ func canceledPut(ctx context.Context, open func(DeliverFunc) core.Inbox, caps In
 	ended, cancel := context.WithCancel(ctx)
 	cancel()
 	if err := in.Put(ended, newEnvelope("ended", `{}`)); err == nil {
-		return errors.New("Put returned nil")
+		return errors.New("returned nil from Put")
 	}
 	e := newEnvelope("alive", `{}`)
 	if err := in.Put(ctx, e); err != nil {
