@@ -1,7 +1,6 @@
 package gcp
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -388,16 +387,4 @@ func fields(r records.Record, token int64) map[string]*firestorepb.Value {
 		fs[fieldExpires] = &firestorepb.Value{ValueType: &firestorepb.Value_TimestampValue{TimestampValue: timestamppb.New(time.Unix(r.Expires.Unix(), 0))}}
 	}
 	return fs
-}
-
-// wrap makes the error of a service one that may be logged.
-func wrap(op string, err error) error {
-	if _, wrapped := errors.AsType[*errcode.Error](err); wrapped || err == nil || err == records.ErrStale {
-		return err
-	}
-	code := errcode.Context(err)
-	if s, ok := status.FromError(err); ok {
-		code = s.Code().String()
-	}
-	return &errcode.Error{Package: "gcp", Op: op, Code: cmp.Or(code, "no-client"), Err: err}
 }
