@@ -2,6 +2,7 @@ package replylint
 
 import (
 	"bytes"
+	"fmt"
 	"regexp"
 	"strings"
 	"unicode"
@@ -40,7 +41,7 @@ func (c *checker) latency(r Reply) {
 			"Answer within the budget, and do the rest after the reply.", sourceBudget)
 	case r.Latency >= HangAfter:
 		c.add(LevelWarning, "hang", "the caller heard more than 5 s of silence, which counts as a hang",
-			"Give the tool a budget of 4 s or less; a tool that takes longer then answers that it is still working.", sourceBudget)
+			fmt.Sprintf("Give the tool a budget of %v or less; a tool that takes longer then answers that it is still working.", core.DefaultBudget), sourceBudget)
 	case Slow(r.Latency, r.Budget):
 		c.add(LevelInfo, "slow", "it used most of its budget, and would exceed it on a slower day",
 			"Find out what the tool waits for: a cache, fewer queries or a smaller answer may help.", sourceBudget)

@@ -4,6 +4,11 @@ import (
 	"strings"
 )
 
+// secretHeaders may carry the secret in plaintext. Interactly's documentation
+// names the first, its dashboard the second (docs/events.md#authentication);
+// the third belongs to the older dialect (docs/tools.md#dialects).
+var secretHeaders = []string{"X-Interactly-Secret", "X-Interactly.ai-Secret", "X-Vapi-Secret"}
+
 // A Header holds a request's header fields. Names may be in any case, so an
 // http.Header can be converted to it, and so can the headers of platforms that
 // write them in lower case.

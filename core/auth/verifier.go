@@ -16,11 +16,6 @@ import (
 	"github.com/serverurl/serverurl/internal/redact"
 )
 
-// secretHeaders may carry the secret in plaintext. Interactly's documentation
-// names the first, its dashboard the second (docs/events.md#authentication);
-// the third belongs to the older dialect (docs/tools.md#dialects).
-var secretHeaders = []string{"X-Interactly-Secret", "X-Interactly.ai-Secret", "X-Vapi-Secret"}
-
 // Limits on what is read of an unauthenticated request.
 const (
 	maxHeaderBytes  = 16 << 10 // in all names and values
