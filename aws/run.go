@@ -27,7 +27,7 @@ import (
 // wrong. Secrets are read once: docs/aws.md#rotation.
 func Main(p *core.Processor) {
 	if err := run(context.Background(), p, os.Getenv); err != nil {
-		fmt.Fprintln(os.Stderr, err)
+		fmt.Fprintln(os.Stderr, strings.ReplaceAll(err.Error(), "\n", "; ")) // one line, in Lambda's log
 		os.Exit(1)
 	}
 }

@@ -418,7 +418,7 @@ func TestSize(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("%d bytes, %d in gzip", info.Size(), n)
-	if info.Size() > 8_000_000 || n > 2_000_000 {
-		t.Errorf("%d bytes, %d in gzip; want 8 MB and 2 MB at the most", info.Size(), n)
+	if info.Size() > 8<<20 || n > 2<<20 {
+		t.Errorf("%d bytes, %d in gzip; want at most 8 MiB and 2 MiB", info.Size(), n)
 	}
 }

@@ -68,7 +68,7 @@ func (c *playCommand) Run(ctx context.Context, t *terminal) error {
 	o := simulate.Options{URL: to.url, Secret: to.secret, NoDelay: c.NoDelay, Speed: c.Speed, Faults: faults, Seed: c.Seed, CallIDInURL: c.CallIDInURL}
 	// No default here: the calls of a server elsewhere are not in this folder.
 	if c.Store != "" {
-		r, err := storeFlags{c.Store}.openReadOnly(ctx)
+		r, err := storeFlags{c.Store}.openUnchecked(ctx)
 		if err != nil {
 			return err
 		}

@@ -112,10 +112,25 @@ type reader struct {
 	close func()
 }
 
-// openReadOnly opens the store of a backend without changing it: no tables are
-// made or migrated, and SQL databases refuse writes themselves. A platform with a
-// store of its own is added here.
+// openReadOnly opens the store of a backend without changing it, and makes sure
+// that it can be read.
 func (f storeFlags) openReadOnly(ctx context.Context) (*reader, error) {
+	r, err := f.openUnchecked(ctx)
+	if err != nil {
+		return nil, err
+	}
+	// A wrong name, or rights that are missing, is reported now and not as an empty list.
+	if _, err := r.store.Get(ctx, "health/ready"); err != nil {
+		r.close()
+		return nil, fmt.Errorf("no calls can be read from %s: is it the store of a backend? (%w)", r.name, err)
+	}
+	return r, nil
+}
+
+// openUnchecked opens a store whose tables the backend may create later, with
+// its first request: no tables are made or migrated here, and SQL databases
+// refuse writes themselves. A platform with a store of its own is added here.
+func (f storeFlags) openUnchecked(ctx context.Context) (*reader, error) {
 	l, err := f.location()
 	if err != nil {
 		return nil, err
@@ -136,11 +151,6 @@ func (f storeFlags) openReadOnly(ctx context.Context) (*reader, error) {
 	}
 	if err != nil {
 		return nil, err
-	}
-	// A wrong name, or rights that are missing, is reported now and not as an empty list.
-	if _, err := r.store.Get(ctx, "health/ready"); err != nil {
-		r.close()
-		return nil, fmt.Errorf("no calls can be read from %s: is it the store of a backend? (%w)", r.name, err)
 	}
 	return r, nil
 }
