@@ -45,6 +45,7 @@ func ExampleRecorder() {
 	core.AddTool(p, core.Tool{Name: "opening_hours", Effect: core.ReadOnly}, func(context.Context, struct{}) (string, error) {
 		return "We are open from nine to five.", nil
 	})
+	p.Observe(recorder.Observe)
 	err := p.Bind(core.Platform{Store: store, Inbox: new(memoryInbox), Verifier: auth.Verifier{AllowUnauthenticated: true}, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		fmt.Println(err)
