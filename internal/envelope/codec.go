@@ -15,7 +15,7 @@ import (
 	"github.com/serverurl/serverurl/core"
 )
 
-// Messages of a Worker are frames of its own: its program has no room for a
+// Messages of a Worker are frames of its own: its program has no space for a
 // compressor, so this file and messages.go are not in it.
 
 // Forms of encoded envelopes, the first byte. What follows is the length of the
