@@ -127,7 +127,8 @@ const prefixBytes = minBodyBytes
 // its body may be one, so it waits with the tool calls if it is small. The result
 // is nil if the beginning does not arrive in time: such a body takes no capacity.
 func (c *admissionControl) classOf(a *core.Admission, w http.ResponseWriter, r *http.Request, size int64) *class {
-	known := a.Kind() != core.KindEvent
+	// A body that is too large is refused by its length, and not waited for.
+	known := a.Kind() != core.KindEvent || r.ContentLength > int64(c.p.MaxBodyBytes())
 	if !known {
 		withReadDeadline(w, r, bodyTimeout)
 		b := bufio.NewReaderSize(r.Body, prefixBytes)
