@@ -109,9 +109,7 @@ func (c *admissionControl) handler(next http.Handler) http.Handler {
 			return
 		}
 		defer release()
-		if !fault.Mutated("slow-body-allowed") {
-			withReadDeadline(w, r, class.bodyTimeout+time.Duration(size)*time.Second/minBodyRate)
-		}
+		withReadDeadline(w, r, class.bodyTimeout+time.Duration(size)*time.Second/minBodyRate)
 		next.ServeHTTP(w, r)
 	})
 }
@@ -157,7 +155,7 @@ func (c *admissionControl) classOf(a *core.Admission, w http.ResponseWriter, r *
 // once it has: the deadline would cancel the request's context too.
 func withReadDeadline(w http.ResponseWriter, r *http.Request, within time.Duration) {
 	rc := http.NewResponseController(w)
-	if rc.SetReadDeadline(time.Now().Add(within)) != nil {
+	if fault.Mutated("slow-body-allowed") || rc.SetReadDeadline(time.Now().Add(within)) != nil {
 		return // not a connection of this server
 	}
 	r.Body = &deadlineBody{ReadCloser: r.Body, left: r.ContentLength, onEOF: func() { _ = rc.SetReadDeadline(time.Time{}) }}

@@ -162,6 +162,9 @@ func TestSpool(t *testing.T) {
 	for i := range 5 {
 		put(fmt.Sprint("away", i))
 	}
+	if waits, err := s.file.Pending(ctx, 10); err != nil || len(waits) != 5 {
+		t.Fatalf("%d of 5 in the file: %v", len(waits), err)
+	}
 	mu.Lock()
 	away = false
 	mu.Unlock()
