@@ -32,13 +32,14 @@ func arguments(raw jsontext.Value) (map[string]jsontext.Value, error) {
 			if err := json.Unmarshal(raw, &s); err != nil {
 				return nil, errBadArguments
 			}
-			raw = jsontext.Value(s)
 			if len(s) == 0 {
 				return nil, nil
 			}
-			if !raw.IsValid() {
+			plain, err := Limits{}.normalize([]byte(s))
+			if err != nil {
 				return nil, errBadArguments
 			}
+			raw = plain
 		default:
 			return nil, errBadArguments
 		}
