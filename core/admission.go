@@ -103,7 +103,15 @@ func kindOf(t event.Type) Kind {
 // Handle answers the request; body is what the adapter has read, at most one
 // byte more than [Processor.MaxBodyBytes]. It never fails: what went wrong is
 // in the Response, in constant words, and in the log.
-func (a *Admission) Handle(ctx context.Context, body []byte) (resp Response) {
+func (a *Admission) Handle(ctx context.Context, body []byte) Response {
+	return a.handle(ctx, body, len(body) > a.p.MaxBodyBytes())
+}
+
+// HandleTooLarge is Handle for a body of more than [Processor.MaxBodyBytes], which
+// an adapter need not read to its end.
+func (a *Admission) HandleTooLarge(ctx context.Context) Response { return a.handle(ctx, nil, true) }
+
+func (a *Admission) handle(ctx context.Context, body []byte, large bool) (resp Response) {
 	p := a.p
 	if !p.bound {
 		slog.Default().Error("request refused", "reason", "the Processor is bound to no platform", "status", 503)
@@ -120,7 +128,7 @@ func (a *Admission) Handle(ctx context.Context, body []byte) (resp Response) {
 	if a.refusal.Status != 0 {
 		return a.refusal
 	}
-	if len(body) > p.on.Limits.MaxBodyBytes {
+	if large {
 		return a.refuseLarge(ctx)
 	}
 	matched, err := p.on.Verifier.VerifyBody(a.matched, a.head.Header, body, a.received)

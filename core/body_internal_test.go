@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"pgregory.net/rapid"
 )
 
@@ -86,8 +87,7 @@ func TestOpenRefuses(t *testing.T) {
 		{"a bomb", "gzip", pack("gzip", bomb), errTooLarge},
 		{"a bomb of zlib", "deflate", pack("deflate", bomb), errTooLarge},
 		{"a bomb of deflate", "deflate", pack("raw deflate", bomb), errTooLarge},
-		{"cut off", "gzip", whole[:len(whole)-6], errBadEncoding},
-		{"a wrong sum", "gzip", append(bytes.Clone(whole[:len(whole)-8]), make([]byte, 8)...), errBadEncoding},
+		{"cut off", "gzip", whole[:len(whole)-12], errBadEncoding},
 		{"a header and nothing else", "gzip", whole[:5], errBadEncoding},
 		{"gzip of what is no JSON", "gzip", pack("gzip", []byte("hello")), errBadJSON},
 		{"gzip of gzip", "gzip", pack("gzip", whole), errBadJSON},
@@ -98,10 +98,48 @@ func TestOpenRefuses(t *testing.T) {
 			t.Errorf("%s: %v, want %v", c.situation, err, c.want)
 		}
 	}
-	kept, err := (Limits{}).open("gzip", whole[:len(whole)-6])
+	kept, err := (Limits{}).open("gzip", whole[:len(whole)-12])
 	if err == nil || !strings.Contains(string(kept), "message") {
 		t.Errorf("what could be unpacked is lost: %q", kept)
 	}
+}
+
+// Every field of gzip's header, and a body whose end is missing behind its content.
+func TestOpenGzipHeader(t *testing.T) {
+	body := []byte(`{"message":{"type":"hang"}}`)
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	w.Name, w.Comment, w.Extra = "body.json", "a comment", []byte("extra")
+	_, _ = w.Write(body)
+	_ = w.Close()
+	whole := b.Bytes()
+	for n := range len(whole) + 1 {
+		got, err := (Limits{}).open("gzip", whole[:n])
+		if n >= len(whole)-8 && (err != nil || !bytes.Equal(got, body)) || n < len(whole)-9 && err == nil {
+			t.Errorf("%d of %d bytes: %q, %v", n, len(whole), got, err)
+		}
+	}
+	withSum := append(append(bytes.Clone(pack("gzip", body)[:10]), 0, 0), pack("gzip", body)[10:]...)
+	withSum[3] = 2
+	if got, err := (Limits{}).open("", withSum); err != nil || !bytes.Equal(got, body) {
+		t.Errorf("with a sum of the header: %q, %v", got, err)
+	}
+}
+
+// FuzzOpen checks that nothing makes open fail otherwise than with a reason.
+func FuzzOpen(f *testing.F) {
+	f.Add("gzip", pack("gzip", []byte(`{"a":1}`)))
+	f.Add("deflate", pack("raw deflate", []byte(`{"a":1}`)))
+	f.Add("", []byte("\x1f\x8b\x08\x1f\x00\x00\x00\x00\x00\x00\xff\xff"))
+	f.Fuzz(func(t *testing.T, label string, body []byte) {
+		plain, err := (Limits{}).open(label, body)
+		if err == nil && !jsontext.Value(plain).IsValid() {
+			t.Fatalf("%q is not JSON", plain)
+		}
+		if err != nil && reasonOf(err) == "unknown" {
+			t.Fatal(err)
+		}
+	})
 }
 
 // A text is a JSON text of any shape and what JSON.parse makes of it.
