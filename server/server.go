@@ -4,8 +4,9 @@
 //
 //	func main() { server.Main(app.New()) }
 //
-// Events are posted to / or /events, tool calls to /tools/NAME. /healthz answers
-// while the process lives, /readyz while it can accept events.
+// Events are posted to / or /events, tool calls to /tools/NAME. GET and HEAD of
+// /healthz and / are answered while the process lives, /readyz while it can accept
+// events.
 //
 // It never acknowledges an event that is not committed; concurrent requests share
 // a commit. It never reads the body of an unauthenticated request. It never holds
@@ -302,7 +303,7 @@ func (r *running) routes(requests http.Handler, stopping <-chan struct{}) http.H
 		}
 		reads := req.Method == http.MethodGet || req.Method == http.MethodHead // net/http leaves out the body of the latter
 		switch {
-		case req.URL.Path == "/healthz" && reads:
+		case (req.URL.Path == "/healthz" || req.URL.Path == "/") && reads: // some platforms probe the root, and cannot be told another path
 			fmt.Fprintln(w, "ok")
 		case req.URL.Path == "/readyz" && reads && stops:
 			http.Error(w, "stopping", http.StatusServiceUnavailable)
