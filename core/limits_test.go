@@ -129,7 +129,7 @@ func TestValidateErrorsAreConstant(t *testing.T) {
 	}
 }
 
-// FuzzNormalize checks that a body is refused exactly if it is no JSON by the
+// FuzzNormalize checks that a body is refused exactly if it is not JSON by the
 // tolerant grammar or exceeds a limit, that the result is strictly valid, and that
 // a valid body stays the same to the byte.
 func FuzzNormalize(f *testing.F) {

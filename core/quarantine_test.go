@@ -132,7 +132,7 @@ func TestQuarantineIsBounded(t *testing.T) {
 	}
 }
 
-// Who looks at a body is in the audit log before they see it; who deletes one too.
+// That somebody was shown a body is in the audit log before they see it; that it was deleted too.
 func TestQuarantineIsAudited(t *testing.T) {
 	b := newBackend(t, nil)
 	older(t, b, "one", `{"broken`, time.Now())

@@ -76,7 +76,7 @@ func (p *Processor) answerURL(ctx context.Context, a *Admission, body []byte) Re
 	return reply(toolReply{Result: answer.result}, answer.replayed)
 }
 
-// unread stands for arguments that cannot be read. It is no JSON, so no tool runs.
+// unread stands for arguments that cannot be read. It is not JSON, so no tool runs.
 var unread = jsontext.Value("{")
 
 // answerUnread answers a tool call whose body cannot be read: a caller is on the

@@ -303,7 +303,7 @@ func (r *running) routes(requests http.Handler, stopping <-chan struct{}) http.H
 		}
 		reads := req.Method == http.MethodGet || req.Method == http.MethodHead // net/http leaves out the body of the latter
 		switch {
-		case (req.URL.Path == "/healthz" || req.URL.Path == "/") && reads: // some platforms probe the root, and cannot be told another path
+		case (req.URL.Path == "/healthz" || req.URL.Path == "/") && reads: // some platforms probe the root and nothing else
 			fmt.Fprintln(w, "ok")
 		case req.URL.Path == "/readyz" && reads && stops:
 			http.Error(w, "stopping", http.StatusServiceUnavailable)

@@ -74,7 +74,7 @@ type commands struct {
 type terminal struct {
 	out, err io.Writer
 	live     bool     // out is a screen: it gets colors and progress
-	screen   *os.File // what out writes to, nil if that is no screen
+	screen   *os.File // what out writes to, nil if it is not a screen
 }
 
 // errFailed ends a command that has already printed what failed.

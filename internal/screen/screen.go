@@ -1,4 +1,4 @@
-// Package screen writes to terminals what strangers sent. Control characters in a
+// Package screen writes to terminals what others sent. Control characters in a
 // transcript could move the cursor, change the title or hide lines, so none passes
 // except those that the program itself asks for.
 //
