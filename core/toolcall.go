@@ -173,7 +173,7 @@ func (p *Processor) answer(ctx context.Context, q toolRequest) (a toolAnswer) {
 func (p *Processor) answerKnown(ctx context.Context, t *tool, q toolRequest) toolAnswer {
 	args, err := arguments(q.args)
 	if err != nil {
-		return toolAnswer{result: sayArguments, state: "refused"}
+		return toolAnswer{result: sayArguments, state: "unreadable"}
 	}
 	canon, err := t.validate(t.fromQuery(args, q.query))
 	if err != nil {

@@ -49,7 +49,7 @@ func (x *index) toolStats() map[string]*toolStats {
 		switch r.state {
 		case "failed", "unknown", "store down":
 			s.Errors++
-		case "refused":
+		case "refused", "unreadable":
 			s.Refused++
 		case "late":
 			s.Late++

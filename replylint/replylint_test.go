@@ -60,6 +60,7 @@ func TestCheck(t *testing.T) {
 		{"a long speech", ok(`{"result":"` + strings.Repeat("and ", 400) + `"}`), replylint.LevelInfo, "long"},
 		{"too long", ok(`{"result":"` + strings.Repeat("and ", 5000) + `"}`), replylint.LevelWarning, "too-long"},
 		{"still working", with(said, func(r *replylint.Reply) { r.State = "late" }), replylint.LevelInfo, "working"},
+		{"unreadable", with(said, func(r *replylint.Reply) { r.State = "unreadable" }), replylint.LevelWarning, "unreadable"},
 		{"refused", with(said, func(r *replylint.Reply) { r.State = "refused" }), replylint.LevelInfo, "refused"},
 		{"state unknown", with(said, func(r *replylint.Reply) { r.State = "unknown" }), replylint.LevelInfo, "unknown"},
 	} {

@@ -188,6 +188,9 @@ func (c *checker) state(state string) {
 	case "unknown":
 		c.add(LevelInfo, "unknown", "it is not known whether the change was made, so the assistant was told not to try again",
 			"Give the tool a Reconcile function that looks it up.", sourceReconcile)
+	case "unreadable":
+		c.add(LevelWarning, "unreadable", "the body of the request was not JSON, so the tool did not run",
+			"Correct the body in the tool's settings at Interactly; a variable in it may lack its quotes.", sourceArguments)
 	case "refused":
 		c.add(LevelInfo, "refused", "the tool did not run: its name or its arguments were wrong",
 			"Compare the tool's definition at Interactly with what serverurl tools --json prints.", sourceArguments)

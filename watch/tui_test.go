@@ -170,13 +170,13 @@ func TestTUI(t *testing.T) {
 	x.sees("1 live", "CA-first", "ongoing", "2 messages")
 	b.tool("CA-first", "2035-07-16")
 	x.sees("find_open_slots", "done")
-	b.post("/tools/find_open_slots?call=CA-first", `{"date": 2035-07`) // not JSON: 400
+	b.Handle(t.Context(), core.Request{Method: "OPTIONS", Path: "/tools/find_open_slots", Query: "call=CA-first", Header: auth.Header{"X-Interactly-Secret": {secret}}}) // 405
 	x.sees("refused", "error: status", "1 issue")
 
 	x.press("\t\t\t") // issues only
 	x.until(func(s string) bool { return strings.Contains(s, "refused") && !strings.Contains(s, " done ") }, "issues only")
 	x.press("\r")
-	x.sees("This reply would be ignored because its status is 400", "Correct the body", "esc back")
+	x.sees("This reply would be ignored because its status is 405", "Choose GET", "esc back")
 	x.press("\x1b")
 	x.sees("enter open")
 	x.press("\t") // everything again

@@ -119,7 +119,7 @@ func (c *demoCommand) play(ctx context.Context, t *terminal, url, page string, s
 			}
 		}
 		print(h)
-		sendMalformed(ctx, url, h)
+		sendWrongMethod(ctx, url, h)
 	}
 	result, err := simulate.Run(ctx, o, s)
 	if err != nil {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	_ "embed"
 	"net/http"
@@ -53,21 +52,18 @@ func tourApp(delay time.Duration) *core.Processor {
 	return p
 }
 
-// sendMalformed makes the mistake of the tour, once: a tool whose body at
-// Interactly lacks the quotes around a variable, which makes it invalid JSON. The
-// page shows why the assistant ignores the reply.
-func sendMalformed(ctx context.Context, to string, h simulate.Progress) {
+// sendWrongMethod makes the mistake of the tour, once: a tool with a method at
+// Interactly that no tool has. The page shows why the assistant ignores the reply.
+func sendWrongMethod(ctx context.Context, to string, h simulate.Progress) {
 	if h.Scenario != tourName || h.Kind != "assistant" || !strings.Contains(h.Text, "reminder") {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, to+"/tools/my_appointments?call="+url.QueryEscape(h.Call),
-		bytes.NewReader([]byte(`{"phone": +14155550142}`)))
+	req, err := http.NewRequestWithContext(ctx, http.MethodOptions, to+"/tools/my_appointments?call="+url.QueryEscape(h.Call), nil)
 	if err != nil {
 		return
 	}
-	req.Header.Set("Content-Type", "application/json")
 	if resp, err := http.DefaultClient.Do(req); err == nil {
 		resp.Body.Close()
 	}
