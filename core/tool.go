@@ -109,10 +109,11 @@ func AddTool[In, Out any](p *Processor, t Tool, f ToolFunc[In, Out]) RegisteredT
 // not every tool needs.
 type RegisteredTool[In, Out any] struct{ t *tool }
 
-// Reconcile sets the function that finds out whether a request took effect, after
-// a crash or an error left that open. f returns the result and true if it did,
-// false if it certainly did not (then the tool runs), and an error if that is
-// unknown for now. It is called only when the first run has certainly ended.
+// Reconcile sets the function that finds out whether the effect of a request
+// holds: after a crash or an error left it open, and if something else was changed
+// in that call since. f returns the result and true if it does, false if it
+// certainly does not (then the tool runs), and an error if that is unknown for now.
+// It is called only when the run has certainly ended.
 func (h RegisteredTool[In, Out]) Reconcile(f func(ctx context.Context, in In) (out Out, done bool, err error)) {
 	h.t.reconcile = func(ctx context.Context, args []byte) (any, bool, error) {
 		var in In
