@@ -13,7 +13,7 @@ import (
 
 // changeOfMind has callers reserve and free the same thing again and again, each
 // request twice at a time and to several processes, while those are killed. After
-// each answer the external system is read: what was said must be so.
+// each reply the external system is read: the reply must be true.
 func (r *runner) changeOfMind(ctx context.Context, p plan) (res Result, err error) {
 	res = Result{Name: "change-of-mind", Store: r.store}
 	began, rnd, tools := time.Now(), r.random("change-of-mind"), newReplies()

@@ -21,8 +21,7 @@ const maxCallID = 256
 
 // callOf returns the call that the header or the query of a request to a tool's
 // URL names, or "". two is true if they name different ones: in a GET the model
-// writes the query, so the header would be the one to believe, but whoever
-// configured it wanted one of them.
+// writes the query, so neither can be trusted.
 func (p *Processor) callOf(head Request, tool string, query url.Values) (id event.CallID, two bool) {
 	inHeader := p.validCall(head.Header.Get(callHeader))
 	if t := p.tools[tool]; t != nil && t.properties[callQuery].types != nil {

@@ -17,7 +17,7 @@ import (
 // there is known what else was done.
 type scope struct {
 	dir     string
-	counted bool          // its outcomes are numbered; otherwise only their age tells the order
+	counted bool          // its outcomes are numbered; otherwise only their age shows the order
 	window  time.Duration // how long a request has duplicates; 0 is as long as the call is stored
 }
 

@@ -131,7 +131,7 @@ func (p *Processor) runClaimed(ctx context.Context, c *claim, mine callstate.Too
 		return a
 	case <-ctx.Done():
 	}
-	if p.on.BackgroundGrace == 0 { // the tool was told to stop just now: its last word counts, if it comes at once
+	if p.on.BackgroundGrace == 0 { // the tool's context has just ended: its result counts if it comes at once
 		select {
 		case <-r.done:
 		case <-time.After(lastWord):
@@ -155,7 +155,7 @@ func (p *Processor) settle(ctx context.Context, c *claim, mine callstate.ToolRec
 	a := r.answer(c.t)
 	mine.Result, mine.State, mine.Finished = a.result, callstate.ToolState(a.state), p.on.Now().UTC()
 	if mine.State == callstate.ToolIndeterminate && !isSaid(r.err) {
-		mine.Result = "" // a later request is told so in other words
+		mine.Result = "" // a later request gets other words
 	}
 	due, _ := ctx.Deadline()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), max(0, time.Until(due))+p.on.BackgroundGrace+leaseSlack/2)

@@ -240,8 +240,8 @@ func (p *Processor) claimAndRun(ctx, opening context.Context, c *claim, f found,
 	return p.runClaimed(ctx, c, mine), true
 }
 
-// decline answers a request that was done before, when nobody can tell whether
-// that still holds.
+// decline answers a request that was done before, when it is unknown
+// whether that still holds.
 func (p *Processor) decline(ctx context.Context, c *claim, f found) toolAnswer {
 	a := toolAnswer{result: sayDoneBefore, state: callstate.ToolDoneBefore}
 	p.noteDelivery(ctx, c, f, a)

@@ -11,7 +11,7 @@ import (
 )
 
 // keepRead is how long after it has finished the result of a read is kept for a
-// request that asks again: the assistant was told to ask in a moment.
+// request that asks again: the reply said to ask in a moment.
 const keepRead = 20 * time.Second
 
 // reads are the runs of [ReadOnly] tools that have outlived their reply, within
@@ -42,7 +42,7 @@ func (p *Processor) read(ctx context.Context, t *tool, call event.CallID, canon 
 	select {
 	case <-r.done:
 		if r.outOfTime {
-			break // the tool was told to stop, and that is all that it can say
+			break // its context ended first, and its error says no more than that
 		}
 		p.reads.forget(key, r)
 		return r.answer(t)

@@ -9,7 +9,7 @@ import (
 )
 
 // ask calls the tool's Reconcile about the run of a record. late is true if the
-// reply is due before it has answered.
+// reply deadline comes first.
 func (p *Processor) ask(ctx context.Context, c *claim, rec callstate.ToolRecord) (result string, applied, late bool, err error) {
 	asked := *c.t // so that it runs like the tool, with its deadline and recovery
 	asked.run = func(ctx context.Context, args []byte) (v any, err error) {

@@ -16,7 +16,7 @@ import (
 )
 
 // A diary is the calendar behind the tools, and remembers how it was at any time:
-// what a caller is told is compared with it.
+// replies are compared with it.
 type diary struct {
 	mu      sync.Mutex
 	pages   map[string][]diaryPage // by item, oldest first
@@ -143,8 +143,8 @@ func drawTurns(t *rapid.T) (turns []turn) {
 	return turns
 }
 
-// Whoever books and cancels in any order hears only what a reader of the calendar
-// would say: whatever is interrupted, doubled, lost or slow, on several instances.
+// A caller who books and cancels in any order gets only replies that a reader of
+// the calendar would give: whatever is interrupted, doubled, lost or slow, on several instances.
 func TestSchedulesOfTruth(t *testing.T) {
 	checkSchedules(t, func(t *rapid.T) {
 		faults := draw(t, 150*time.Second, rapid.SampledFrom([]time.Duration{0, 5 * time.Minute}).Draw(t, "skew"))
@@ -167,7 +167,7 @@ func TestSchedulesOfTruth(t *testing.T) {
 			flights.end(turn, from, said)
 			t.Logf("%s: %s %s %s was answered %q", from.Format("04:05.000"), turn.id, turn.tool, turn.item, said)
 			if st.dead.Load() || said == "" {
-				return // nobody heard it
+				return // the reply was lost
 			}
 			if !redelivery {
 				d.check(t, turn, said, joined, time.Now())
@@ -194,7 +194,7 @@ func TestSchedulesOfTruth(t *testing.T) {
 		all.Wait()
 		s.faultsEnded.Store(true)
 		time.Sleep(5 * time.Minute) // every pause, run and lease is over
-		for range 2 {               // to find out what happened, and to hear it
+		for range 2 {               // to reconcile, and to read the result
 			for _, tool := range []string{"book", "cancel"} {
 				take(turn{tool: tool, item: "nine"}, false)
 				time.Sleep(time.Minute)
@@ -208,8 +208,8 @@ func TestSchedulesOfTruth(t *testing.T) {
 	})
 }
 
-// flights is which wishes are being worked on. Who asks again meanwhile is told what
-// comes of it, and that is true of a moment since it began.
+// flights is which wishes are in progress. A duplicate that arrives meanwhile gets the
+// same result, which was true at some moment since the run began.
 type flights struct {
 	longest time.Duration // that a run goes on after its answer
 	mu      sync.Mutex
@@ -273,7 +273,7 @@ func (ds *deliveries) end(u turn) {
 	ds.ended[u.id] = append(ds.ended[u.id], u.tool+" "+u.item)
 }
 
-// send makes the request and returns what was said, or "".
+// send makes the request and returns the result, or "".
 func (u turn) send(st *instance) string {
 	args := fmt.Sprintf(`{"item":%q}`, u.item)
 	r := request("POST", "/tools/"+u.tool+"?call=CA1", args)
@@ -289,7 +289,7 @@ func (u turn) send(st *instance) string {
 	return reply.Result
 }
 
-// check compares what was said with the diary.
+// check compares a reply with the diary.
 func (d *diary) check(t *rapid.T, u turn, said string, from, to time.Time) {
 	booked := u.tool == "book"
 	ok := true

@@ -64,8 +64,8 @@ func (e *notApplied) Error() string { return "not applied: " + e.err.Error() }
 
 func (e *notApplied) Unwrap() error { return e.err }
 
-// Uncertain wraps an error of a tool that may have changed something all the
-// same, such as one of [Say]: the caller hears that sentence. The same request
+// Uncertain wraps an error of a tool that may have changed something, such
+// as one of [Say]: the caller hears that sentence. The same request
 // is not run again, unless the tool's Reconcile finds that nothing was changed or
 // the tool is [Idempotent].
 func Uncertain(err error) error { return &uncertain{err} }

@@ -53,7 +53,7 @@ type Tool struct {
 	// Default: all of them. Only for tools that change something.
 	IdempotencyArgs []string
 
-	// CallerArgs are the JSON names of the arguments that tell who is calling,
+	// CallerArgs are the JSON names of the arguments that identify the caller,
 	// such as a phone number. They matter only for requests that do not name their
 	// call (docs/tools.md#which-call): without them two callers who ask for the
 	// same within 20 seconds are taken for one; with them the same caller is
@@ -62,8 +62,8 @@ type Tool struct {
 
 	// Undoes are the names of the tools whose effect this one takes back, as a
 	// cancellation does with a booking. After its success the same booking in the
-	// same call is a new one; otherwise the caller would hear that it was done
-	// before, and not again. The identifying arguments that both tools have must
+	// same call is a new one; otherwise the assistant says that it was done before,
+	// and not again. The identifying arguments that both tools have must
 	// be the same.
 	Undoes []string
 

@@ -13,7 +13,7 @@ import (
 	"github.com/serverurl/serverurl/core"
 )
 
-// A calendar is what the tools of these tests change, and what a caller is told
+// A calendar is what the tools of these tests change, and what a caller hears
 // must be true of.
 type calendar struct {
 	mu                        sync.Mutex
@@ -277,7 +277,7 @@ func TestCallerArgs(t *testing.T) {
 	})
 }
 
-// Whoever cannot tell callers apart is told at the start of the program.
+// A tool that cannot distinguish callers is named when the program starts.
 func TestBlindToolsAreNamed(t *testing.T) {
 	cal := &calendar{booked: map[string]bool{}}
 	b := newBackend(t, func(p *core.Processor) { cal.tools(p, "idempotent") })
@@ -331,7 +331,7 @@ func TestSlowReadEnds(t *testing.T) {
 					}
 					if i == 0 && c.write != "" {
 						b.call(c.write, `{}`)
-						time.Sleep(time.Millisecond) // the store's clock tells what was first
+						time.Sleep(time.Millisecond) // the store's clock decides what was first
 					}
 				}
 				if runs != c.runs {
