@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/calls"
 )
 
 // A calendar is what the tools of these tests change, and what a caller hears
@@ -359,5 +360,21 @@ func TestTwoCallsAreRefused(t *testing.T) {
 		if got := said(t, b.Handle(t.Context(), c.r)); got != c.said {
 			t.Errorf("said %q, want %q", got, c.said)
 		}
+	}
+}
+
+// Events whose call is a placeholder are of no call: an end of "undefined" would
+// end it for all.
+func TestEventsOfPlaceholders(t *testing.T) {
+	b := newBackend(t, nil)
+	for _, id := range []string{"undefined", "null", "NONE", "{{call.id}}", "${CALL_ID}", "<call>", "%7B%7Bid%7D%7D", "[object Object]"} {
+		r := b.Handle(t.Context(), request("POST", "/events", `{"message":{"type":"end-of-call-report","call":{"id":"`+id+`"}}}`))
+		if r.Status != 200 || len(b.inbox.take()) != 0 {
+			t.Errorf("%s: %d, and it counts as a call", id, r.Status)
+		}
+	}
+	kept, err := calls.ListQuarantine(t.Context(), b.store, "", 100)
+	if err != nil || len(kept) != 8 {
+		t.Errorf("%d kept, %v; want all 8", len(kept), err)
 	}
 }
