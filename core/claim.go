@@ -25,21 +25,17 @@ type claim struct {
 
 // newClaim derives the key of a request from the call, if known, the tool, and the
 // arguments that identify a request.
-func newClaim(t *tool, q toolRequest, canon []byte) (*claim, error) {
-	keyed, err := t.keyArguments(canon)
-	if err != nil {
-		return nil, err
-	}
+func newClaim(t *tool, q toolRequest, canon []byte) *claim {
 	c := &claim{t: t, q: q, args: canon}
 	dir := callstate.ToolsDir(q.call)
 	if q.call == "" {
 		dir, c.window = callstate.AnonymousToolsDir(t.Name), anonymousDedupWindow
 	}
-	c.key = dir + "/" + callstate.Digest("run", string(q.call), t.Name, string(keyed))
+	c.key = dir + "/" + callstate.Digest("run", string(q.call), t.Name, string(t.keyArguments(canon)))
 	if q.id != "" {
 		c.idKey = dir + "/id-" + callstate.Digest("id", string(q.call), q.id)
 	}
-	return c, nil
+	return c
 }
 
 // lookUp reads the record of a request. refusal is the sentence for a request that

@@ -82,16 +82,13 @@ func next(t *tool, rec callstate.ToolRecord, found bool, age, lease time.Duratio
 // and answers every duplicate with the same bytes. ctx ends at the reply
 // deadline.
 func (p *Processor) runOnce(ctx context.Context, t *tool, q toolRequest, canon []byte) toolAnswer {
-	if q.needsIDs && (!validID(q.id) || !validID(string(q.call))) {
-		return toolAnswer{result: sayNoID, state: "refused"}
-	}
 	if !validID(string(q.call)) {
-		q.call = "" // as if the URL had none
+		q.call = "" // as if there were none
 	}
-	c, err := newClaim(t, q, canon)
-	if err != nil {
-		return toolAnswer{result: sayArguments, state: "refused"}
+	if !validID(q.id) {
+		q.id = ""
 	}
+	c := newClaim(t, q, canon)
 	for {
 		f, leads := p.inflight.join(c.key + c.idKey)
 		if leads {

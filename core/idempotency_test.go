@@ -75,18 +75,21 @@ func TestSameRequestRunsOnce(t *testing.T) {
 	}
 }
 
-// T21: a request without the ids of its dialect may read, but change nothing.
+// T21: an envelope without ids, as a dashboard or a weak model sends it, is
+// answered like any request that names no call.
 func TestMissingIDs(t *testing.T) {
-	for _, ids := range []string{`"call":{"id":""}`, `"call":{}`, `"call":{"id":"   "}`, `"call":{"id":null}`, `"call":{"id":"` + strings.Repeat("x", 10_000) + `"}`} {
-		var runs atomic.Int64
-		b := newBackend(t, counted(core.Tool{}, &runs, nil))
-		body := `{"message":{"type":"tool-calls",` + ids + `,"toolCallList":[{"id":"id1","function":{"name":"book","arguments":` + bookNine + `}}]}}`
-		if got := said(t, b.Handle(t.Context(), request("POST", "/events", body))); !strings.Contains(got, "no id") || runs.Load() != 0 {
-			t.Errorf("%.40s: said %q after %d runs", ids, got, runs.Load())
-		}
-		looks := newBackend(t, counted(core.Tool{Effect: core.ReadOnly}, &runs, nil))
-		if said(t, looks.Handle(t.Context(), request("POST", "/events", body))); runs.Load() != 1 {
-			t.Errorf("%.40s: a tool that only looks ran %d times", ids, runs.Load())
+	for _, ids := range []string{
+		`"call":{"id":""},"toolCallList":[{"id":"id1",`, `"call":{},"toolCallList":[{"id":"id1",`, `"call":{"id":"   "},"toolCallList":[{"id":"id1",`,
+		`"call":{"id":null},"toolCallList":[{`, `"call":{"id":"` + strings.Repeat("x", 10_000) + `"},"toolCallList":[{"id":"id1",`,
+		`"toolCallList":[{"id":"",`, `"call":{"id":"CA1"},"toolCallList":[{"id":"",`, `"call":{"id":"CA1"},"toolCalls":[{`,
+	} {
+		for _, effect := range []core.Effect{core.SideEffect, core.ReadOnly} {
+			var runs atomic.Int64
+			b := newBackend(t, counted(core.Tool{Effect: effect}, &runs, nil))
+			body := `{"message":{"type":"tool-calls",` + ids + `"function":{"name":"book","arguments":` + bookNine + `}}]}}`
+			if got := said(t, b.Handle(t.Context(), request("POST", "/events", body))); got != "Booked number 1." {
+				t.Errorf("%.60s: said %q after %d runs", ids, got, runs.Load())
+			}
 		}
 	}
 }

@@ -16,8 +16,11 @@ const (
 	sayNoTool    = "There is no such tool here."
 	sayEnded     = "The call is over, so nothing was changed."
 	sayConflict  = "That request does not match an earlier one with the same id, so nothing was changed."
-	sayNoID      = "That request has no id to tell it from others, so nothing was changed."
+	sayNoCall    = "That request asks for no tool, so nothing was done."
 	sayArguments = "The arguments could not be read. Call the tool again with a JSON object of its arguments."
+	sayWrapped   = "The arguments came in a form that this tool does not take, so nothing was done. Offer to take a message for the office."
+	sayDone      = "Done."
+	sayNothing   = "There is nothing to report."
 )
 
 // A SayError is an error with two audiences.
@@ -62,7 +65,9 @@ func (e *notApplied) Unwrap() error { return e.err }
 // error is ever sent.
 func sentence(err error) string {
 	if say, ok := errors.AsType[*SayError](err); ok {
-		return oneLine(say.Sentence)
+		if line := oneLine(say.Sentence); line != "" {
+			return line
+		}
 	}
 	return sayFailed
 }
