@@ -272,6 +272,16 @@ func TestAddToolPanics(t *testing.T) {
 		"a key of no field": func(p *core.Processor) {
 			core.AddTool(p, core.Tool{Name: "x", IdempotencyArgs: []string{"Date"}}, look)
 		},
+		"an argument that cannot be filled": func(p *core.Processor) {
+			core.AddTool(p, core.Tool{Name: "x"}, func(context.Context, struct{ F func() }) (string, error) { return "", nil })
+		},
+		"a wrong tag": func(p *core.Processor) {
+			core.AddTool(p, core.Tool{Name: "x"}, func(context.Context, struct {
+				N int `minimum:"one"`
+			}) (string, error) {
+				return "", nil
+			})
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			defer func() {

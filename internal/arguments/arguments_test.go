@@ -27,38 +27,38 @@ type clinic struct {
 
 type everything struct {
 	clinic
-	N        int                 `json:"n,omitzero"`
-	U        uint                `json:"u,omitzero"`
-	I8       int8                `json:"i8,omitzero"`
-	U64      uint64              `json:"u64,omitzero"`
-	Big      big.Int             `json:"big,omitzero"`
-	F        float64             `json:"f,omitzero"`
-	F32      float32             `json:"f32,omitzero"`
-	Flag     bool                `json:"flag,omitzero"`
-	Phone    string              `json:"phone,omitzero"`
-	IDs      []int64             `json:"ids,omitempty"`
-	Names    []string            `json:"names,omitempty"`
-	Pair     [2]int              `json:"pair,omitzero"`
-	At       time.Time           `json:"at,omitzero"`
-	Day      time.Time           `json:"day,omitzero" format:"date"`
-	Length   time.Duration       `json:"length,omitzero"`
-	Window   *window             `json:"window"`
-	Windows  []window            `json:"windows,omitempty"`
-	Prices   map[string]int      `json:"prices,omitempty"`
-	Any      any                 `json:"any,omitzero"`
-	Raw      jsontext.Value      `json:"raw,omitzero"`
-	Addr     netip.Addr          `json:"addr,omitzero"`
-	Odd      even                `json:"odd,omitzero"`
-	Bytes    []byte              `json:"bytes,omitempty"`
-	Service  string              `json:"service,omitzero" enum:"cleaning|checkup"`
-	Level    int                 `json:"level,omitzero" enum:"1|2|3"`
-	Days     []string            `json:"days,omitempty" enum:"mon|tue"`
-	Guests   int                 `json:"guests,omitzero" minimum:"1" maximum:"20"`
-	AtLeast  float64             `json:"atLeast,omitzero" minimum:"0.5"`
-	Zip      string              `json:"zip,omitzero" pattern:"^[0-9]{5}$" examples:"94110"`
-	Mail     string              `json:"mail,omitzero" format:"email"`
-	Maybe    []*int              `json:"maybe,omitempty"`
-	Deep     map[string][]window `json:"deep,omitempty"`
+	N       int                 `json:"n,omitzero"`
+	U       uint                `json:"u,omitzero"`
+	I8      int8                `json:"i8,omitzero"`
+	U64     uint64              `json:"u64,omitzero"`
+	Big     big.Int             `json:"big,omitzero"`
+	F       float64             `json:"f,omitzero"`
+	F32     float32             `json:"f32,omitzero"`
+	Flag    bool                `json:"flag,omitzero"`
+	Phone   string              `json:"phone,omitzero"`
+	IDs     []int64             `json:"ids,omitempty"`
+	Names   []string            `json:"names,omitempty"`
+	Pair    [2]int              `json:"pair,omitzero"`
+	At      time.Time           `json:"at,omitzero"`
+	Day     time.Time           `json:"day,omitzero" format:"date"`
+	Length  time.Duration       `json:"length,omitzero"`
+	Window  *window             `json:"window"`
+	Windows []window            `json:"windows,omitempty"`
+	Prices  map[string]int      `json:"prices,omitempty"`
+	Any     any                 `json:"any,omitzero"`
+	Raw     jsontext.Value      `json:"raw,omitzero"`
+	Addr    netip.Addr          `json:"addr,omitzero"`
+	Odd     even                `json:"odd,omitzero"`
+	Bytes   []byte              `json:"bytes,omitempty"`
+	Service string              `json:"service,omitzero" enum:"cleaning|checkup"`
+	Level   int                 `json:"level,omitzero" enum:"1|2|3"`
+	Days    []string            `json:"days,omitempty" enum:"mon|tue"`
+	Guests  int                 `json:"guests,omitzero" minimum:"1" maximum:"20"`
+	AtLeast float64             `json:"atLeast,omitzero" minimum:"0.5"`
+	Zip     string              `json:"zip,omitzero" pattern:"^[0-9]{5}$" examples:"94110"`
+	Mail    string              `json:"mail,omitzero" format:"email"`
+	Maybe   []*int              `json:"maybe,omitempty"`
+	Deep    map[string][]window `json:"deep,omitempty"`
 }
 
 // even decodes itself.

@@ -64,6 +64,18 @@ func cutSign(s string) (rest string, negative bool) {
 // isWhole reports whether d has no fraction.
 func (d decimal) isWhole() bool { return d.exp >= 0 }
 
+// plain returns a whole number with all of its digits.
+func (d decimal) plain() string {
+	if d.digits == "" {
+		return "0"
+	}
+	sign := ""
+	if d.neg {
+		sign = "-"
+	}
+	return sign + d.digits + strings.Repeat("0", d.exp)
+}
+
 // String returns the one form of the number that all its spellings share. It is
 // a number of JSON.
 func (d decimal) String() string {
@@ -73,10 +85,8 @@ func (d decimal) String() string {
 	}
 	size := len(d.digits) + d.exp // digits before the point
 	switch {
-	case d.digits == "":
-		return "0"
-	case d.exp >= 0 && size <= plainDigits:
-		return sign + d.digits + strings.Repeat("0", d.exp)
+	case d.digits == "", d.exp >= 0 && size <= plainDigits:
+		return d.plain()
 	case d.exp < 0 && size > 0:
 		return sign + d.digits[:size] + "." + d.digits[size:]
 	case d.exp < 0 && size > -plainDigits/2:

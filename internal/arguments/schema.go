@@ -106,7 +106,7 @@ func (n *node) sample() jsontext.Value {
 		return nil
 	}
 	switch values := slices.Concat(n.enum, n.examples); n.kind {
-	case list, binary, anything, object, mapping:
+	case list, binary, anything, object, mapping, moment, period:
 	default:
 		if len(values) > 0 {
 			return values[0]

@@ -89,8 +89,12 @@ func (n *node) setBound(s string, bound **decimal) error {
 
 // setValues reads values that are separated by "|". They must pass as arguments.
 func (n *node) setValues(s string, values *[]jsontext.Value, zone *time.Location) error {
-	if n.kind == object || n.kind == mapping {
+	isTime := n.kind == moment || n.kind == period
+	switch {
+	case n.kind == object, n.kind == mapping:
 		return errors.New("it is for single values and lists of them")
+	case isTime && values == &n.enum:
+		return errors.New("it is for text and numbers")
 	}
 	var read []jsontext.Value
 	for one := range strings.SplitSeq(s, "|") {
@@ -100,6 +104,9 @@ func (n *node) setValues(s string, values *[]jsontext.Value, zone *time.Location
 		}
 		if slices.ContainsFunc(read, func(old jsontext.Value) bool { return string(old) == string(v) }) {
 			return fmt.Errorf("%q is there twice", one)
+		}
+		if isTime {
+			v = quoted(one) // as the model is to write it
 		}
 		read = append(read, v)
 	}

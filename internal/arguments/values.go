@@ -23,10 +23,18 @@ func (r reader) scalar(n *node, v jsontext.Value) (jsontext.Value, bool) {
 	case text:
 		ok := (n.pattern == nil || n.pattern.MatchString(s)) && (n.format == "" || formats[n.format].matches(s))
 		return quoted(s), ok
-	case integer, number:
+	case integer:
 		d, ok := parseDecimal(strings.TrimSpace(s))
-		ok = ok && (n.kind == number && d.fits(n.bits) || n.kind == integer && d.isWhole()) && v.Kind() != 't' && v.Kind() != 'f'
-		return jsontext.Value(d.String()), ok && n.isWithin(d)
+		if !ok || !d.isWhole() || !n.isWithin(d) {
+			return nil, false
+		}
+		return jsontext.Value(d.plain()), true
+	case number:
+		d, ok := parseDecimal(strings.TrimSpace(s))
+		if !ok || !d.fits(n.bits) || !n.isWithin(d) {
+			return nil, false
+		}
+		return jsontext.Value(d.String()), true
 	case boolean:
 		b, ok := parseBool(strings.TrimSpace(s))
 		return jsontext.Value(strconv.FormatBool(b)), ok
