@@ -17,7 +17,7 @@ func envelopeRequests(body []byte, urlTool string) (reqs []toolRequest, one bool
 	message := loosejson.Object(loosejson.Object(body)["message"])
 	call := event.CallID(loosejson.Text(loosejson.Object(message["call"])["id"]))
 
-	// parent is the object that a call is in, with the tool's definition beside it.
+	// parent is the object that a call is in, next to the tool's definition.
 	read := func(v jsontext.Value, parent map[string]jsontext.Value) toolRequest {
 		c := loosejson.Object(v)
 		f, tool := loosejson.Object(c["function"]), loosejson.Object(parent["tool"])

@@ -99,7 +99,7 @@ func read(s *arguments.Shape, body, query string) string {
 	return string(canonical)
 }
 
-// What is sent in a body, and what the tool receives or the model is told.
+// What is sent in a body, and the result: what the tool receives, or the sentence for the model.
 func TestBody(t *testing.T) {
 	s := shapeOf[everything](t)
 	for _, c := range []struct{ body, want string }{

@@ -37,7 +37,7 @@ func parseDate(s string, zone *time.Location) (time.Time, bool) {
 	return t, err == nil && 1 <= y && y <= 9999
 }
 
-// iso8601 has no years and months: they are no fixed time.
+// iso8601 has no years and months: their length is not fixed.
 var iso8601 = regexp.MustCompile(`^([+-]?)P(?:(\d{1,6})W)?(?:(\d{1,6})D)?(?:T(\d+H)?(\d+M)?(\d+(?:[.,]\d+)?S)?)?$`)
 
 // parseDuration reads ISO 8601 ("PT30M"), Go's syntax ("30m") and seconds ("1800").
