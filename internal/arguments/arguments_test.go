@@ -193,7 +193,7 @@ func TestBody(t *testing.T) {
 		{`{"length":"PT"}`, `The argument "length" must be a duration such as PT30M.`},
 		// Types that decode themselves.
 		{`{"addr":"192.0.2.1"}`, `{"addr":"192.0.2.1"}`},
-		{`{"addr":"here"}`, `The argument "addr" must be text.`},
+		{`{"addr":"here"}`, `The argument "addr" must be text of the form that its description gives.`},
 		{`{"odd":4}`, `{"odd":4}`},
 		{`{"odd":"4"}`, `{"odd":4}`},
 		{`{"odd":3}`, `The argument "odd" must be as its description says.`},
@@ -278,5 +278,29 @@ func TestDecode(t *testing.T) {
 	}
 	if got := in.At.Format(time.RFC3339); got != "2035-07-16T09:00:00-07:00" || in.Length != 1500*time.Millisecond || in.Big.String() != "12" || in.ID != 3 {
 		t.Errorf("%s, %+v", got, in)
+	}
+}
+
+// No sentence and no error repeats what was sent, neither a value nor a name of
+// the sender's.
+func TestNothingIsQuoted(t *testing.T) {
+	s := shapeOf[everything](t)
+	const canary = "canary4711"
+	refused := 0
+	for f := range reflect.TypeFor[everything]().Fields() {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		for _, sent := range []string{`"canary4711"`, `["canary4711"]`, `{"canary4711":"canary4711"}`, `{"from":"canary4711"}`, `[{"canary4711":[1]}]`, `4711e4711`, `4711.4711`} {
+			_, err := s.Read(jsontext.Value(`{"`+name+`":`+sent+`}`), nil)
+			var p *arguments.Problem
+			if !errors.As(err, &p) {
+				continue
+			}
+			if refused++; strings.Contains(p.Sentence()+err.Error(), canary) || strings.Contains(p.Sentence(), "4711") || !strings.HasPrefix(p.Path, name) {
+				t.Errorf("%s %s: %s", name, sent, p.Sentence())
+			}
+		}
+	}
+	if refused < 100 {
+		t.Errorf("only %d were refused", refused)
 	}
 }

@@ -41,7 +41,10 @@ func (n *node) suchAs(other string) string {
 }
 
 func (n *node) kindWords() string {
-	if n.custom && n.kind != text {
+	switch {
+	case n.custom && n.kind == text:
+		return "text of the form that its description gives"
+	case n.custom:
 		return "as its description says"
 	}
 	switch n.kind {
