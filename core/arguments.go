@@ -6,6 +6,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/serverurl/serverurl/internal/arguments"
+	"github.com/serverurl/serverurl/internal/loosejson"
 )
 
 var errBadArguments = errors.New("core: arguments do not match the tool")
@@ -29,8 +30,14 @@ func (t *tool) read(q toolRequest) (jsontext.Value, error) {
 
 // keyArguments returns those of the canonical arguments that identify a request.
 func (t *tool) keyArguments(canon []byte) []byte {
-	if len(t.IdempotencyArgs) == 0 {
+	if len(t.IdempotencyArgs) == 0 || len(canon) == 0 {
 		return canon
 	}
 	return arguments.Only(canon, t.IdempotencyArgs)
+}
+
+// identifying returns the canonical arguments that identify a request, by name. It
+// returns nil if there is no object.
+func (t *tool) identifying(canon []byte) map[string]jsontext.Value {
+	return loosejson.Object(t.keyArguments(canon))
 }
