@@ -206,7 +206,7 @@ func undoes(t *tool, args []byte, c *claim) bool {
 		return false
 	}
 	theirs, ours := t.identifying(args), c.t.identifying(c.args)
-	if theirs == nil { // they were too large to keep
+	if theirs == nil && !t.shape.IsEmpty() { // they were too large to keep
 		return false
 	}
 	for name, v := range theirs {
