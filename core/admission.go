@@ -89,7 +89,7 @@ func (a *Admission) Peek(prefix []byte) (known bool) {
 }
 
 func kindOf(t event.Type) Kind {
-	switch {
+	switch t = toolType(t); {
 	case t == event.TypeToolCalls, t == event.TypeFunctionCall:
 		return KindToolCall
 	case t.WantsReply():
@@ -150,7 +150,7 @@ func (a *Admission) dispatch(ctx context.Context, body []byte) Response {
 	}
 	switch {
 	case isTool && isEnvelope(body):
-		return p.answerEnvelope(ctx, body)
+		return p.answerEnvelope(ctx, a.tool, body)
 	case isTool:
 		return p.answerURL(ctx, a, body)
 	}
@@ -159,7 +159,7 @@ func (a *Admission) dispatch(ctx context.Context, body []byte) Response {
 		return p.refuse(ctx, false, body, a.received, "no event", badRequest)
 	}
 	if a.kind = kindOf(typ); a.kind == KindToolCall {
-		return p.answerEnvelope(ctx, body)
+		return p.answerEnvelope(ctx, "", body)
 	}
 	return p.accept(ctx, body, a.received, typ, call)
 }

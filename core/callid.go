@@ -1,11 +1,11 @@
 package core
 
 import (
-	"net/url"
 	"strings"
 	"unicode"
 
 	"github.com/serverurl/serverurl/core/event"
+	"github.com/serverurl/serverurl/internal/arguments"
 )
 
 // callHeader and callQuery are where a tool's URL or headers may carry the id
@@ -22,9 +22,9 @@ const maxCallID = 256
 // callOf returns the call that the header or the query of a request to a tool's
 // URL names, or "". two is true if they name different ones: in a GET the model
 // writes the query, so neither can be trusted.
-func (p *Processor) callOf(head Request, tool string, query url.Values) (id event.CallID, two bool) {
+func (p *Processor) callOf(head Request, tool string, query arguments.Query) (id event.CallID, two bool) {
 	inHeader := p.validCall(head.Header.Get(callHeader))
-	if t := p.tools[tool]; t != nil && t.properties[callQuery].types != nil {
+	if t := p.tools[tool]; t != nil && t.shape.Has(callQuery) {
 		return inHeader, false // it is an argument of the tool's own
 	}
 	inQuery := p.validCall(query.Get(callQuery))
@@ -68,10 +68,4 @@ func isPlaceholder(id string) bool {
 }
 
 // queryCall is the call that a raw query names, or "".
-func queryCall(raw string) string {
-	query, err := url.ParseQuery(raw)
-	if err != nil {
-		return ""
-	}
-	return query.Get(callQuery)
-}
+func queryCall(raw string) string { return arguments.ParseQuery(raw).Get(callQuery) }

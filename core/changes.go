@@ -10,6 +10,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/serverurl/serverurl/core/records"
 	"github.com/serverurl/serverurl/internal/callstate"
+	"github.com/serverurl/serverurl/internal/loosejson"
 )
 
 // A scope is where the requests of one caller are, as far as it is known who
@@ -23,29 +24,24 @@ type scope struct {
 
 // scopeOf returns the scope of a request: its call, its caller if the tool's
 // arguments name one, or else the tool itself.
-func scopeOf(t *tool, q toolRequest, canon []byte) (scope, error) {
+func scopeOf(t *tool, q toolRequest, canon []byte) scope {
 	if q.call != "" {
-		return scope{dir: callstate.ToolsDir(q.call), counted: true}, nil
+		return scope{dir: callstate.ToolsDir(q.call), counted: true}
 	}
-	caller, err := t.callerOf(canon)
+	caller := t.callerOf(canon)
 	switch {
-	case err != nil:
-		return scope{}, err
 	case caller == "":
-		return scope{dir: callstate.AnonymousToolsDir(t.Name), window: anonymousWindow}, nil
+		return scope{dir: callstate.AnonymousToolsDir(t.Name), window: anonymousWindow}
 	case t.Effect == Idempotent: // to run it again does no harm, to repeat what has changed does
-		return scope{callstate.CallerToolsDir(caller), true, anonymousWindow}, nil
+		return scope{callstate.CallerToolsDir(caller), true, anonymousWindow}
 	}
-	return scope{callstate.CallerToolsDir(caller), true, callerWindow}, nil
+	return scope{callstate.CallerToolsDir(caller), true, callerWindow}
 }
 
 // callerOf returns the caller that the canonical arguments name, as a digest of
 // the values of CallerArgs, or "" if they name none.
-func (t *tool) callerOf(canon []byte) (string, error) {
-	all, err := arguments(canon)
-	if err != nil {
-		return "", err
-	}
+func (t *tool) callerOf(canon []byte) string {
+	all := loosejson.Object(canon)
 	parts, named := []string{"caller"}, false
 	for _, name := range t.CallerArgs {
 		v := string(all[name])
@@ -53,9 +49,9 @@ func (t *tool) callerOf(canon []byte) (string, error) {
 		parts = append(parts, v)
 	}
 	if !named {
-		return "", nil
+		return ""
 	}
-	return callstate.Digest(parts...), nil
+	return callstate.Digest(parts...)
 }
 
 // countKey returns the key of the count of the scope's outcomes, or "".
@@ -209,12 +205,8 @@ func undoes(t *tool, args []byte, c *claim) bool {
 	if !slices.Contains(t.Undoes, c.t.Name) {
 		return false
 	}
-	theirs, err := t.identifying(args)
-	if err != nil {
-		return false
-	}
-	ours, err := c.t.identifying(c.args)
-	if err != nil || theirs == nil && len(t.properties) > 0 {
+	theirs, ours := t.identifying(args), c.t.identifying(c.args)
+	if theirs == nil && !t.shape.IsEmpty() { // they were too large to keep
 		return false
 	}
 	for name, v := range theirs {

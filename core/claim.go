@@ -25,21 +25,14 @@ type claim struct {
 
 // newClaim derives the key of a request from its scope, the tool, and the
 // arguments that identify a request.
-func newClaim(t *tool, q toolRequest, canon []byte) (*claim, error) {
-	keyed, err := t.keyArguments(canon)
-	if err != nil {
-		return nil, err
-	}
-	s, err := scopeOf(t, q, canon)
-	if err != nil {
-		return nil, err
-	}
+func newClaim(t *tool, q toolRequest, canon []byte) *claim {
+	s := scopeOf(t, q, canon)
 	c := &claim{scope: s, t: t, q: q, args: canon, request: callstate.Digest("request", t.Name, string(canon))}
-	c.key = s.dir + "/" + callstate.Digest("run", string(q.call), t.Name, string(keyed))
+	c.key = s.dir + "/" + callstate.Digest("run", string(q.call), t.Name, string(t.keyArguments(canon)))
 	if validID(q.id) {
 		c.idKey = s.dir + "/id-" + callstate.Digest("id", string(q.call), q.id)
 	}
-	return c, nil
+	return c
 }
 
 // found is what the store knows of a request.

@@ -119,10 +119,7 @@ func afterDone(t *tool, s scope, since changes) step {
 // and answers every duplicate with the same bytes. ctx ends at the reply
 // deadline.
 func (p *Processor) runOnce(ctx context.Context, t *tool, q toolRequest, canon []byte) toolAnswer {
-	c, err := newClaim(t, q, canon)
-	if err != nil {
-		return toolAnswer{result: sayArguments, state: callstate.ToolRefused}
-	}
+	c := newClaim(t, q, canon)
 	for {
 		f, leads := p.inflight.join(c.key + c.idKey)
 		if leads {

@@ -34,7 +34,7 @@ func (p *Processor) start(ctx context.Context, t *tool, args []byte, inv Invocat
 		defer func() { _ = recover() }()
 		v, err := t.run(ctx, args)
 		if err == nil {
-			r.text, err = resultText(v) // the value's own methods may panic as well
+			r.text, err = resultText(v, t.Effect) // the value's own methods may panic as well
 		}
 		r.err = err
 	})

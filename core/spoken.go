@@ -24,6 +24,10 @@ const (
 	sayEnded      = "The call is over, so nothing was changed."
 	sayTwoCalls   = "It is not certain which call that is for, so nothing was changed."
 	sayArguments  = "The arguments could not be read. Call the tool again with a JSON object of its arguments."
+	sayWrapped    = "The arguments came in a form that this tool does not take, so nothing was done. Offer to take a message for the office."
+	sayNoCall     = "That request asks for no tool, so nothing was done."
+	sayDone       = "Done."
+	sayNothing    = "There is nothing to report."
 )
 
 // A SayError is an error with two audiences.
@@ -103,7 +107,9 @@ func isSaid(err error) bool {
 // otherwise. No other text of an error is ever sent.
 func sentence(err error, otherwise string) string {
 	if say, ok := errors.AsType[*SayError](err); ok {
-		return oneLine(say.Sentence)
+		if line := oneLine(say.Sentence); line != "" {
+			return line
+		}
 	}
 	return otherwise
 }

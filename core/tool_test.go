@@ -136,7 +136,16 @@ func TestResultIsOneLine(t *testing.T) {
 		{"two\nlines\r\n\tand\u2028more", "two lines and more"},
 		{map[string]any{"slots": []string{"09:00", "11:15"}, "date": "2026-07-21"}, `{"date":"2026-07-21","slots":["09:00","11:15"]}`},
 		{time.Minute, "1m0s"}, // a fmt.Stringer
-		{nil, "null"},
+		{nil, "There is nothing to report."},
+		{"", "There is nothing to report."},
+		{(*string)(nil), "There is nothing to report."},
+		{(*time.Time)(nil), "There is nothing to report."},
+		{(*struct{ A int })(nil), "There is nothing to report."},
+		{struct{}{}, "There is nothing to report."},
+		{reply("Named."), "Named."},
+		{new(" \n"), "There is nothing to report."},
+		{new("Pointed at."), "Pointed at."},
+		{[]string(nil), "[]"},
 		{42, "42"},
 		{func() {}, "Sorry, that did not work just now. Offer to take a message for the office."},
 		{strings.Repeat("ü", core.MaxResultBytes), strings.Repeat("ü", (core.MaxResultBytes-6)/2) + " [cut]"},
@@ -144,6 +153,22 @@ func TestResultIsOneLine(t *testing.T) {
 		result = c.result
 		if got := b.call("/tools/echo", "{}"); got != c.want {
 			t.Errorf("%T: said %.80q, want %.80q", c.result, got, c.want)
+		}
+	}
+}
+
+type reply string
+
+// What changes something and returns nothing has been done.
+func TestNothingReturned(t *testing.T) {
+	b := newBackend(t, func(p *core.Processor) {
+		core.AddTool(p, core.Tool{Name: "text"}, func(context.Context, struct{}) (string, error) { return "", nil })
+		core.AddTool(p, core.Tool{Name: "pointer"}, func(context.Context, struct{}) (*booking, error) { return nil, nil })
+		core.AddTool(p, core.Tool{Name: "no"}, func(context.Context, struct{}) (string, error) { return "", core.Say(" ") })
+	})
+	for path, want := range map[string]string{"text": "Done.", "pointer": "Done.", "no": "Sorry, that did not work just now. Offer to take a message for the office."} {
+		if got := b.call("/tools/"+path, "{}"); got != want {
+			t.Errorf("%s: said %q, want %q", path, got, want)
 		}
 	}
 }
@@ -201,12 +226,12 @@ func TestQueryArguments(t *testing.T) {
 		{`text=x&tags=["a"]`, `"tags":["a"]`},
 		{`text=x&in={"a":3}`, `"in":{"a":3}`},
 		{"text=x&call=CA1", `"call":"CA1"`},
-		{"text=x&count=twelve", `The argument "count" is not of the right kind: it must be a whole number.`},
+		{"text=x&count=twelve", `The argument "count" must be a whole number.`},
 		{"text=x&count=1e999", `The argument "count"`},
 		{"text=a%00b", `"text":"a\u0000b"`},
 		{"text=%ff", `"text":"�"`},
 		{"count=1", `The argument "text" is missing.`},
-		{"text=%zz", `The argument "text" is missing.`},
+		{"text=%zz", `"text":"%zz"`},
 	} {
 		got := said(t, b.Handle(t.Context(), request("GET", "/tools/echo?"+strings.ReplaceAll(c.query, `"`, "%22"), "")))
 		if !strings.Contains(got, c.want) {
@@ -264,6 +289,16 @@ func TestAddToolPanics(t *testing.T) {
 		},
 		"a key of no field": func(p *core.Processor) {
 			core.AddTool(p, core.Tool{Name: "x", IdempotencyArgs: []string{"Date"}}, look)
+		},
+		"an argument that cannot be filled": func(p *core.Processor) {
+			core.AddTool(p, core.Tool{Name: "x"}, func(context.Context, struct{ F func() }) (string, error) { return "", nil })
+		},
+		"a wrong tag": func(p *core.Processor) {
+			core.AddTool(p, core.Tool{Name: "x"}, func(context.Context, struct {
+				N int `minimum:"one"`
+			}) (string, error) {
+				return "", nil
+			})
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -3,7 +3,6 @@ package core
 import (
 	"context"
 	"errors"
-	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -11,6 +10,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/serverurl/serverurl/core/event"
+	"github.com/serverurl/serverurl/internal/arguments"
 	"github.com/serverurl/serverurl/internal/callstate"
 	"github.com/serverurl/serverurl/internal/fault"
 )
@@ -40,7 +40,7 @@ type toolRequest struct {
 	id    string // the tool call's id; empty where the dialect has none
 	name  string // the tool's name as sent
 	args  jsontext.Value
-	query url.Values
+	query arguments.Query
 	call  event.CallID
 
 	twoCalls bool // the request names two calls
@@ -63,10 +63,7 @@ func (a toolAnswer) shared() bool {
 // nothing else (docs/tools.md#request).
 func (p *Processor) answerURL(ctx context.Context, a *Admission, body []byte) Response {
 	name := a.tool
-	query, err := url.ParseQuery(a.head.Query)
-	if err != nil {
-		query = nil
-	}
+	query := arguments.ParseQuery(a.head.Query)
 	q := toolRequest{name: name, args: body, query: query}
 	q.call, q.twoCalls = p.callOf(a.head, name, query)
 	answer := p.answer(ctx, q)
@@ -74,9 +71,13 @@ func (p *Processor) answerURL(ctx context.Context, a *Admission, body []byte) Re
 }
 
 // answerEnvelope answers the calls of an envelope in their order
-// (docs/tools.md#dialects).
-func (p *Processor) answerEnvelope(ctx context.Context, body []byte) Response {
-	reqs, one := envelopeRequests(body)
+// (docs/tools.md#dialects). A call without a name is of the URL's tool, if any.
+func (p *Processor) answerEnvelope(ctx context.Context, tool string, body []byte) Response {
+	reqs, one := envelopeRequests(body, tool)
+	if len(reqs) == 0 {
+		p.log.Warn("tool calls without a call", "state", "refused")
+		return reply(toolReply{Result: sayNoCall}, false)
+	}
 	if one { // the older function-call: one call without an id
 		a := p.answer(ctx, reqs[0])
 		return reply(toolReply{Result: a.result}, a.replayed)
@@ -192,11 +193,10 @@ func (p *Processor) answer(ctx context.Context, q toolRequest) (a toolAnswer) {
 }
 
 func (p *Processor) answerKnown(ctx context.Context, t *tool, q toolRequest) toolAnswer {
-	args, err := arguments(q.args)
-	if err != nil {
-		return toolAnswer{result: sayArguments, state: callstate.ToolRefused}
+	canon, err := t.read(q)
+	if errors.Is(err, arguments.ErrWrapped) {
+		p.log.Warn("arguments are inside another object, where no tool looks (docs/tools.md#request)", "tool", t.Name)
 	}
-	canon, err := t.validate(t.fromQuery(args, q.query))
 	if err != nil {
 		return toolAnswer{result: sentence(err, sayArguments), state: callstate.ToolRefused}
 	}
