@@ -205,11 +205,11 @@ func undoes(t *tool, args []byte, c *claim) bool {
 	if !slices.Contains(t.Undoes, c.t.Name) {
 		return false
 	}
-	theirs, ours := t.identifying(args), c.t.identifying(c.args)
-	if theirs == nil && !t.shape.IsEmpty() { // they were too large to keep
+	if len(args) == 0 { // they were too large to keep
 		return false
 	}
-	for name, v := range theirs {
+	ours := c.t.identifying(c.args)
+	for name, v := range t.identifying(args) {
 		if mine, both := ours[name]; both && !bytes.Equal(v, mine) {
 			return false
 		}

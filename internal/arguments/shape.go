@@ -49,9 +49,6 @@ func Of(t reflect.Type, zone *time.Location) (*Shape, error) {
 // Has reports whether there is an argument of this name.
 func (s *Shape) Has(name string) bool { return s.root.field(name) != nil }
 
-// IsEmpty reports whether there are no arguments.
-func (s *Shape) IsEmpty() bool { return len(s.root.fields) == 0 }
-
 type kind int
 
 const (

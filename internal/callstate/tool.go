@@ -68,7 +68,7 @@ type ToolRecord struct {
 	Began int64 `json:"began,omitempty"`
 	Seq   int64 `json:"seq,omitempty"`
 
-	Args     jsontext.Value `json:"args,omitempty"`
+	Args     jsontext.Value `json:"args,omitzero"`    // absent if they are too large
 	Result   string         `json:"result,omitempty"` // the line that was sent
 	Started  time.Time      `json:"started"`
 	Finished time.Time      `json:"finished,omitzero"`
