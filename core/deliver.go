@@ -101,10 +101,11 @@ func (p *Processor) merge(ctx context.Context, env Envelope, ev event.Event) (*d
 			p.log.Info("event", "type", string(ev.Type), "call", p.tag(id), "status", string(c.State.Status),
 				"messages", c.State.Messages, "late", c.Entry.Stale)
 			p.observeEvent(env, false)
-			if len(c.State.Pending) == len(state.Pending) {
-				return nil, nil
+			last := len(c.State.Pending) - 1
+			if last < 0 || c.State.Pending[last].Envelope != env.ID {
+				return nil, nil // it has no handlers
 			}
-			w := p.resume(id, ev, c.State, c.State.Pending[len(c.State.Pending)-1])
+			w := p.resume(id, ev, c.State, c.State.Pending[last])
 			w.input.newMessages = func(context.Context) ([]event.Message, error) { return event.DecodeMessages(c.NewMessages), nil }
 			return w, nil
 		}

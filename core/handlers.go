@@ -141,7 +141,7 @@ func (p *Processor) OnReport(f func(ctx context.Context, e Report) error) {
 func (p *Processor) OnCallEnded(f func(ctx context.Context, e CallEnded) error) {
 	p.addHandler(callstate.EffectEnded, func(ctx context.Context, o *handlerInput) error {
 		e, err := o.ended(ctx)
-		if err != nil {
+		if err != nil || !e.Call.Ended { // an assumed end that was taken back meanwhile
 			return err
 		}
 		return f(ctx, e)
