@@ -99,10 +99,8 @@ func sameName(a, b string) bool {
 // not have.
 func isPlaceholder(s string) bool {
 	s = strings.ToLower(plain(s))
-	for _, mark := range []string{"{{", "}}", "${", "<", ">"} {
-		if strings.Contains(s, mark) {
-			return true
-		}
+	if strings.Contains(s, "{{") || strings.Contains(s, "${") || strings.HasPrefix(s, "<") && strings.HasSuffix(s, ">") {
+		return true
 	}
 	return slices.Contains([]string{"undefined", "null", "none", "nil", "nan", "n/a", "unknown", "string", "[object object]"}, s)
 }
