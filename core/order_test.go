@@ -191,3 +191,51 @@ func TestLateUpdateIsStoredAsSent(t *testing.T) {
 		t.Errorf("stored as %s, sent as %s", got[len(got)-1], late)
 	}
 }
+
+// Vapi's conversations are read: the text is under message, roles are bot, user
+// and what nobody said.
+func TestVapiConversation(t *testing.T) {
+	line := func(role, text string, at int) string {
+		return fmt.Sprintf(`{"role":%q,"message":%q,"time":%d,"endTime":%d,"secondsFromStart":%d}`, role, text, 1784044932000+at, 1784044933000+at, at/1000)
+	}
+	system, bot := line("system", "You are a front desk.", 0), line("bot", "Bright Smile Dental, how can I help?", 1000)
+	asked, changed := line("user", "A cleaning on Monday", 4000), line("user", "A cleaning on Monday at nine.", 4000)
+	called := `{"role":"tool_calls","toolCalls":[{"id":"t1","type":"function","function":{"name":"find_open_slots","arguments":"{}"}}],"message":"","time":1784044937000}`
+	var h recorder
+	b := newBackend(t, h.listen)
+	for _, e := range []string{
+		conversation(100, system, bot), conversation(200, system, bot, asked), conversation(300, system, bot, changed), conversation(400, system, bot, changed, called),
+		strings.Replace(strings.Replace(report(0, system, bot, changed, called), `"messages":`, `"artifact":{"transcript":"","messages":`, 1), `],"analysis"`, `]},"analysis"`, 1),
+	} {
+		b.event(e)
+		b.deliver()
+	}
+	c := b.read(callID)
+	var got []string
+	for _, m := range c.Transcript {
+		if m.Spoken() {
+			got = append(got, fmt.Sprint(m.FromAssistant(), " ", m.Text, " ", m.Time.UnixMilli()))
+		}
+	}
+	equal(t, "transcript", got, []string{"true Bright Smile Dental, how can I help? 1784044933000", "false A cleaning on Monday at nine. 1784044936000"})
+	equal(t, "superseded", texts(c.Superseded), []string{"A cleaning on Monday"})
+	if c.MessageCount != 4 || len(c.Events) != 5 || len(c.Report) == 0 {
+		t.Errorf("%d messages, %d events, report %s", c.MessageCount, len(c.Events), c.Report)
+	}
+	if !slices.Contains(h.messages, "A cleaning on Monday at nine.") || len(h.messages) != 5 {
+		t.Errorf("handlers got %q", h.messages)
+	}
+}
+
+// A leg of a transfer that fails does not fail the call.
+func TestFailedLegOfATransfer(t *testing.T) {
+	b := newBackend(t, nil)
+	leg := strings.Replace(status("ongoing", 100), `"status":"ongoing"`, `"status":"ongoing","phoneCallStatus":"no-answer"`, 1)
+	for _, e := range []string{status("ongoing", 0), leg, conversation(200, messages(0, 2)...), status("finished", 300), report(0, messages(0, 2)...)} {
+		b.event(e)
+		b.deliver()
+	}
+	if c := b.read(callID); c.Status != "finished" || c.NeedsAttention() {
+		t.Errorf("status %q, needs attention: %v", c.Status, c.NeedsAttention())
+	}
+}

@@ -95,15 +95,23 @@ func TestSchedulesOfMerge(t *testing.T) {
 			events = append(events, conversation(1900, append(slices.Clone(said[:want]), message(want, "line"))...))
 		}
 		events = append(events, conversation(2000, said...), status("finished", 40))
-		// The report's words count, also where it has fewer of them.
-		said = said[:len(said)-rapid.IntRange(0, 1).Draw(t, "left out")]
-		lines = lines[:len(said)]
-		if rapid.Bool().Draw(t, "corrected") {
+		// The report's words count, also where it has fewer of them; if it has none, the
+		// last update's.
+		bare := rapid.Bool().Draw(t, "bare")
+		if !bare {
+			said = said[:len(said)-rapid.IntRange(0, 1).Draw(t, "left out")]
+			lines = lines[:len(said)]
+		}
+		if !bare && rapid.Bool().Draw(t, "corrected") {
 			last := len(said) - 1
 			lines[last] = "as it was"
 			said = append(slices.Clone(said[:last]), message(last, lines[last]))
 		}
-		events = append(events, report(0, said...))
+		if bare {
+			events = append(events, report(0))
+		} else {
+			events = append(events, report(0, said...))
+		}
 		order := rapid.Permutation(events).Draw(t, "order")
 		twice := rapid.IntRange(0, len(events)).Draw(t, "twice")
 
