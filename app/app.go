@@ -98,9 +98,9 @@ type Booking struct {
 	Service string         `json:"service,omitempty" jsonschema:"what the visit is for, such as cleaning"`
 }
 
-// Caller is who calls. A number is easily learned, and anybody can say it: only
-// who also knows the name hears or changes something, and never hears what the
-// visit is for.
+// Caller is who calls. A number is easily learned, and anybody can say it: a
+// caller must know the name as well to learn or to change something, and is never
+// given what the visit is for.
 type Caller struct {
 	Phone core.Sensitive `json:"phone" jsonschema:"the phone number it was booked under"`
 	Name  core.Sensitive `json:"name" jsonschema:"the full name it was booked under"`

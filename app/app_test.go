@@ -112,8 +112,7 @@ func TestNumbersAsPeopleWriteThem(t *testing.T) {
 	d.want(d.say("my_appointments", args{"phone": "0044 20 7946 0000", "name": "Sam Rivera"}), "You have 1 appointment")
 }
 
-// Who asks for what they have hears that they have it; anybody else, that it is
-// taken.
+// A caller who asks for what they have is told so; anybody else, that it is taken.
 func TestOwnBookingIsNotTaken(t *testing.T) {
 	d := newDesk(t, someTime)
 	d.want(d.sayIn("CA", "book_appointment", booking(nil)), "Booked")
@@ -185,7 +184,7 @@ func TestTimesAsPeopleWriteThem(t *testing.T) {
 	}
 }
 
-// A variable that nobody filled in is no name and no service.
+// A variable that nobody filled in is not a name, and not a service.
 func TestPlaceholders(t *testing.T) {
 	d := newDesk(t, someTime)
 	for _, no := range []string{"undefined", "null", "{{name}}", "None", " NULL ", "<name>", "${name}", "unknown", "N/A", "\u200b"} {
@@ -198,7 +197,7 @@ func TestPlaceholders(t *testing.T) {
 	d.want(d.say("book_appointment", booking(args{"name": "Christopher Null"})), "Booked: a check-up for Christopher Null")
 }
 
-// Whoever only says a number hears nothing of its owner and changes nothing.
+// A caller who only says a number learns nothing of its owner and changes nothing.
 func TestANumberIsNoAuthority(t *testing.T) {
 	d := newDesk(t, someTime)
 	d.want(d.say("book_appointment", booking(args{"service": "HIV test"})), "Booked")

@@ -98,7 +98,7 @@ func recordOf(t *testing.T, order []core.Envelope) calls.Call {
 	return c
 }
 
-// What was said last counts, in either order of arrival.
+// The last text counts, in either order of arrival.
 func TestTheLaterWordCounts(t *testing.T) {
 	says := func(typ string, sent int, text string) string {
 		at := fmt.Sprintf(`"timestamp":%d,`, 1784044932000+sent)
