@@ -112,7 +112,7 @@ func TestNumbersAsPeopleWriteThem(t *testing.T) {
 	d.want(d.say("my_appointments", args{"phone": "0044 20 7946 0000", "name": "Sam Rivera"}), "You have 1 appointment")
 }
 
-// A caller who asks for what they have is told so; anybody else, that it is taken.
+// A caller who asks for what they have learns that; for anybody else it is taken.
 func TestOwnBookingIsNotTaken(t *testing.T) {
 	d := newDesk(t, someTime)
 	d.want(d.sayIn("CA", "book_appointment", booking(nil)), "Booked")

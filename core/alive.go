@@ -15,6 +15,9 @@ const (
 	// enough to cost nothing.
 	aliveInterval = time.Minute
 
+	// noteTimeout bounds a note: a caller may wait for it.
+	noteTimeout = 500 * time.Millisecond
+
 	// maxSigns is how many calls an instance remembers to have noted.
 	maxSigns = 4096
 )
@@ -40,15 +43,16 @@ func (s *signs) due(id event.CallID, now time.Time, every time.Duration) bool {
 }
 
 // noteAlive notes that a tool was called in a call, so that [Processor.Sweep] does
-// not take the call for over, or finds that it was wrong. The tool does not wait
-// for it. A call that is not stored stays so, and one whose end was stated too.
-func (p *Processor) noteAlive(ctx context.Context, id event.CallID) {
+// not take the call for over, or finds that it was wrong. It does so while the
+// tool runs; where nothing runs after a reply, wait waits for it for a moment. A call
+// that is not stored stays so, and one whose end was stated too.
+func (p *Processor) noteAlive(ctx context.Context, id event.CallID) (wait func()) {
 	now := p.on.Now().UTC()
 	every := min(aliveInterval, p.on.CallIdleTimeout/4)
 	if !validID(string(id)) || !p.alive.due(id, now, every) {
-		return
+		return func() {}
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), handlersTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteTimeout)
 	p.work.Go(func() {
 		defer cancel()
 		defer func() { _ = recover() }() // of a store: the tool has nothing to do with it
@@ -60,4 +64,8 @@ func (p *Processor) noteAlive(ctx context.Context, id event.CallID) {
 			p.log.Warn("a tool call was not noted as a sign of life", "call", p.tag(id), "reason", err)
 		}
 	})
+	if p.on.BackgroundGrace > 0 {
+		return func() {}
+	}
+	return func() { <-ctx.Done() }
 }

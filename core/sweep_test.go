@@ -235,3 +235,18 @@ func TestSweepRepeatsHandlers(t *testing.T) {
 		}
 	})
 }
+
+// Where nothing runs after a reply, a sign of life is noted before it.
+func TestSignOfLifeBeforeTheReply(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBackend(t, addLifeTools, func(on *core.Platform) { on.BackgroundGrace = 0 })
+		b.event(status("ongoing", 0))
+		b.deliver()
+		time.Sleep(time.Hour)
+		b.sweep()
+		b.call("/tools/look?call="+callID, "{}")
+		if b.read(callID).Ended {
+			t.Error("the call is over while it is spoken")
+		}
+	})
+}
