@@ -146,12 +146,23 @@ func (t *tool) keyArguments(canon []byte) ([]byte, error) {
 	if len(t.IdempotencyArgs) == 0 {
 		return canon, nil
 	}
+	all, err := t.identifying(canon)
+	if err != nil {
+		return nil, err
+	}
+	return canonical(all)
+}
+
+// identifying returns the arguments that identify a request, by name.
+func (t *tool) identifying(canon []byte) (map[string]jsontext.Value, error) {
 	all, err := arguments(canon)
 	if err != nil {
 		return nil, err
 	}
-	maps.DeleteFunc(all, func(name string, _ jsontext.Value) bool { return !slices.Contains(t.IdempotencyArgs, name) })
-	return canonical(all)
+	maps.DeleteFunc(all, func(name string, _ jsontext.Value) bool {
+		return len(t.IdempotencyArgs) > 0 && !slices.Contains(t.IdempotencyArgs, name)
+	})
+	return all, nil
 }
 
 // canonical encodes arguments by RFC 8785. Its errors quote none of them.

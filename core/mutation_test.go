@@ -31,6 +31,9 @@ func TestSchedulesNoticeBrokenRules(t *testing.T) {
 		{"no-fencing", "TestSchedulesOfOnce", "duplicated: |inconsistent: "},
 		{"rerun-unconfirmed", "TestSchedulesOfOnce", "duplicated: "},
 		{"no-budget", "TestSchedulesOfOnce", "late: "},
+		{"replay-stale", "TestSchedulesOfTruth", "false: "},
+		{"rerun-unconfirmed", "TestSchedulesOfTruth", "duplicated: "},
+		{"unordered", "TestOrderOfOneMessage", "said "},
 		{"no-dedup", "TestSchedulesOfMerge", "duplicated: "},
 		{"status-regresses", "TestSchedulesOfMerge", "regressed: "},
 		{"last-snapshot-wins", "TestSchedulesOfMerge", "regressed: "},
@@ -39,7 +42,7 @@ func TestSchedulesNoticeBrokenRules(t *testing.T) {
 		{"earlier-word-wins", "TestSchedulesOfMerge", "lost: transcript"},
 		{"assumed-end-stays", "TestSchedulesOfMerge", "lost: "},
 	} {
-		t.Run(c.rule, func(t *testing.T) {
+		t.Run(c.rule+"/"+c.test, func(t *testing.T) {
 			t.Parallel()
 			if out, err := run(c.rule, c.test); err == nil || !regexp.MustCompile(c.notices).MatchString(out) {
 				t.Errorf("not noticed as %q: %v\n%s", c.notices, err, tail(out))

@@ -77,6 +77,9 @@ type Processor struct {
 	work     sync.WaitGroup // tools that outlive their reply
 	alive    signs          // of calls, by their tools
 	inflight singleflight   // the same requests at the same time
+	reads    reads          // those that have outlived their reply
+
+	placeholderOnce sync.Once
 }
 
 // New returns a Processor without tools or handlers.
@@ -117,7 +120,7 @@ type Platform struct {
 // Bind gives p the platform that it runs on. It is called once, before the
 // first request, after all tools and handlers are added. It returns
 // [auth.ErrNoSecret] if no credential is configured and unauthenticated senders
-// are not explicitly allowed.
+// are not explicitly allowed, and an error if a tool undoes one that there is not.
 func (p *Processor) Bind(on Platform) error {
 	switch {
 	case p.bound:
@@ -137,7 +140,7 @@ func (p *Processor) Bind(on Platform) error {
 	p.on, p.bound = on, true
 	p.log = slog.New(allowlist(cmp.Or(on.Logger, slog.Default()).Handler())).With("platform", on.Name)
 	p.key = on.Verifier.LogKey()
-	return nil
+	return p.checkTools()
 }
 
 // MaxBodyBytes is the most bytes of a body that the Processor takes. An adapter
@@ -171,10 +174,10 @@ func (p *Processor) Drain(ctx context.Context) error {
 // the same promises (see [records.Store]). It may be called before Bind, used only
 // after.
 func (p *Processor) AppStore(name string) records.Store {
-	if _, _, err := records.SplitKey("app/" + name); err != nil || strings.Contains(name, "/") {
-		panic(fmt.Sprintf("core: Records(%q): not a name", name))
+	if _, _, err := records.SplitKey(callstate.AppDir + "/" + name); err != nil || strings.Contains(name, "/") {
+		panic(fmt.Sprintf("core: AppStore(%q): not a name", name))
 	}
-	return &appStore{p: p, prefix: "app/" + name + "/"}
+	return &appStore{p: p, prefix: callstate.AppDir + "/" + name + "/"}
 }
 
 // appStore is the store below one directory.

@@ -23,7 +23,7 @@ func FuzzReplyGuard(f *testing.F) {
 				t.Fatalf("twice is not once: %q %q", got, again)
 			}
 		}
-		checkLine(t, sentence(Say(s)))
+		checkLine(t, sentence(Say(s), sayFailed))
 	})
 }
 

@@ -21,8 +21,9 @@ type Effect int
 
 const (
 	// SideEffect is the default: the tool changes something. The same request
-	// runs at most once, and its duplicates get the same bytes. After a crash
-	// during the run it is reconciled or refused, never run again.
+	// runs at most once, and its duplicates get the same bytes while nothing else
+	// was changed in that call. If the outcome of a run is not known, because of
+	// an error, a panic or a crash, it is reconciled or refused, never run again.
 	SideEffect Effect = iota
 
 	// ReadOnly means that the tool changes nothing. It runs for every request,
@@ -31,7 +32,8 @@ const (
 
 	// Idempotent means that the tool changes something, and running it again is
 	// harmless, because it passes on the key of its [Invocation] or sets an
-	// absolute value. After a crash the next duplicate runs it again.
+	// absolute value. It runs again after any error, after a crash, and if
+	// something else was changed in that call since.
 	Idempotent
 )
 
@@ -51,6 +53,20 @@ type Tool struct {
 	// Default: all of them. Only for tools that change something.
 	IdempotencyArgs []string
 
+	// CallerArgs are the JSON names of the arguments that identify the caller,
+	// such as a phone number. They matter only for requests that do not name their
+	// call (docs/tools.md#which-call): without them two callers who ask for the
+	// same within 20 seconds are taken for one; with them the same caller is
+	// recognized for 15 minutes.
+	CallerArgs []string
+
+	// Undoes are the names of the tools whose effect this one takes back, as a
+	// cancellation does with a booking. After its success the same booking in the
+	// same call is a new one; otherwise the assistant says that it was done before,
+	// and not again. The identifying arguments that both tools have must
+	// be the same.
+	Undoes []string
+
 	// Budget is how long the caller may wait for the reply. After that the
 	// assistant says that it is still being worked on. Default: [DefaultBudget];
 	// never more than the platform allows.
@@ -61,8 +77,10 @@ type Tool struct {
 // some time after the reply deadline, or at it on platforms that freeze the
 // process after a reply. It does not end if the sender disconnects. The context
 // carries the [Invocation]. The result is sent as one line: a string or a
-// fmt.Stringer as it is, anything else as JSON. An error is sent as a general
-// apology; use [Say] to choose the sentence, and [NotApplied] to allow another try.
+// fmt.Stringer as it is, anything else as JSON. After an error of a tool that
+// changes something the caller hears that it is not certain whether that went
+// through. [Say] chooses the sentence, and means that nothing was changed, as
+// does [NotApplied]; [Uncertain] means that something may have been.
 type ToolFunc[In, Out any] func(ctx context.Context, in In) (Out, error)
 
 // AddTool adds a tool to p. The schema of its arguments comes from the struct
@@ -91,10 +109,11 @@ func AddTool[In, Out any](p *Processor, t Tool, f ToolFunc[In, Out]) RegisteredT
 // not every tool needs.
 type RegisteredTool[In, Out any] struct{ t *tool }
 
-// Reconcile sets the function that finds out whether a request took effect, after
-// a crash or an error left that open. f returns the result and true if it did,
-// false if it certainly did not (then the tool runs), and an error if that is
-// unknown for now. It is called only when the first run has certainly ended.
+// Reconcile sets the function that finds out whether the effect of a request
+// holds: after a crash or an error left it open, and if something else was changed
+// in that call since. f returns the result and true if it does, false if it
+// certainly does not (then the tool runs), and an error if that is unknown for now.
+// It is called only when the run has certainly ended.
 func (h RegisteredTool[In, Out]) Reconcile(f func(ctx context.Context, in In) (out Out, done bool, err error)) {
 	h.t.reconcile = func(ctx context.Context, args []byte) (any, bool, error) {
 		var in In
@@ -153,7 +172,7 @@ func (p *Processor) addTool(t Tool, in reflect.Type) *tool {
 		}
 		added.properties[name] = property{types: types, resolved: resolved}
 	}
-	for _, k := range t.IdempotencyArgs {
+	for _, k := range slices.Concat(t.IdempotencyArgs, t.CallerArgs) {
 		if _, ok := added.properties[k]; !ok {
 			fail("key %q is not an argument", k)
 		}
@@ -161,6 +180,24 @@ func (p *Processor) addTool(t Tool, in reflect.Type) *tool {
 	p.tools[t.Name] = added
 	p.order = append(p.order, t.Name)
 	return added
+}
+
+// checkTools checks what can be checked when all tools are there: it returns an
+// error if one undoes a tool that there is not, and warns about those that may
+// take two callers for one.
+func (p *Processor) checkTools() error {
+	for _, name := range p.order {
+		t := p.tools[name]
+		for _, other := range t.Undoes {
+			if u := p.tools[other]; u == nil || u.Effect == ReadOnly || t.Effect == ReadOnly {
+				return fmt.Errorf("core: tool %q undoes %q: both must be tools that change something", name, other)
+			}
+		}
+		if t.Effect == SideEffect && len(t.CallerArgs) == 0 {
+			p.log.Warn("without a call's id, two callers who ask this tool for the same within 20 s are taken for one: send the id (docs/tools.md#which-call), or set Tool.CallerArgs", "tool", name)
+		}
+	}
+	return nil
 }
 
 // A ToolDefinition is a tool in the form of Interactly's API: the body of the
@@ -226,11 +263,12 @@ type Invocation struct {
 	Tool string
 	Call event.CallID // empty if the request does not name it
 
-	// IdempotencyKey is the same for every run of the same request, and different
-	// for any other request. Empty for ReadOnly.
+	// IdempotencyKey is the same for every run that makes up for one whose outcome
+	// is not known, and different for any other request: also for the same one
+	// that is made again after it was refused or undone. Empty for ReadOnly.
 	IdempotencyKey string
 
-	// FencingToken grows with every run of the same request, so that the system
+	// FencingToken grows with every run for the same arguments, so that the system
 	// behind the tool can refuse a run that was superseded.
 	FencingToken int64
 }

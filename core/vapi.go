@@ -18,14 +18,14 @@ func envelopeRequests(body []byte) (reqs []toolRequest, one bool) {
 		c := loosejson.Object(v)
 		f := loosejson.Object(c["function"])
 		return toolRequest{
-			id: loosejson.Text(c["id"]), call: call, needsIDs: true,
+			id: loosejson.Text(c["id"]), call: call,
 			name: loosejson.Text(loosejson.First(f["name"], c["name"])),
 			args: loosejson.First(f["arguments"], f["parameters"], c["arguments"], c["parameters"]),
 		}
 	}
 	if event.Type(loosejson.Text(message["type"])) == event.TypeFunctionCall {
 		q := read(message["functionCall"])
-		q.id, q.needsIDs = "", false
+		q.id = ""
 		return []toolRequest{q}, true
 	}
 	for _, v := range loosejson.List(loosejson.First(message["toolCallList"], message["toolCalls"])) {

@@ -137,9 +137,9 @@ func readTools(ctx context.Context, s records.Store, id event.CallID) ([]ToolRun
 		}
 		for _, r := range recs {
 			_, after, _ = records.SplitKey(r.Key)
-			var t callstate.ToolRecord
-			if json.Unmarshal(r.Value, &t) != nil || t.V != callstate.ToolRecordVersion {
-				continue // the mark of a tool-call id, or a record of another version
+			t, ok := callstate.DecodeToolRecord(r)
+			if !ok {
+				continue // a note about runs, or a record of a later version
 			}
 			runs = append(runs, ToolRun{Tool: t.Tool, State: string(t.State), FencingToken: t.Fence, Args: t.Args,
 				Result: t.Result, Started: t.Started, Finished: t.Finished})
