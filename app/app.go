@@ -374,10 +374,7 @@ func (d *desk) isPast(date time.Time, slot string) bool {
 // the same request runs again when it is repeated.
 func refuse(sentence string) error { return core.NotApplied(core.Say(sentence)) }
 
-var (
-	errPhone = refuse("A phone number with its country code is needed, such as +14155550142.")
-	errEntry = errors.New("app: an entry of the calendar cannot be decoded")
-)
+var errEntry = errors.New("app: an entry of the calendar cannot be decoded")
 
 func (e entry) slotKey() string  { return e.Date + "/" + e.Time }
 func (e entry) phoneKey() string { return "by-phone/" + e.Phone + "/" + e.Date + " " + e.Time }

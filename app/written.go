@@ -22,6 +22,8 @@ var (
 	clockTime = regexp.MustCompile(`(?i)^([0-9]{1,2})(?:[:.]([0-9]{2}))?(?::00)?(?:\.0+)? ?(?:([ap])\.? ?m\.?)?$`)
 )
 
+var errPhone = refuse("A phone number with its country code is needed, such as +14155550142.")
+
 // phone reads a number as E.164 without its "+", so that one person has one
 // number. A number without a country is one of the practice's country.
 func (d *desk) phone(s core.Sensitive) (string, error) {
