@@ -38,6 +38,9 @@ func TestSchedulesNoticeBrokenRules(t *testing.T) {
 		{"status-regresses", "TestSchedulesOfMerge", "regressed: "},
 		{"last-snapshot-wins", "TestSchedulesOfMerge", "regressed: "},
 		{"ack-before-handlers", "TestSchedulesOfMerge", "lost: "},
+		{"report-is-an-update", "TestSchedulesOfMerge", "lost: transcript"},
+		{"earlier-word-wins", "TestSchedulesOfMerge", "lost: transcript"},
+		{"assumed-end-stays", "TestSchedulesOfMerge", "lost: "},
 	} {
 		t.Run(c.rule+"/"+c.test, func(t *testing.T) {
 			t.Parallel()

@@ -18,10 +18,11 @@ import (
 	"github.com/serverurl/serverurl/internal/callstate"
 )
 
-// timeSinceEnd is how long ago the call ended, by its record; 0 while it goes on.
+// timeSinceEnd is how long ago the call ended, by its record; 0 while it goes on,
+// and if its end was only assumed: the request shows that it does.
 func (p *Processor) timeSinceEnd(state []byte) time.Duration {
 	s, err := callstate.DecodeState(records.Record{Value: state, Version: 1})
-	if err != nil || s.Ended == nil {
+	if err != nil || s.Ended == nil || s.Ended.Assumed() {
 		return 0
 	}
 	return p.on.Now().Sub(s.Ended.At)
@@ -74,6 +75,7 @@ type Processor struct {
 	key   [sha256.Size]byte // for tags of ids in logs
 
 	work     sync.WaitGroup // tools that outlive their reply
+	alive    signs          // of calls, by their tools
 	inflight singleflight   // the same requests at the same time
 	reads    reads          // those that have outlived their reply
 

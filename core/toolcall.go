@@ -175,6 +175,7 @@ func (p *Processor) answer(ctx context.Context, q toolRequest) (a toolAnswer) {
 	ctx, end := p.begin(ctx, Operation{Tool: nameOf(q.name), Call: callOf(q.call)})
 	defer func() { end(a.state) }()
 	defer func() { p.recordToolCall(ctx, q, a, start) }()
+	defer p.noteAlive(ctx, q.call)()
 	defer func() {
 		if recover() != nil {
 			p.log.Error("tool call panicked", "tool", q.name, "state", "panic")

@@ -281,7 +281,7 @@ func TestFilterAndSearch(t *testing.T) {
 	d.status("CA1", "ongoing")
 	d.status("CA2", "failed")
 	d.post("/events", `{"message":{"type":"hang","call":{"id":"CA3","metadata":{"practiceId":"prac_999"}}}}`)
-	d.post("/tools/my_appointments?call=CA1", `{"phone":"+14155550142"}`)
+	d.post("/tools/my_appointments?call=CA1", `{"phone":"+14155550142","name":"Sam Rivera"}`)
 	b := open(t, d.page, "/")
 	rows := func(want string) {
 		t.Helper()
@@ -313,7 +313,7 @@ func TestSlowToolAndIgnoredReplyAreFound(t *testing.T) {
 	d := startBackend(t, synthetic)
 	call := d.play("booking")
 	d.post("/tools/check_insurance?call="+call, `{"plan":"slow"}`)
-	d.post("/tools/my_appointments?call="+call, `{"phone": +14155550142}`)
+	d.post("/tools/my_appointments?call="+call, `{"name": "Sam Rivera", "phone": +14155550142}`)
 	b := open(t, d.page, "/")
 	b.until("document.querySelector('#c-" + call + " .marks').innerText.includes('ignored reply')")
 	b.until("document.querySelector('#c-" + call + " .marks').innerText.includes('slow tool')")

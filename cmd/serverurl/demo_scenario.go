@@ -63,7 +63,7 @@ func sendMalformed(ctx context.Context, to string, h simulate.Progress) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, to+"/tools/my_appointments?call="+url.QueryEscape(h.Call),
-		bytes.NewReader([]byte(`{"phone": +14155550142}`)))
+		bytes.NewReader([]byte(`{"name": "Sam Rivera", "phone": +14155550142}`)))
 	if err != nil {
 		return
 	}
