@@ -9,7 +9,7 @@ import (
 func TestImports(t *testing.T) {
 	importcheck.CheckOnly(t, "an app knows core and no platform, so that it runs on all of them",
 		importcheck.Module+"/core", importcheck.Module+"/core/event", importcheck.Module+"/core/records", importcheck.Module+"/core/calls", importcheck.Module+"/core/auth",
-		importcheck.Module+"/internal/...", "github.com/go-json-experiment/json/...", "github.com/google/jsonschema-go/...")
+		importcheck.Module+"/internal/...", "github.com/go-json-experiment/json/...")
 }
 
 func TestBuildsForWASM(t *testing.T) { importcheck.CheckBuild(t, "wasip1", "wasm") }

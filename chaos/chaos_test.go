@@ -39,7 +39,7 @@ func buildFor(name string, tags ...string) (programs, error) {
 }
 
 // small is enough of each experiment to detect a broken rule.
-var small = plan{drain: time.Second, cycles: 5, killRate: 200, keys: 12, dups: 20, keyRate: 12, rate: 100, rateFor: time.Second, replies: 40, replyRate: 40, slowest: 2 * time.Second, fsyncs: 20}
+var small = plan{drain: time.Second, cycles: 5, killRate: 200, keys: 12, dups: 20, keyRate: 12, minds: 6, turns: 8, rate: 100, rateFor: time.Second, replies: 40, replyRate: 40, slowest: 2 * time.Second, fsyncs: 20}
 
 func runExperiment(t *testing.T, store string, p programs, name string, env ...string) Result {
 	t.Helper()
@@ -77,6 +77,7 @@ func TestBrokenRulesAreDetected(t *testing.T) {
 		{"no-dedup", "crash", func(c Counts) int { return c.Duplicated }},
 		{"no-claim-condition", "idempotency", func(c Counts) int { return c.Duplicated }},
 		{"unconditional-commit", "idempotency", func(c Counts) int { return c.Duplicated }},
+		{"replay-stale", "change-of-mind", func(c Counts) int { return c.Inconsistent }},
 		{"unsynced-commit", "fsync", func(c Counts) int { return c.Unsynced }},
 		{"no-budget", "deadlines", func(c Counts) int { return c.Late }},
 	} {
@@ -99,7 +100,7 @@ func TestBrokenRulesAreDetected(t *testing.T) {
 			}
 		})
 	}
-	for _, name := range []string{"fsync", "crash", "idempotency", "deadlines", "throughput"} {
+	for _, name := range []string{"fsync", "crash", "idempotency", "change-of-mind", "deadlines", "throughput"} {
 		t.Run("unbroken: "+name, func(t *testing.T) {
 			if name == "fsync" {
 				testenv.Program(t, "strace")

@@ -30,7 +30,7 @@ type command struct {
 	Release   bool          `help:"Run what has to pass before a release: the crash experiment, until --cycles or --for is reached."`
 	Quick     bool          `help:"Run the gate in less than a minute, with small numbers and without latency limits."`
 	Store     []string      `help:"Stores: sqlite, postgres, dynamodb. Default: sqlite." placeholder:"STORE"`
-	Only      []string      `help:"Run only these experiments: crash, idempotency, stale-owner, db-restart, deadlines, throughput, fsync." placeholder:"NAME"`
+	Only      []string      `help:"Run only these experiments: crash, idempotency, change-of-mind, stale-owner, db-restart, deadlines, throughput, fsync." placeholder:"NAME"`
 	For       time.Duration `help:"Limit the duration of --release." placeholder:"DURATION"`
 	Cycles    int           `help:"How many kills. Default: 500, or 10000 for a release." placeholder:"N"`
 	Processes int           `help:"How many processes share the store in the crash experiment, 1 to 4." default:"2"`
@@ -56,6 +56,7 @@ var experiments = []experiment{
 	{"crash", (*runner).crash, func(p plan) bool { return p.cycles > 0 }},
 	{"db-restart", (*runner).dbRestart, func(p plan) bool { return p.stops > 0 }},
 	{"idempotency", (*runner).idempotency, func(p plan) bool { return p.keys > 0 }},
+	{"change-of-mind", (*runner).changeOfMind, func(p plan) bool { return p.minds > 0 }},
 	{"stale-owner", (*runner).staleOwner, func(p plan) bool { return p.staleOwner }},
 	{"deadlines", (*runner).deadlines, func(p plan) bool { return p.replies > 0 }},
 	{"throughput", (*runner).throughput, func(p plan) bool { return p.rate > 0 }},

@@ -19,6 +19,8 @@ type plan struct {
 	keys, dups int
 	keyRate    float64 // new requests per second, each with its duplicates
 	settle     bool    // wait for the leases of killed owners, and retry
+	minds      int     // callers who change theirs
+	turns      int     // how often
 	staleOwner bool
 	stops      int // restarts of the database
 	rate       float64
@@ -35,11 +37,11 @@ const deadline = 5 * time.Second
 
 func planOf(store string, quick bool) plan {
 	p := plan{
-		drain: 100 * time.Second, cycles: 500, killRate: 400, keys: 2000, dups: 20, keyRate: 50, settle: true, staleOwner: true, stops: 30,
+		drain: 100 * time.Second, cycles: 500, killRate: 400, keys: 2000, dups: 20, keyRate: 50, settle: true, minds: 200, turns: 20, staleOwner: true, stops: 30,
 		rate: 1000, rateFor: 2 * time.Minute, p99: 50 * time.Millisecond, replies: 5000, replyRate: 100, slowest: 8 * time.Second, fsyncs: 300,
 	}
 	if quick {
-		p.drain, p.cycles, p.keys, p.settle, p.staleOwner, p.stops = 5*time.Second, 20, 60, false, false, 2
+		p.drain, p.cycles, p.keys, p.settle, p.minds, p.turns, p.staleOwner, p.stops = 5*time.Second, 20, 60, false, 10, 10, false, 2
 		p.rate, p.rateFor, p.p99, p.replies, p.replyRate, p.fsyncs = 300, 4*time.Second, 0, 300, 50, 50
 	}
 	switch store {

@@ -270,7 +270,7 @@ func TestWASM(t *testing.T) {
 		t.Errorf("tool: %d %s", r.Status, said)
 	}
 	// The database is down: the caller hears a sentence, the message is redelivered.
-	if r, said := post("/tools/my_appointments", wasmSecret, `{"phone":"+14155550100"}`); r.Status != 200 || !strings.Contains(said, `"result"`) {
+	if r, said := post("/tools/my_appointments", wasmSecret, `{"phone":"+14155550100","name":"Sam Rivera"}`); r.Status != 200 || !strings.Contains(said, `"result"`) {
 		t.Errorf("tool without a database: %d %s", r.Status, said)
 	}
 	if r, _ := in.do(invocation{Kind: "message", Attempts: 1}, string(host.queue[0])); r.Done || r.Delay < 1 {

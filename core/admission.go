@@ -91,7 +91,7 @@ func (a *Admission) Peek(prefix []byte) (known bool) {
 }
 
 func kindOf(t event.Type) Kind {
-	switch {
+	switch t = toolType(t); {
 	case t == event.TypeToolCalls, t == event.TypeFunctionCall:
 		return KindToolCall
 	case t.WantsReply():
@@ -170,7 +170,7 @@ func (a *Admission) dispatch(ctx context.Context, body []byte) Response {
 	}
 	switch {
 	case isTool && isEnvelope(plain):
-		return p.answerEnvelope(ctx, plain)
+		return p.answerEnvelope(ctx, a.tool, plain)
 	case isTool:
 		return p.answerURL(ctx, a, plain)
 	}
@@ -179,7 +179,7 @@ func (a *Admission) dispatch(ctx context.Context, body []byte) Response {
 		return p.refuse(ctx, calls.QuarantinedBody{Body: plain, Received: a.received, Reason: "no event"}, badRequest)
 	}
 	if a.kind = kindOf(typ); a.kind == KindToolCall {
-		return p.answerEnvelope(ctx, plain)
+		return p.answerEnvelope(ctx, "", plain)
 	}
 	return p.accept(ctx, plain, a.received, typ, call)
 }

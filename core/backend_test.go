@@ -25,7 +25,7 @@ const testSecret = "test-secret-0123456789-abcdef"
 // A backend is a processor on a store and an inbox in memory.
 type backend struct {
 	*core.Processor
-	t     *testing.T
+	t     testing.TB
 	store *coretest.MemoryStore
 	inbox *memoryInbox
 	logs  *lockedBuffer
@@ -61,7 +61,7 @@ func (i *memoryInbox) take() []core.Envelope {
 
 // newBackend binds what setup adds to a processor. change may change the
 // platform before.
-func newBackend(t *testing.T, setup func(p *core.Processor), change ...func(*core.Platform)) *backend {
+func newBackend(t testing.TB, setup func(p *core.Processor), change ...func(*core.Platform)) *backend {
 	t.Helper()
 	b := &backend{Processor: core.New(), t: t, store: coretest.NewMemoryStore(), inbox: &memoryInbox{}, logs: &lockedBuffer{}}
 	if setup != nil {
@@ -126,7 +126,7 @@ func (b *backend) call(target, body string) string {
 	return said(b.t, b.Handle(b.t.Context(), request("POST", target, body)))
 }
 
-func said(t *testing.T, r core.Response) string {
+func said(t testing.TB, r core.Response) string {
 	t.Helper()
 	var reply struct{ Result *string }
 	if r.Status != 200 || json.Unmarshal(r.Body, &reply) != nil || reply.Result == nil {

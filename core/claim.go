@@ -14,83 +14,90 @@ import (
 
 // A claim is a request to a tool that changes something, and where its record is.
 type claim struct {
-	t          *tool
-	q          toolRequest
-	args       []byte        // canonical
-	key        string        // of the record
-	idKey      string        // of the record that maps the tool-call id to key, or ""
-	idRecorded bool          // that record exists
-	window     time.Duration // after which the record expires; 0 is never
+	scope
+	t       *tool
+	q       toolRequest
+	args    []byte // canonical
+	key     string // of the record
+	request string // a digest of the tool and all arguments
+	idKey   string // of the record of the tool call's id, or ""
 }
 
-// newClaim derives the key of a request from the call, if known, the tool, and the
+// newClaim derives the key of a request from its scope, the tool, and the
 // arguments that identify a request.
-func newClaim(t *tool, q toolRequest, canon []byte) (*claim, error) {
-	keyed, err := t.keyArguments(canon)
-	if err != nil {
-		return nil, err
+func newClaim(t *tool, q toolRequest, canon []byte) *claim {
+	s := scopeOf(t, q, canon)
+	c := &claim{scope: s, t: t, q: q, args: canon, request: callstate.Digest("request", t.Name, string(canon))}
+	c.key = s.dir + "/" + callstate.Digest("run", string(q.call), t.Name, string(t.keyArguments(canon)))
+	if validID(q.id) {
+		c.idKey = s.dir + "/id-" + callstate.Digest("id", string(q.call), q.id)
 	}
-	c := &claim{t: t, q: q, args: canon}
-	dir := callstate.ToolsDir(q.call)
-	if q.call == "" {
-		dir, c.window = callstate.AnonymousToolsDir(t.Name), anonymousDedupWindow
-	}
-	c.key = dir + "/" + callstate.Digest("run", string(q.call), t.Name, string(keyed))
-	if q.id != "" {
-		c.idKey = dir + "/id-" + callstate.Digest("id", string(q.call), q.id)
-	}
-	return c, nil
+	return c
 }
 
-// lookUp reads the record of a request. refusal is the sentence for a request that
-// must not run: its tool-call id was used for another one, or its call is over.
-func (p *Processor) lookUp(ctx context.Context, c *claim) (rec callstate.ToolRecord, raw records.Record, refusal string, err error) {
+// found is what the store knows of a request.
+type found struct {
+	rec callstate.ToolRecord // of the latest run; V is 0 if this version cannot read it
+	raw records.Record
+
+	delivery callstate.Delivery // of the tool call's id
+	id       records.Record     // its record
+	count    records.Record     // the count of the scope's outcomes
+	same     bool               // the very delivery that began the latest run, again
+	ended    bool               // the call is over
+}
+
+// lookUp reads what is known of a request.
+func (p *Processor) lookUp(ctx context.Context, c *claim) (f found, err error) {
 	keys := []string{c.key}
-	if c.idKey != "" {
-		keys = append(keys, c.idKey)
-	}
-	if c.q.call != "" {
-		keys = append(keys, callstate.CallKey(c.q.call))
+	for _, key := range []string{c.idKey, c.countKey(), c.callKey()} {
+		if key != "" {
+			keys = append(keys, key)
+		}
 	}
 	recs, err := p.on.Store.Get(ctx, keys...)
 	if err != nil {
-		return rec, raw, "", err
+		return f, err
 	}
-	raw = recs[0]
-	if raw.Version != 0 && json.Unmarshal(raw.Value, &rec) != nil {
-		rec = callstate.ToolRecord{} // of another version of the program: V is 0
-	}
+	f.raw = recs[0]
+	f.rec, _ = callstate.DecodeToolRecord(f.raw)
 	for _, r := range recs[1:] {
-		switch {
-		case r.Version == 0:
-		case r.Key == c.idKey:
-			c.idRecorded = true
-			if string(r.Value) != c.key {
-				return rec, raw, sayConflict, nil
+		switch r.Key {
+		case c.idKey:
+			f.id = r
+			if c.window > 0 && r.Age > c.window || r.Version != 0 && json.Unmarshal(r.Value, &f.delivery) != nil {
+				f.delivery = callstate.Delivery{} // another caller's, or of an earlier version
 			}
-		case raw.Version == 0 && p.timeSinceEnd(r.Value) > postCallGrace:
-			return rec, raw, sayEnded, nil
+		case c.countKey():
+			f.count = r
+		default:
+			f.ended = r.Version != 0 && p.timeSinceEnd(r.Value) > postCallGrace
 		}
 	}
-	return rec, raw, "", nil
+	d := f.delivery
+	f.same = d.Request == c.request && !d.Reused && (d.State != "" || d.Generation == f.rec.Generation)
+	return f, nil
 }
 
 // claim makes this instance the owner of the run. It returns records.ErrStale if
 // another one was faster.
-func (p *Processor) claim(ctx context.Context, c *claim, old callstate.ToolRecord, version int64) (callstate.ToolRecord, error) {
+func (p *Processor) claim(ctx context.Context, c *claim, f found, anew bool) (callstate.ToolRecord, error) {
 	rec := callstate.ToolRecord{
 		V: callstate.ToolRecordVersion, Tool: c.t.Name, Call: c.q.call, State: callstate.ToolRunning,
-		Fence: old.Fence + 1, Owner: rand.Text(), Args: c.args, Started: p.on.Now().UTC(),
+		Fence: f.rec.Fence + 1, Generation: f.rec.Generation, Began: countOf(f.count), Seq: f.rec.Seq, Owner: rand.Text(), Args: c.args, Started: p.on.Now().UTC(),
+	}
+	if anew {
+		rec.Generation++
 	}
 	if len(rec.Args) > records.MaxRecordBytes/4 {
-		rec.Args = nil // they are stored for display only
+		rec.Args = nil // they are stored for display, and to recognize what undoes the request
 	}
-	err := p.write(ctx, c, rec, version)
+	err := p.write(ctx, c, f, rec)
 	if err == nil || errors.Is(err, records.ErrStale) {
 		return rec, err
 	}
 	// The commit may have happened although its result was lost.
-	if now, _, _, again := p.lookUp(ctx, c); again == nil && now.Owner == rec.Owner {
+	if now, again := p.lookUp(ctx, c); again == nil && now.rec.Owner == rec.Owner {
 		return rec, nil
 	}
 	return rec, err
@@ -104,6 +111,9 @@ func (p *Processor) runClaimed(ctx context.Context, c *claim, mine callstate.Too
 	stored := make(chan toolAnswer, 1)
 	p.work.Go(func() {
 		<-r.done
+		if c.q.call == "" {
+			p.reads.noteChange()
+		}
 		fault.Point("after effect")
 		a := p.settle(ctx, c, mine, r)
 		fault.Point("after store")
@@ -113,6 +123,12 @@ func (p *Processor) runClaimed(ctx context.Context, c *claim, mine callstate.Too
 	case a := <-stored:
 		return a
 	case <-ctx.Done():
+	}
+	if p.on.BackgroundGrace == 0 { // the tool's context has just ended: its result counts if it comes at once
+		select {
+		case <-r.done:
+		case <-time.After(lastWord):
+		}
 	}
 	select {
 	case <-r.done: // it has run and the store is slow: send the outcome
@@ -131,34 +147,28 @@ func (p *Processor) runClaimed(ctx context.Context, c *claim, mine callstate.Too
 func (p *Processor) settle(ctx context.Context, c *claim, mine callstate.ToolRecord, r *run) toolAnswer {
 	a := r.answer(c.t)
 	mine.Result, mine.State, mine.Finished = a.result, callstate.ToolState(a.state), p.on.Now().UTC()
-	_, unchanged := errors.AsType[*notApplied](r.err)
-	switch {
-	case unchanged:
-		mine.State = callstate.ToolNotApplied
-	case mine.State == callstate.ToolFailed && c.t.reconcile != nil && !isSaid(r.err):
-		mine.State = callstate.ToolIndeterminate // Reconcile may find out later
+	if mine.State == callstate.ToolIndeterminate && !isSaid(r.err) {
+		mine.Result = "" // a later request gets other words
 	}
-	a.state = string(mine.State)
-
 	due, _ := ctx.Deadline()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), max(0, time.Until(due))+p.on.BackgroundGrace+leaseSlack/2)
 	defer cancel()
 	for pause := pollFirst; ; pause = min(2*pause, pollLast) {
-		rec, raw, _, err := p.lookUp(ctx, c)
+		f, err := p.lookUp(ctx, c)
 		if err == nil {
 			switch {
-			case raw.Version == 0: // expired, or deleted with its call: no duplicate reads it
+			case f.raw.Version == 0: // expired, or deleted with its call: no duplicate reads it
 				return a
-			case rec.Owner != mine.Owner && !fault.Mutated("no-fencing"):
+			case f.rec.Owner != mine.Owner && !fault.Mutated("no-fencing"):
 				p.log.Warn("tool call superseded", "tool", c.t.Name, "state", callstate.ToolSuperseded)
-				if next(c.t, rec, true, 0, time.Hour) == stepReplay {
-					return toolAnswer{result: rec.Result, state: string(rec.State), replayed: true}
+				if f.rec.State == callstate.ToolDone {
+					return toolAnswer{result: f.rec.Result, state: string(f.rec.State), replayed: true}
 				}
 				return toolAnswer{result: sayWorking, state: callstate.ToolSuperseded}
-			case rec.State != callstate.ToolRunning && rec.State != callstate.ToolIndeterminate && !fault.Mutated("no-fencing"): // stored, and the result of the commit was lost
+			case f.rec.State != callstate.ToolRunning && f.rec.State != callstate.ToolIndeterminate && !fault.Mutated("no-fencing"): // stored, and the result of the commit was lost
 				return a
 			}
-			err = p.write(ctx, c, mine, raw.Version)
+			err = p.write(ctx, c, f, mine)
 		}
 		if err == nil {
 			return a
@@ -171,54 +181,65 @@ func (p *Processor) settle(ctx context.Context, c *claim, mine callstate.ToolRec
 	}
 }
 
-// reconcile asks the tool for the outcome of a run whose owner is dead. ok is
-// false if the record has changed, and is to be read again.
-func (p *Processor) reconcile(ctx context.Context, c *claim, rec callstate.ToolRecord, version int64) (a toolAnswer, ok bool) {
-	uncertain := toolAnswer{result: sayUncertain, state: string(callstate.ToolIndeterminate)}
-	applied := false
-	reconciling := *c.t // so that it runs like the tool, with its deadline and recovery
-	reconciling.run = func(ctx context.Context, args []byte) (v any, err error) {
-		v, applied, err = c.t.reconcile(ctx, args)
-		return v, err
+// write commits one transition of a record: with it the number of the outcome,
+// and what is known under the tool call's id.
+func (p *Processor) write(ctx context.Context, c *claim, f found, rec callstate.ToolRecord) error {
+	var rs []records.Record
+	if c.counted && (rec.State == callstate.ToolDone || rec.State == callstate.ToolIndeterminate) {
+		rec.Seq = countOf(f.count) + 1
+		rs = append(rs, p.expiring(c, f.count, callstate.ToolCount{N: rec.Seq}))
 	}
-	r := p.start(ctx, &reconciling, c.args, c.invocation(rec), 0)
-	select {
-	case <-r.done:
-	case <-ctx.Done():
-		return toolAnswer{result: sayWorking, state: callstate.ToolTimedOut}, true
+	rec.V = callstate.ToolRecordVersion
+	a := toolAnswer{}
+	if rec.State == callstate.ToolDone || rec.State == callstate.ToolNotApplied {
+		a = toolAnswer{result: rec.Result, state: string(rec.State)}
 	}
-	if r.err != nil {
-		return uncertain, true
+	if d, changed := c.deliveryOf(f, rec.Generation, a); changed {
+		rs = append(rs, p.expiring(c, f.id, d))
 	}
-	rec.State, rec.Finished = callstate.ToolNotApplied, p.on.Now().UTC()
-	if applied {
-		rec.State, rec.Result = callstate.ToolDone, r.text
-	}
-	if err := p.write(ctx, c, rec, version); err != nil && !errors.Is(err, records.ErrStale) {
-		return uncertain, true
-	}
-	return toolAnswer{}, false
+	return p.on.Store.Commit(ctx, append(rs, p.expiring(c, f.raw, rec))...)
 }
 
-// write commits one transition of a record, and with the first one the mapping of
-// the tool-call id.
-func (p *Processor) write(ctx context.Context, c *claim, rec callstate.ToolRecord, version int64) error {
-	value, err := json.Marshal(rec)
+// noteDelivery stores the answer that a tool call's id was given, so that the
+// same delivery gets it again whatever happens in between. If it cannot be stored
+// the next one is decided anew.
+func (p *Processor) noteDelivery(ctx context.Context, c *claim, f found, a toolAnswer) {
+	if d, changed := c.deliveryOf(f, f.rec.Generation, a); changed {
+		_ = p.on.Store.Commit(ctx, p.expiring(c, f.id, d))
+	}
+}
+
+// deliveryOf returns what to store under the tool call's id, given the answer if
+// it is final; changed is false if that is stored already, or there is no id. An
+// id with which requests came that differ identifies none of them.
+func (c *claim) deliveryOf(f found, generation int, a toolAnswer) (d callstate.Delivery, changed bool) {
+	d = f.delivery
+	switch {
+	case c.idKey == "" || d.Reused:
+		return d, false
+	case d.Request != "" && d.Request != c.request:
+		return callstate.Delivery{Request: d.Request, Reused: true}, true
+	case d.State != "":
+		return d, false
+	}
+	now := callstate.Delivery{Request: c.request, Generation: generation, State: callstate.ToolState(a.state), Result: a.result}
+	return now, now != d
+}
+
+// expiring returns the next version of a record of the claim's scope.
+func (p *Processor) expiring(c *claim, r records.Record, v any) records.Record {
+	b, err := json.Marshal(v)
 	if err != nil {
-		return errors.New("core: tool record encoding failed")
+		panic("core: tool record encoding failed") // of our own types
 	}
-	r := records.Record{Key: c.key, Value: value, Version: version}
+	next := records.Record{Key: r.Key, Value: b, Version: r.Version}
 	if c.window > 0 {
-		r.Expires = p.on.Now().Add(c.window)
+		next.Expires = p.on.Now().Add(anonymousKeep)
 	}
-	if rec.State != callstate.ToolRunning || c.idKey == "" || c.idRecorded {
-		return p.on.Store.Commit(ctx, r)
-	}
-	return p.on.Store.Commit(ctx, r, records.Record{Key: c.idKey, Value: []byte(c.key), Expires: r.Expires})
+	return next
 }
 
 // invocation returns what the tool is given of the request.
 func (c *claim) invocation(rec callstate.ToolRecord) Invocation {
-	_, name, _ := records.SplitKey(c.key)
-	return Invocation{Tool: c.t.Name, Call: c.q.call, IdempotencyKey: name, FencingToken: rec.Fence}
+	return Invocation{Tool: c.t.Name, Call: c.q.call, IdempotencyKey: idempotencyKey(c.key, rec.Generation), FencingToken: rec.Fence}
 }

@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/go-json-experiment/json/jsontext"
 	"github.com/serverurl/serverurl/core/calls"
 	"github.com/serverurl/serverurl/core/event"
 	"github.com/serverurl/serverurl/core/records"
@@ -102,10 +101,11 @@ func (p *Processor) merge(ctx context.Context, env Envelope, ev event.Event) (*d
 			p.log.Info("event", "type", string(ev.Type), "call", p.tag(id), "status", string(c.State.Status),
 				"messages", c.State.Messages, "late", c.Entry.Stale)
 			p.observeEvent(env, false)
-			if len(c.State.Pending) == len(state.Pending) {
-				return nil, nil
+			last := len(c.State.Pending) - 1
+			if last < 0 || c.State.Pending[last].Envelope != env.ID {
+				return nil, nil // it has no handlers
 			}
-			w := p.resume(id, ev, c.State, c.State.Pending[len(c.State.Pending)-1])
+			w := p.resume(id, ev, c.State, c.State.Pending[last])
 			w.input.newMessages = func(context.Context) ([]event.Message, error) { return event.DecodeMessages(c.NewMessages), nil }
 			return w, nil
 		}
@@ -162,20 +162,14 @@ func (p *Processor) resume(id event.CallID, ev event.Event, s callstate.State, w
 		if err != nil {
 			return nil, err
 		}
-		var before callstate.Transcript
-		var fresh []jsontext.Value
-		for i, e := range entries[:min(w.Entry, len(entries))] {
-			if i+1 < w.Entry {
-				before.Apply(e)
-				continue
+		before := callstate.NewTranscript()
+		for i, e := range entries {
+			if i+1 == w.Entry {
+				return event.DecodeMessages(before.Added(e)), nil
 			}
-			for _, raw := range e.Added {
-				if !before.Delivered(callstate.ReadMessage(raw)) {
-					fresh = append(fresh, raw)
-				}
-			}
+			before.Apply(e)
 		}
-		return event.DecodeMessages(fresh), nil
+		return []event.Message{}, nil // purged since
 	}
 	o.ended = func(ctx context.Context) (CallEnded, error) {
 		call, err := calls.Read(ctx, p.on.Store, id)
@@ -223,24 +217,32 @@ func (p *Processor) markDone(ctx context.Context, id event.CallID, envelope stri
 	if len(done) == 0 && !all {
 		return nil
 	}
-	for range callstate.MaxTries {
-		recs, err := p.on.Store.Get(ctx, callstate.CallKey(id), callstate.OpenKey(id))
-		if err != nil {
-			return err
-		}
-		s, err := callstate.DecodeState(recs[0])
-		if err != nil {
-			return err
-		}
+	return p.changeCall(ctx, id, func(s *callstate.State) bool {
 		i := slices.IndexFunc(s.Pending, func(w callstate.Pending) bool { return w.Envelope == envelope })
 		if i < 0 {
-			return nil // another delivery of the envelope was faster
+			return false // another delivery of the envelope was faster
 		}
 		s.Pending = slices.Clone(s.Pending)
 		if all {
 			s.Pending = slices.Delete(s.Pending, i, i+1)
 		} else {
 			s.Pending[i].Done = append(slices.Clone(s.Pending[i].Done), done...)
+		}
+		return true
+	})
+}
+
+// changeCall commits what f changes in the state of a call that is stored, unless
+// f returns false. f may be called again, with a newer state.
+func (p *Processor) changeCall(ctx context.Context, id event.CallID, f func(s *callstate.State) bool) error {
+	for range callstate.MaxTries {
+		recs, err := p.on.Store.Get(ctx, callstate.CallKey(id), callstate.OpenKey(id))
+		if err != nil || recs[0].Version == 0 {
+			return err
+		}
+		s, err := callstate.DecodeState(recs[0])
+		if err != nil || s.Deleted || !f(&s) {
+			return err
 		}
 		value, err := callstate.EncodeState(s)
 		if err != nil {

@@ -23,7 +23,7 @@
 // [Processor.Deliver] merges it into the state of its call in one atomic commit,
 // then runs the handlers; the inbox repeats that until it succeeds. The status of
 // a call never moves back, an older conversation changes nothing, the first event
-// of a call may be of any type, and OnCallEnded is called once for each call.
+// of a call may be of any type, and OnCallEnded is called at the end of each call.
 //
 // # Tool calls
 //

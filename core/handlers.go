@@ -43,7 +43,7 @@ type Report struct {
 	Revision int
 }
 
-// CallEnded reports, once for each call, that it is over, with its stored state.
+// CallEnded reports that a call is over, with its stored state.
 type CallEnded struct {
 	Call   calls.Call
 	Reason event.EndReason
@@ -132,12 +132,16 @@ func (p *Processor) OnReport(f func(ctx context.Context, e Report) error) {
 	})
 }
 
-// OnCallEnded adds a handler for the end of a call. There is one end for each
-// call: at its report, or when Sweep finds that none comes.
+// OnCallEnded adds a handler for the end of a call: at its report, or when Sweep
+// finds that none comes. There is one for each call, with one exception: a call
+// that was silent for too long is only assumed to be over
+// ([event.EndReasonIdleTimeout]). The next event or tool call takes that back,
+// tools work again, and the handler runs once more at the real end. One that
+// stores what it is given under the call's ID needs to know nothing of that.
 func (p *Processor) OnCallEnded(f func(ctx context.Context, e CallEnded) error) {
 	p.addHandler(callstate.EffectEnded, func(ctx context.Context, o *handlerInput) error {
 		e, err := o.ended(ctx)
-		if err != nil {
+		if err != nil || !e.Call.Ended { // an assumed end that was taken back meanwhile
 			return err
 		}
 		return f(ctx, e)

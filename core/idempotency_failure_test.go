@@ -25,8 +25,16 @@ func TestDuplicateAfterError(t *testing.T) {
 		again  string // the second time
 		runs   int64
 	}{
-		{"an error is final", core.SideEffect, func(context.Context) (string, error) { return "", boom }, nil, "did not work", "did not work", 1},
-		{"a chosen sentence is final", core.SideEffect, func(context.Context) (string, error) { return "", core.Say("That day is full.") }, nil, "That day is full.", "That day is full.", 1},
+		{"an error leaves it open", core.SideEffect, func(context.Context) (string, error) { return "", boom }, nil, "not certain", "not certain", 1},
+		{"an error of the deadline leaves it open", core.SideEffect, func(context.Context) (string, error) { return "", fmt.Errorf("calendar: %w", context.DeadlineExceeded) }, nil, "not certain", "not certain", 1},
+		{"a refusal may be gone", core.SideEffect, func(context.Context) (string, error) { return "", core.Say("That day is full.") }, nil, "That day is full.", "Booked.", 2},
+		{"a refusal that is wrapped may be gone", core.SideEffect, func(context.Context) (string, error) {
+			return "", fmt.Errorf("book: %w", core.Say("That day is full."))
+		}, nil, "That day is full.", "Booked.", 2},
+		{"a sentence that leaves it open", core.SideEffect, func(context.Context) (string, error) { return "", core.Uncertain(core.Say("The calendar hung up.")) }, nil, "The calendar hung up.", "The calendar hung up.", 1},
+		{"an error of a retry-safe tool is gone", core.Idempotent, func(context.Context) (string, error) { return "", boom }, nil, "no harm to ask", "Booked.", 2},
+		{"a refusal of a retry-safe tool is gone", core.Idempotent, func(context.Context) (string, error) { return "", core.Say("That day is full.") }, nil, "That day is full.", "Booked.", 2},
+		{"an error of a read is gone", core.ReadOnly, func(context.Context) (string, error) { return "", boom }, nil, "did not work", "Booked.", 2},
 		{"nothing applied may run again", core.SideEffect, func(context.Context) (string, error) { return "", core.NotApplied(core.Say("Taken.")) }, nil, "Taken.", "Booked.", 2},
 		{"a panic is not repeated", core.SideEffect, func(context.Context) (string, error) { panic("secret text") }, nil, "not certain", "not certain", 1},
 		{"a panic of a retry-safe tool is", core.Idempotent, func(context.Context) (string, error) { panic("secret text") }, nil, "not certain", "Booked.", 2},
@@ -37,7 +45,9 @@ func TestDuplicateAfterError(t *testing.T) {
 		{"a panic cannot be reconciled now", core.SideEffect, func(context.Context) (string, error) { panic("secret text") },
 			func(context.Context, booking) (string, bool, error) { return "", false, boom }, "not certain", "not certain", 1},
 		{"an error is reconciled", core.SideEffect, func(context.Context) (string, error) { return "", boom },
-			func(context.Context, booking) (string, bool, error) { return "Found it.", true, nil }, "did not work", "Found it.", 1},
+			func(context.Context, booking) (string, bool, error) { return "Found it.", true, nil }, "not certain", "Found it.", 1},
+		{"a sentence that leaves it open is reconciled", core.SideEffect, func(context.Context) (string, error) { return "", core.Uncertain(core.Say("The calendar hung up.")) },
+			func(context.Context, booking) (string, bool, error) { return "", false, nil }, "hung up", "Booked.", 2},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var runs atomic.Int64

@@ -22,38 +22,84 @@ func TestKeysOfRequestsDiffer(t *testing.T) {
 	})
 }
 
-// The rule of once, state by state.
+// The rule of idempotency, state by state.
 func TestNext(t *testing.T) {
 	reconcilable := &tool{reconcile: func(context.Context, []byte) (any, bool, error) { return nil, false, nil }}
 	plain, safe := &tool{}, &tool{Tool: Tool{Effect: Idempotent}}
 	const lease = time.Minute
-	record := func(s callstate.ToolState) callstate.ToolRecord {
+	in := func(s callstate.ToolState) callstate.ToolRecord {
 		return callstate.ToolRecord{V: callstate.ToolRecordVersion, State: s}
 	}
+	later := callstate.ToolRecord{} // what DecodeToolRecord makes of a later version's
+	for _, c := range []struct {
+		name   string
+		t      *tool
+		rec    callstate.ToolRecord
+		exists bool
+		same   bool // the same delivery
+		age    time.Duration
+		window time.Duration
+		want   step
+	}{
+		{"nothing there", plain, later, false, false, 0, 0, stepClaim},
+		{"not applied", plain, in(callstate.ToolNotApplied), true, false, 0, 0, stepClaimAnew},
+		{"not applied, the same delivery", plain, in(callstate.ToolNotApplied), true, true, 0, 0, stepReplay},
+		{"done", plain, in(callstate.ToolDone), true, false, time.Hour, 0, stepCheck},
+		{"done, the same delivery", plain, in(callstate.ToolDone), true, true, time.Hour, 0, stepReplay},
+		{"done, within the window", plain, in(callstate.ToolDone), true, false, time.Minute, time.Minute, stepCheck},
+		{"done, after the window", plain, in(callstate.ToolDone), true, false, time.Minute + 1, time.Minute, stepClaimAnew},
+		{"failed in version 1", plain, in(callstate.ToolFailed), true, false, time.Hour, 0, stepReplay},
+		{"failed in version 1, and it may run again", safe, in(callstate.ToolFailed), true, false, time.Hour, 0, stepClaimAnew},
+		{"running", plain, in(callstate.ToolRunning), true, false, lease - 1, 0, stepWait},
+		{"running, longer than its window", plain, in(callstate.ToolRunning), true, false, lease - 1, time.Second, stepWait},
+		{"its owner is gone", plain, in(callstate.ToolRunning), true, false, lease, 0, stepMarkUnknown},
+		{"its owner is gone, after the window", plain, in(callstate.ToolRunning), true, false, lease, time.Second, stepMarkUnknown},
+		{"its owner is gone, and it may run again", safe, in(callstate.ToolRunning), true, false, lease, 0, stepClaim},
+		{"running, and it may run again", safe, in(callstate.ToolRunning), true, false, lease - 1, 0, stepWait},
+		{"unknown", plain, in(callstate.ToolIndeterminate), true, false, 0, 0, stepRefuse},
+		{"unknown, the same delivery", plain, in(callstate.ToolIndeterminate), true, true, 0, 0, stepRefuse},
+		{"unknown, and it can be asked", reconcilable, in(callstate.ToolIndeterminate), true, false, 0, 0, stepReconcile},
+		{"unknown, and it may run again", safe, in(callstate.ToolIndeterminate), true, false, 0, 0, stepClaim},
+		{"absent", reconcilable, in(callstate.ToolAbsent), true, true, 0, 0, stepClaim},
+		{"of a later version", plain, later, true, false, time.Hour, 0, stepWait},
+		{"of a later version, and it may run again", safe, later, true, false, time.Hour, time.Second, stepWait},
+		{"in a state that this version does not know", plain, in("paused"), true, false, time.Hour, 0, stepRefuse},
+	} {
+		f := found{rec: c.rec, same: c.same}
+		if f.raw.Age = c.age; c.exists {
+			f.raw.Version = 1
+		}
+		if got := next(c.t, f, lease, c.window); got != c.want {
+			t.Errorf("%s: step %d, want %d", c.name, got, c.want)
+		}
+	}
+}
+
+// What is done about a request that was done before.
+func TestAfterDone(t *testing.T) {
+	reconcilable := &tool{reconcile: func(context.Context, []byte) (any, bool, error) { return nil, false, nil }}
+	plain, safe := &tool{}, &tool{Tool: Tool{Effect: Idempotent}}
+	call, caller, nobody := scope{counted: true}, scope{counted: true, window: callerWindow}, scope{window: anonymousWindow}
 	for _, c := range []struct {
 		name  string
 		t     *tool
-		rec   callstate.ToolRecord
-		found bool
-		age   time.Duration
+		s     scope
+		since changes
 		want  step
 	}{
-		{"nothing there", plain, callstate.ToolRecord{}, false, 0, stepClaim},
-		{"released", plain, record(callstate.ToolNotApplied), true, 0, stepClaim},
-		{"done", plain, record(callstate.ToolDone), true, time.Hour, stepReplay},
-		{"failed", plain, record(callstate.ToolFailed), true, time.Hour, stepReplay},
-		{"running", plain, record(callstate.ToolRunning), true, lease - 1, stepWait},
-		{"its owner is gone", plain, record(callstate.ToolRunning), true, lease, stepMarkUnknown},
-		{"its owner is gone, and it may run again", safe, record(callstate.ToolRunning), true, lease, stepClaim},
-		{"running, and it may run again", safe, record(callstate.ToolRunning), true, lease - 1, stepWait},
-		{"unknown", plain, record(callstate.ToolIndeterminate), true, 0, stepRefuse},
-		{"unknown, and it can be asked", reconcilable, record(callstate.ToolIndeterminate), true, 0, stepReconcile},
-		{"unknown, and it may run again", safe, record(callstate.ToolIndeterminate), true, 0, stepClaim},
-		{"of another version", plain, callstate.ToolRecord{V: 2, State: callstate.ToolNotApplied}, true, time.Hour, stepWait},
-		{"of another version, unreadable", safe, callstate.ToolRecord{}, true, time.Hour, stepWait},
-		{"in a state that this version does not know", plain, record("paused"), true, time.Hour, stepRefuse},
+		{"nothing since", plain, call, changes{}, stepReplay},
+		{"nothing since, and it could be asked", reconcilable, call, changes{}, stepReplay},
+		{"nothing known since, because the call is not", reconcilable, caller, changes{}, stepAskAgain},
+		{"nothing known since, because nobody is", reconcilable, nobody, changes{}, stepAskAgain},
+		{"nothing since, by nobody known", plain, nobody, changes{}, stepReplay},
+		{"something is being done", safe, call, changes{running: true, any: true}, stepWait},
+		{"something was done", plain, call, changes{any: true}, stepDecline},
+		{"it was undone", plain, call, changes{any: true, undone: true}, stepClaimAnew},
+		{"something was done, and it may run again", safe, call, changes{any: true}, stepClaimAnew},
+		{"something was done, and it can be asked", reconcilable, call, changes{any: true}, stepAskAgain},
+		{"it was undone, and it can be asked", reconcilable, call, changes{any: true, undone: true}, stepAskAgain},
 	} {
-		if got := next(c.t, c.rec, c.found, c.age, lease); got != c.want {
+		if got := afterDone(c.t, c.s, c.since); got != c.want {
 			t.Errorf("%s: step %d, want %d", c.name, got, c.want)
 		}
 	}

@@ -31,12 +31,18 @@ func TestSchedulesNoticeBrokenRules(t *testing.T) {
 		{"no-fencing", "TestSchedulesOfOnce", "duplicated: |inconsistent: "},
 		{"rerun-unconfirmed", "TestSchedulesOfOnce", "duplicated: "},
 		{"no-budget", "TestSchedulesOfOnce", "late: "},
+		{"replay-stale", "TestSchedulesOfTruth", "false: "},
+		{"rerun-unconfirmed", "TestSchedulesOfTruth", "duplicated: "},
+		{"unordered", "TestOrderOfOneMessage", "said "},
 		{"no-dedup", "TestSchedulesOfMerge", "duplicated: "},
 		{"status-regresses", "TestSchedulesOfMerge", "regressed: "},
 		{"last-snapshot-wins", "TestSchedulesOfMerge", "regressed: "},
 		{"ack-before-handlers", "TestSchedulesOfMerge", "lost: "},
+		{"report-is-an-update", "TestSchedulesOfMerge", "lost: transcript"},
+		{"earlier-word-wins", "TestSchedulesOfMerge", "lost: transcript"},
+		{"assumed-end-stays", "TestSchedulesOfMerge", "lost: "},
 	} {
-		t.Run(c.rule, func(t *testing.T) {
+		t.Run(c.rule+"/"+c.test, func(t *testing.T) {
 			t.Parallel()
 			if out, err := run(c.rule, c.test); err == nil || !regexp.MustCompile(c.notices).MatchString(out) {
 				t.Errorf("not noticed as %q: %v\n%s", c.notices, err, tail(out))

@@ -113,11 +113,9 @@ func (p *Processor) recordToolCall(ctx context.Context, q toolRequest, a toolAns
 			r.Budget = min(r.Budget, p.on.ReplyTimeout-replyMargin)
 		}
 		sent := q.args
-		if args, err := arguments(q.args); err == nil {
-			if canon, err := t.validate(t.fromQuery(args, q.query)); err == nil {
-				sent = canon
-				r.DedupKey = callstate.Digest("same", string(r.Call), r.Tool, string(canon))[:16]
-			}
+		if canon, err := t.read(q); err == nil {
+			sent = canon
+			r.DedupKey = callstate.Digest("same", string(r.Call), r.Tool, string(canon))[:16]
 		}
 		r.Args = redactedArgs(sent, &p.on.Verifier)
 	}

@@ -18,10 +18,11 @@ import (
 	"github.com/serverurl/serverurl/internal/callstate"
 )
 
-// timeSinceEnd is how long ago the call ended, by its record; 0 while it goes on.
+// timeSinceEnd is how long ago the call ended, by its record; 0 while it goes on,
+// and if its end was only assumed: the request shows that it does.
 func (p *Processor) timeSinceEnd(state []byte) time.Duration {
 	s, err := callstate.DecodeState(records.Record{Value: state, Version: 1})
-	if err != nil || s.Ended == nil {
+	if err != nil || s.Ended == nil || s.Ended.Assumed() {
 		return 0
 	}
 	return p.on.Now().Sub(s.Ended.At)
@@ -74,7 +75,11 @@ type Processor struct {
 	key   [sha256.Size]byte // for tags of ids in logs
 
 	work     sync.WaitGroup // tools that outlive their reply
+	alive    signs          // of calls, by their tools
 	inflight singleflight   // the same requests at the same time
+	reads    reads          // those that have outlived their reply
+
+	placeholderOnce sync.Once
 }
 
 // New returns a Processor without tools or handlers.
@@ -115,7 +120,7 @@ type Platform struct {
 // Bind gives p the platform that it runs on. It is called once, before the
 // first request, after all tools and handlers are added. It returns
 // [auth.ErrNoSecret] if no credential is configured and unauthenticated senders
-// are not explicitly allowed.
+// are not explicitly allowed, and an error if a tool undoes one that there is not.
 func (p *Processor) Bind(on Platform) error {
 	switch {
 	case p.bound:
@@ -135,7 +140,7 @@ func (p *Processor) Bind(on Platform) error {
 	p.on, p.bound = on, true
 	p.log = slog.New(allowlist(cmp.Or(on.Logger, slog.Default()).Handler())).With("platform", on.Name)
 	p.key = on.Verifier.LogKey()
-	return nil
+	return p.checkTools()
 }
 
 // MaxBodyBytes is the most bytes of a body that the Processor takes. An adapter
@@ -169,10 +174,10 @@ func (p *Processor) Drain(ctx context.Context) error {
 // the same promises (see [records.Store]). It may be called before Bind, used only
 // after.
 func (p *Processor) AppStore(name string) records.Store {
-	if _, _, err := records.SplitKey("app/" + name); err != nil || strings.Contains(name, "/") {
-		panic(fmt.Sprintf("core: Records(%q): not a name", name))
+	if _, _, err := records.SplitKey(callstate.AppDir + "/" + name); err != nil || strings.Contains(name, "/") {
+		panic(fmt.Sprintf("core: AppStore(%q): not a name", name))
 	}
-	return &appStore{p: p, prefix: "app/" + name + "/"}
+	return &appStore{p: p, prefix: callstate.AppDir + "/" + name + "/"}
 }
 
 // appStore is the store below one directory.

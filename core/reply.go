@@ -2,6 +2,7 @@ package core
 
 import (
 	"fmt"
+	"reflect"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -19,19 +20,52 @@ const cutMark = " [cut]"
 
 // resultText converts what a tool returned to the one line that is sent: strings
 // and fmt.Stringers as they are, everything else as JSON, as Interactly requires
-// (docs/tools.md#reply).
-func resultText(v any) (string, error) {
-	switch v := v.(type) {
-	case string:
-		return oneLine(v), nil
-	case fmt.Stringer:
-		return oneLine(v.String()), nil
+// (docs/tools.md#reply). Nothing at all is a sentence: the platform ignores an
+// empty result, and a model makes up what null means.
+func resultText(v any, effect Effect) (string, error) {
+	text, err := plainText(v)
+	if err != nil || text != "" {
+		return text, err
+	}
+	if effect == ReadOnly {
+		return sayNothing, nil
+	}
+	return sayDone, nil
+}
+
+// plainText returns a result as one line, "" for nothing.
+func plainText(v any) (string, error) {
+	r := reflect.ValueOf(v)
+	for {
+		switch v := v.(type) {
+		case string:
+			return oneLine(v), nil
+		case fmt.Stringer:
+			if r.Kind() == reflect.Pointer && r.IsNil() {
+				return "", nil
+			}
+			return oneLine(v.String()), nil
+		}
+		if r.Kind() != reflect.Pointer || r.IsNil() {
+			break
+		}
+		r = r.Elem()
+		v = r.Interface()
 	}
 	b, err := json.Marshal(v, json.Deterministic(true))
 	if err != nil {
 		return "", fmt.Errorf("core: result of type %T cannot be encoded", v)
 	}
-	return oneLine(string(b)), nil
+	switch text := oneLine(string(b)); {
+	case text == "null", text == `""`, text == "{}" && r.Kind() == reflect.Struct && r.NumField() == 0:
+		return "", nil
+	case r.Kind() == reflect.String && b[0] == '"': // of a named type
+		var s string
+		err := json.Unmarshal(b, &s)
+		return oneLine(s), err
+	default:
+		return text, nil
+	}
 }
 
 // oneLine returns s as one line of valid UTF-8 of at most MaxResultBytes. A line

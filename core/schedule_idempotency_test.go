@@ -111,7 +111,8 @@ func TestSchedulesOfOnce(t *testing.T) {
 			st := s.at(a.who)
 			begin := time.Now()
 			quiet := !st.disturbed.Load()
-			r := st.Handle(context.Background(), request("POST", "/tools/"+a.tool+"?call=CA1", fmt.Sprintf(`{"item":%d}`, a.item)))
+			// A call each: what else is done in a call is for TestSchedulesOfTruth.
+			r := st.Handle(context.Background(), request("POST", fmt.Sprintf("/tools/%s?call=CA-%s-%d", a.tool, a.tool, a.item), fmt.Sprintf(`{"item":%d}`, a.item)))
 			if st.dead.Load() {
 				return // the reply was lost
 			}

@@ -73,6 +73,8 @@ func TestSchedulesOfMerge(t *testing.T) {
 		// another one: the same bytes may be two silences. So none is sent twice.
 		d := draw(t, length, rapid.SampledFrom([]time.Duration{0, 5 * time.Minute}).Draw(t, "skew"))
 
+		d.idle = rapid.SampledFrom([]time.Duration{0, 0, 5 * time.Second}).Draw(t, "idle") // then sweeps end the call while it goes on
+
 		said := messages(0, rapid.IntRange(1, 6).Draw(t, "messages"))
 		events := []string{status("initiated", 0), status("queued", 10), status("ongoing", 20), hang(0), hang(60_000)}
 		for n := range said {
@@ -89,7 +91,27 @@ func TestSchedulesOfMerge(t *testing.T) {
 			events = append(events, conversation(1000, said...))
 		}
 		said = append(said, messages(want, want+1)...)
-		events = append(events, conversation(2000, said...), status("finished", 40), report(0, said...))
+		if rapid.Bool().Draw(t, "two words") { // the sender says at two times what the last message was
+			events = append(events, conversation(1900, append(slices.Clone(said[:want]), message(want, "line"))...))
+		}
+		events = append(events, conversation(2000, said...), status("finished", 40))
+		// The report's words count, also where it has fewer of them; if it has none, the
+		// last update's.
+		bare := rapid.Bool().Draw(t, "bare")
+		if !bare {
+			said = said[:len(said)-rapid.IntRange(0, 1).Draw(t, "left out")]
+			lines = lines[:len(said)]
+		}
+		if !bare && rapid.Bool().Draw(t, "corrected") {
+			last := len(said) - 1
+			lines[last] = "as it was"
+			said = append(slices.Clone(said[:last]), message(last, lines[last]))
+		}
+		if bare {
+			events = append(events, report(0))
+		} else {
+			events = append(events, report(0, said...))
+		}
 		order := rapid.Permutation(events).Draw(t, "order")
 		twice := rapid.IntRange(0, len(events)).Draw(t, "twice")
 
@@ -134,6 +156,18 @@ func TestSchedulesOfMerge(t *testing.T) {
 				}
 			})
 		}
+		if d.idle > 0 {
+			work.Go(func() {
+				for n := 0; ; n++ {
+					select {
+					case <-stop:
+						return
+					case <-time.After(2 * time.Second):
+						_ = s.at(n).Sweep(context.Background()) // by an instance with faults
+					}
+				}
+			})
+		}
 		// The state never regresses.
 		rank := map[event.Status]int{"": 0, "initiated": 1, "queued": 2, "ongoing": 3, "finished": 4}
 		highest, most := 0, 0
@@ -146,7 +180,7 @@ func TestSchedulesOfMerge(t *testing.T) {
 				return
 			}
 			c := calls[0]
-			if rank[c.Status] < highest || c.MessageCount < most {
+			if rank[c.Status] < highest || c.MessageCount < min(most, len(said)) {
 				t.Fatalf("regressed: status %s and %d messages, after %d and %d", c.Status, c.MessageCount, highest, most)
 			}
 			highest, most = rank[c.Status], c.MessageCount
@@ -166,7 +200,7 @@ func TestSchedulesOfMerge(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if c.Status != event.StatusFinished || !c.Ended || c.Report == nil || c.HangCount < 2 || d.faultless && c.HangCount > 2 || c.PendingHandlers != 0 {
+		if c.Status != event.StatusFinished || !c.Ended || c.EndReason == event.EndReasonIdleTimeout || c.Report == nil || c.HangCount < 2 || d.faultless && c.HangCount > 2 || c.PendingHandlers != 0 {
 			t.Errorf("lost: call %+v, %d hangs, report %v", c.Summary, c.HangCount, c.Report != nil)
 		}
 		if got := texts(c.Transcript); !slices.Equal(got, lines) {
@@ -176,7 +210,7 @@ func TestSchedulesOfMerge(t *testing.T) {
 			if handled[what] < 1 {
 				t.Errorf("lost: no handler got %q: %v", what, handled)
 			}
-			if d.faultless && handled[what] > 1 {
+			if d.faultless && handled[what] > 1 && d.idle == 0 {
 				t.Errorf("duplicated: handlers got %q %d times without any fault", what, handled[what])
 			}
 		}
@@ -219,5 +253,10 @@ func recordHandlers(p *core.Processor, st *instance, mu *sync.Mutex, handled map
 	}
 	p.OnMessages(func(_ context.Context, e core.Messages) error { return handle(texts(e.New)...) })
 	p.OnReport(func(context.Context, core.Report) error { return handle("report") })
-	p.OnCallEnded(func(context.Context, core.CallEnded) error { return handle("ended") })
+	p.OnCallEnded(func(_ context.Context, e core.CallEnded) error {
+		if e.Reason == event.EndReasonIdleTimeout {
+			return handle("assumed end")
+		}
+		return handle("ended")
+	})
 }

@@ -47,6 +47,7 @@ type faults struct {
 	down, lost float64 // shares of operations of the store that fail, and whose result is lost
 	slow       time.Duration
 	skew       time.Duration
+	idle       time.Duration // after which a silent call is taken for over; 0 is the default
 	crashes    []disruption
 	pauses     []disruption
 	length     time.Duration
@@ -171,7 +172,7 @@ func (s *cluster) start() *instance {
 	}
 	err := st.Bind(core.Platform{
 		Name: "schedule", Store: st, Inbox: st, Verifier: auth.Verifier{Secrets: []auth.Secret{auth.NewSecret(testSecret)}},
-		BackgroundGrace: 20 * time.Second, Now: func() time.Time { return time.Now().Add(skew) }, Logger: slog.New(slog.DiscardHandler),
+		BackgroundGrace: 20 * time.Second, CallIdleTimeout: s.d.idle, Now: func() time.Time { return time.Now().Add(skew) }, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		panic(err)

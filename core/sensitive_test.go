@@ -70,7 +70,7 @@ func TestPrivateArgument(t *testing.T) {
 	if got := b.call("/tools/greet", `{"name":"Sam Rivera"}`); got != "Hello Sam Rivera." {
 		t.Error(got)
 	}
-	if got := b.call("/tools/greet", `{"name":7}`); strings.Contains(got, "7") || !strings.Contains(got, "name") {
+	if got := b.call("/tools/greet", `{"name":[7]}`); strings.Contains(got, "7") || !strings.Contains(got, "name") {
 		t.Error(got)
 	}
 }

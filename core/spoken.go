@@ -3,21 +3,31 @@ package core
 import (
 	"errors"
 	"fmt"
+
+	"github.com/serverurl/serverurl/internal/callstate"
 )
 
 // What the assistant gets if a tool has no result. The model reads these and may
 // speak them as they are, so they say in plain words what happened and what to
 // do next.
 const (
-	sayFailed    = "Sorry, that did not work just now. Offer to take a message for the office."
-	sayWorking   = "That is still being worked on. Ask the caller for a moment, then ask again."
-	sayUncertain = "It is not certain whether that went through. Do not try it again; the office will check and call back."
-	sayNotNow    = "Sorry, the system cannot be reached just now, and nothing was changed. Offer to take a message for the office."
-	sayNoTool    = "There is no such tool here."
-	sayEnded     = "The call is over, so nothing was changed."
-	sayConflict  = "That request does not match an earlier one with the same id, so nothing was changed."
-	sayNoID      = "That request has no id to tell it from others, so nothing was changed."
-	sayArguments = "The arguments could not be read. Call the tool again with a JSON object of its arguments."
+	sayFailed     = "Sorry, that did not work just now. Offer to take a message for the office."
+	sayWorking    = "That is still being worked on. Ask the caller for a moment, then ask again."
+	sayTooSlow    = "That takes too long just now. Ask once more, or offer to take a message for the office."
+	sayNotStarted = "That has not been started, and nothing was changed. Ask again in a moment."
+	sayTooMany    = "That is too much at once, so this was not started, and nothing was changed. Ask for less at a time."
+	sayUncertain  = "It is not certain whether that went through. Do not try it again; the office will check and call back."
+	saySafeAgain  = "It is not certain whether that went through. It does no harm to ask once more."
+	sayDoneBefore = "That was done before and was not done again now. Check how it stands before you tell the caller."
+	sayNotNow     = "Sorry, the system cannot be reached just now, and nothing was changed. Offer to take a message for the office."
+	sayNoTool     = "There is no such tool here."
+	sayEnded      = "The call is over, so nothing was changed."
+	sayTwoCalls   = "It is not certain which call that is for, so nothing was changed."
+	sayArguments  = "The arguments could not be read. Call the tool again with a JSON object of its arguments."
+	sayWrapped    = "The arguments came in a form that this tool does not take, so nothing was done. Offer to take a message for the office."
+	sayNoCall     = "That request asks for no tool, so nothing was done."
+	sayDone       = "Done."
+	sayNothing    = "There is nothing to report."
 )
 
 // A SayError is an error with two audiences.
@@ -27,9 +37,9 @@ type SayError struct {
 }
 
 // Say returns an error whose sentence the assistant says, for a refusal that is
-// part of a tool's work ("That time is taken."). Like any error of a tool that
-// changes something it is final: the same request gets the same sentence again.
-// Wrap it in [NotApplied] if another try may succeed.
+// part of a tool's work ("That time is taken."). It means that nothing was
+// changed, so the same request runs again when it is made again: by then the time
+// may be free. If something may have been changed, wrap it in [Uncertain].
 func Say(sentence string) error { return &SayError{Sentence: sentence} }
 
 // Sayf is [Say] with a format.
@@ -48,8 +58,8 @@ func (e *SayError) Error() string {
 func (e *SayError) Unwrap() error { return e.Err }
 
 // NotApplied wraps the error of a tool that has certainly changed nothing, so that
-// the same request may run again. Any other error is stored as the request's
-// outcome, because the change may have happened before the error.
+// the same request may run again. An error of [Say] means that already; any other
+// leaves open whether the change came before the error.
 func NotApplied(err error) error { return &notApplied{err} }
 
 type notApplied struct{ err error }
@@ -58,11 +68,48 @@ func (e *notApplied) Error() string { return "not applied: " + e.err.Error() }
 
 func (e *notApplied) Unwrap() error { return e.err }
 
-// sentence returns the sentence that an error has for the caller. No other text of an
-// error is ever sent.
-func sentence(err error) string {
-	if say, ok := errors.AsType[*SayError](err); ok {
-		return oneLine(say.Sentence)
+// Uncertain wraps an error of a tool that may have changed something, such
+// as one of [Say]: the caller hears that sentence. The same request
+// is not run again, unless the tool's Reconcile finds that nothing was changed or
+// the tool is [Idempotent].
+func Uncertain(err error) error { return &uncertain{err} }
+
+type uncertain struct{ err error }
+
+func (e *uncertain) Error() string { return "uncertain: " + e.err.Error() }
+
+func (e *uncertain) Unwrap() error { return e.err }
+
+// outcome returns what an error of a tool that changes something says of the
+// change.
+func outcome(err error) callstate.ToolState {
+	if _, open := errors.AsType[*uncertain](err); open {
+		return callstate.ToolIndeterminate
 	}
-	return sayFailed
+	_, unchanged := errors.AsType[*notApplied](err)
+	switch {
+	case err == nil:
+		return callstate.ToolDone
+	case unchanged, isSaid(err):
+		return callstate.ToolNotApplied
+	}
+	return callstate.ToolIndeterminate
+}
+
+// isSaid reports whether an error has a sentence for the caller, and so is the
+// tool's own decision.
+func isSaid(err error) bool {
+	_, ok := errors.AsType[*SayError](err)
+	return ok
+}
+
+// sentence returns the sentence that an error has for the caller, or else
+// otherwise. No other text of an error is ever sent.
+func sentence(err error, otherwise string) string {
+	if say, ok := errors.AsType[*SayError](err); ok {
+		if line := oneLine(say.Sentence); line != "" {
+			return line
+		}
+	}
+	return otherwise
 }

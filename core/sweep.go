@@ -9,11 +9,9 @@ import (
 	"github.com/serverurl/serverurl/internal/callstate"
 )
 
-// sweepEnvelope is in place of an envelope's ID if the sweep ended a call.
-const sweepEnvelope = "sweep"
-
 // Sweep ends calls that are over without a report, and runs the handlers of their
-// end. If the platform has a [Backfiller], it first fetches such a call from
+// end. An end that it only assumes, because the call has been silent for too long,
+// is taken back by the next event or tool call. If the platform has a [Backfiller], it first fetches such a call from
 // Interactly's API, and from time to time compares the list of the last day's
 // calls with the stored ones. It tries quarantined bodies that another version of
 // the program could not decode, and keeps quarantine within its bounds. Then it
@@ -83,10 +81,10 @@ func (p *Processor) sweepCall(ctx context.Context, id event.CallID, run backfill
 		}
 	}
 	if why != "" && !waits {
-		c := callstate.Change{State: s, Entry: &callstate.Entry{V: 1, ID: sweepEnvelope, Received: now.UTC(), PrefixLen: s.Messages, EndedBySweep: why}}
+		c := callstate.Change{State: s, Entry: &callstate.Entry{V: 1, ID: callstate.SweepEnvelope, Received: now.UTC(), PrefixLen: s.Messages, EndedBySweep: why}}
 		c.State.Entries++
 		callstate.End(&c, now.UTC(), why)
-		err := p.commit(ctx, &c, callstate.Pending{Envelope: sweepEnvelope, Previous: s.Status}, recs)
+		err := p.commit(ctx, &c, callstate.Pending{Envelope: callstate.SweepEnvelope, Previous: s.Status}, recs)
 		if errors.Is(err, records.ErrStale) {
 			return nil // an event arrived in between; the next sweep decides again
 		}
@@ -98,7 +96,7 @@ func (p *Processor) sweepCall(ctx context.Context, id event.CallID, run backfill
 	}
 	var errs []error
 	for _, w := range s.Pending {
-		if w.Envelope == sweepEnvelope { // the inbox repeats all others
+		if w.Envelope == callstate.SweepEnvelope { // the inbox repeats all others
 			errs = append(errs, p.runHandlers(ctx, id, p.resume(id, event.Event{}, s, w)))
 		}
 	}

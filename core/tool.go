@@ -9,10 +9,9 @@ import (
 	"slices"
 	"time"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
-	"github.com/google/jsonschema-go/jsonschema"
 	"github.com/serverurl/serverurl/core/event"
+	"github.com/serverurl/serverurl/internal/arguments"
 )
 
 // An Effect is what a tool does to the world, and so what happens if the same
@@ -21,8 +20,9 @@ type Effect int
 
 const (
 	// SideEffect is the default: the tool changes something. The same request
-	// runs at most once, and its duplicates get the same bytes. After a crash
-	// during the run it is reconciled or refused, never run again.
+	// runs at most once, and its duplicates get the same bytes while nothing else
+	// was changed in that call. If the outcome of a run is not known, because of
+	// an error, a panic or a crash, it is reconciled or refused, never run again.
 	SideEffect Effect = iota
 
 	// ReadOnly means that the tool changes nothing. It runs for every request,
@@ -31,7 +31,8 @@ const (
 
 	// Idempotent means that the tool changes something, and running it again is
 	// harmless, because it passes on the key of its [Invocation] or sets an
-	// absolute value. After a crash the next duplicate runs it again.
+	// absolute value. It runs again after any error, after a crash, and if
+	// something else was changed in that call since.
 	Idempotent
 )
 
@@ -51,36 +52,67 @@ type Tool struct {
 	// Default: all of them. Only for tools that change something.
 	IdempotencyArgs []string
 
+	// CallerArgs are the JSON names of the arguments that identify the caller,
+	// such as a phone number. They matter only for requests that do not name their
+	// call (docs/tools.md#which-call): without them two callers who ask for the
+	// same within 20 seconds are taken for one; with them the same caller is
+	// recognized for 15 minutes.
+	CallerArgs []string
+
+	// Undoes are the names of the tools whose effect this one takes back, as a
+	// cancellation does with a booking. After its success the same booking in the
+	// same call is a new one; otherwise the assistant says that it was done before,
+	// and not again. The identifying arguments that both tools have must
+	// be the same.
+	Undoes []string
+
 	// Budget is how long the caller may wait for the reply. After that the
 	// assistant says that it is still being worked on. Default: [DefaultBudget];
 	// never more than the platform allows.
 	Budget time.Duration
+
+	// Location is the time zone of the tool: an argument of type [time.Time] that
+	// comes without a zone is in it, and every one arrives in it. Default: UTC.
+	Location *time.Location
 }
 
 // A ToolFunc does the work of a tool. Its context ends when the work must stop:
 // some time after the reply deadline, or at it on platforms that freeze the
 // process after a reply. It does not end if the sender disconnects. The context
 // carries the [Invocation]. The result is sent as one line: a string or a
-// fmt.Stringer as it is, anything else as JSON. An error is sent as a general
-// apology; use [Say] to choose the sentence, and [NotApplied] to allow another try.
+// fmt.Stringer as it is, anything else as JSON, and an empty string or nil as a
+// sentence that says so. After an error of a tool that
+// changes something the caller hears that it is not certain whether that went
+// through. [Say] chooses the sentence, and means that nothing was changed, as
+// does [NotApplied]; [Uncertain] means that something may have been.
 type ToolFunc[In, Out any] func(ctx context.Context, in In) (Out, error)
 
-// AddTool adds a tool to p. The schema of its arguments comes from the struct
-// In: `json` tags name the fields, those with omitempty or omitzero are
-// optional, `jsonschema` tags describe them to the model. Arguments that do
-// not match never reach f.
+// AddTool adds a tool to p. The struct In is what the model is given as the schema
+// of the arguments: `json` tags name the fields, and those that are pointers or
+// have omitempty or omitzero are optional. Other tags say what a value must be:
 //
-// It panics if the name is taken or invalid, if In is not a struct, or if
-// IdempotencyArgs names an unknown argument: these are mistakes in the program,
-// found at its start.
+//	type Booking struct {
+//		Service string        `json:"service" jsonschema:"what the visit is for" enum:"cleaning|checkup|filling"`
+//		Day     time.Time     `json:"day" format:"date"`
+//		Length  time.Duration `json:"length,omitzero" examples:"PT30M"`
+//		Guests  int           `json:"guests,omitzero" minimum:"1" maximum:"4"`
+//		Zip     string        `json:"zip" pattern:"^[0-9]{5}$" examples:"94110"`
+//	}
+//
+// The formats are date, date-time, duration, email and uuid. The tags of a list are
+// about its items. What is text, a number or a boolean is converted to what the
+// field is, integers keep all of their digits, and arguments that do not match never
+// reach f: the model is given a sentence that names the argument and what it must be.
+//
+// It panics if the name is taken or invalid, if In is not a struct or has a field
+// that no argument can fill, if a tag is wrong, or if IdempotencyArgs names an
+// unknown argument: these are mistakes in the program, found at its start.
 func AddTool[In, Out any](p *Processor, t Tool, f ToolFunc[In, Out]) RegisteredTool[In, Out] {
 	added := p.addTool(t, reflect.TypeFor[In]())
 	added.run = func(ctx context.Context, args []byte) (any, error) {
 		var in In
-		if err := json.Unmarshal(args, &in); err != nil {
-			// The schema accepts values that the type does not, such as a string
-			// that is not a date. The decoder's text quotes the value.
-			return nil, NotApplied(Say(sayArguments))
+		if err := added.shape.Decode(args, &in); err != nil {
+			return nil, NotApplied(Say(sayArguments)) // the decoder's text quotes the value
 		}
 		return f(ctx, in)
 	}
@@ -91,14 +123,15 @@ func AddTool[In, Out any](p *Processor, t Tool, f ToolFunc[In, Out]) RegisteredT
 // not every tool needs.
 type RegisteredTool[In, Out any] struct{ t *tool }
 
-// Reconcile sets the function that finds out whether a request took effect, after
-// a crash or an error left that open. f returns the result and true if it did,
-// false if it certainly did not (then the tool runs), and an error if that is
-// unknown for now. It is called only when the first run has certainly ended.
+// Reconcile sets the function that finds out whether the effect of a request
+// holds: after a crash or an error left it open, and if something else was changed
+// in that call since. f returns the result and true if it does, false if it
+// certainly does not (then the tool runs), and an error if that is unknown for now.
+// It is called only when the run has certainly ended.
 func (h RegisteredTool[In, Out]) Reconcile(f func(ctx context.Context, in In) (out Out, done bool, err error)) {
 	h.t.reconcile = func(ctx context.Context, args []byte) (any, bool, error) {
 		var in In
-		if err := json.Unmarshal(args, &in); err != nil {
+		if err := h.t.shape.Decode(args, &in); err != nil {
 			return nil, false, errBadArguments
 		}
 		return f(ctx, in)
@@ -108,16 +141,9 @@ func (h RegisteredTool[In, Out]) Reconcile(f func(ctx context.Context, in In) (o
 // A tool is a Tool with its types erased.
 type tool struct {
 	Tool
-	schema     *jsonschema.Schema
-	properties map[string]property
-	run        func(ctx context.Context, args []byte) (any, error)
-	reconcile  func(ctx context.Context, args []byte) (any, bool, error) // may be nil
-}
-
-// A property is one argument of a tool.
-type property struct {
-	types    []string // the JSON types that it may have
-	resolved *jsonschema.Resolved
+	shape     *arguments.Shape
+	run       func(ctx context.Context, args []byte) (any, error)
+	reconcile func(ctx context.Context, args []byte) (any, bool, error) // may be nil
 }
 
 var toolName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
@@ -133,34 +159,39 @@ func (p *Processor) addTool(t Tool, in reflect.Type) *tool {
 		fail("not a name of letters, digits, _ and -")
 	case p.tools[t.Name] != nil:
 		fail("the name is taken")
-	case in.Kind() != reflect.Struct:
-		fail("arguments of type %v, want a struct", in)
 	}
-	schema, err := jsonschema.ForType(in, &jsonschema.ForOptions{})
+	shape, err := arguments.Of(in, cmp.Or(t.Location, time.UTC))
 	if err != nil {
-		fail("no schema for %v: %v", in, err)
+		fail("%v", err)
 	}
-	added := &tool{Tool: t, schema: schema, properties: map[string]property{}}
+	added := &tool{Tool: t, shape: shape}
 	added.Budget = cmp.Or(t.Budget, DefaultBudget)
-	for name, s := range schema.Properties {
-		resolved, err := s.CloneSchemas().Resolve(nil)
-		if err != nil {
-			fail("schema of %q: %v", name, err)
-		}
-		types := s.Types
-		if s.Type != "" {
-			types = []string{s.Type}
-		}
-		added.properties[name] = property{types: types, resolved: resolved}
-	}
-	for _, k := range t.IdempotencyArgs {
-		if _, ok := added.properties[k]; !ok {
+	for _, k := range slices.Concat(t.IdempotencyArgs, t.CallerArgs) {
+		if !shape.Has(k) {
 			fail("key %q is not an argument", k)
 		}
 	}
 	p.tools[t.Name] = added
 	p.order = append(p.order, t.Name)
 	return added
+}
+
+// checkTools checks what can be checked when all tools are there: it returns an
+// error if one undoes a tool that there is not, and warns about those that may
+// take two callers for one.
+func (p *Processor) checkTools() error {
+	for _, name := range p.order {
+		t := p.tools[name]
+		for _, other := range t.Undoes {
+			if u := p.tools[other]; u == nil || u.Effect == ReadOnly || t.Effect == ReadOnly {
+				return fmt.Errorf("core: tool %q undoes %q: both must be tools that change something", name, other)
+			}
+		}
+		if t.Effect == SideEffect && len(t.CallerArgs) == 0 {
+			p.log.Warn("without a call's id, two callers who ask this tool for the same within 20 s are taken for one: send the id (docs/tools.md#which-call), or set Tool.CallerArgs", "tool", name)
+		}
+	}
+	return nil
 }
 
 // A ToolDefinition is a tool in the form of Interactly's API: the body of the
@@ -190,7 +221,7 @@ func (p *Processor) ToolDefinitions(base string) []ToolDefinition {
 		d := ToolDefinition{Type: "function"}
 		d.Function.Name = t.Name
 		d.Function.Description = t.Description
-		d.Function.Parameters = t.parameters()
+		d.Function.Parameters = t.shape.Schema()
 		d.Server.URL = base + "/tools/" + t.Name
 		// 20 s is Interactly's default. The tool answers well before it.
 		d.Server.TimeoutSeconds = max(20, int(t.Budget/time.Second)+5)
@@ -208,29 +239,17 @@ func (p *Processor) Tools() []Tool {
 	return ts
 }
 
-// parameters returns the schema as models require it: with properties even if
-// there are none.
-func (t *tool) parameters() jsontext.Value {
-	if len(t.schema.Properties) == 0 {
-		return jsontext.Value(`{"type":"object","properties":{},"additionalProperties":false}`)
-	}
-	b, err := json.Marshal(t.schema)
-	if err != nil {
-		panic("core: schema encoding failed")
-	}
-	return b
-}
-
 // An Invocation identifies one run of a tool, for the systems that the tool calls.
 type Invocation struct {
 	Tool string
 	Call event.CallID // empty if the request does not name it
 
-	// IdempotencyKey is the same for every run of the same request, and different
-	// for any other request. Empty for ReadOnly.
+	// IdempotencyKey is the same for every run that makes up for one whose outcome
+	// is not known, and different for any other request: also for the same one
+	// that is made again after it was refused or undone. Empty for ReadOnly.
 	IdempotencyKey string
 
-	// FencingToken grows with every run of the same request, so that the system
+	// FencingToken grows with every run for the same arguments, so that the system
 	// behind the tool can refuse a run that was superseded.
 	FencingToken int64
 }

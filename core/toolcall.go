@@ -3,7 +3,6 @@ package core
 import (
 	"context"
 	"errors"
-	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -11,20 +10,24 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/serverurl/serverurl/core/event"
+	"github.com/serverurl/serverurl/internal/arguments"
 	"github.com/serverurl/serverurl/internal/callstate"
 	"github.com/serverurl/serverurl/internal/fault"
 )
 
-// callHeader and callQuery are where a tool's URL or headers may carry the id
-// of the call, filled from a variable of the assistant: the body of a tool
-// request has none (docs/tools.md#which-call).
 const (
-	callHeader = "X-Call-Id"
-	callQuery  = "call"
-)
+	// maxCalls is how many calls of one request are answered. A model makes a few;
+	// all of them share one budget.
+	maxCalls = 32
 
-// maxParallel is how many calls of one request run side by side.
-const maxParallel = 16
+	// maxParallel is how many reads of one request run side by side.
+	maxParallel = 16
+
+	// lastWord is how long after its deadline a tool's result is still taken where
+	// the process freezes with the reply: the tool's context ended at that moment.
+	// It is a part of replyMargin.
+	lastWord = 100 * time.Millisecond
+)
 
 // causes of a context's end, so that an operator can tell them apart.
 var (
@@ -37,12 +40,10 @@ type toolRequest struct {
 	id    string // the tool call's id; empty where the dialect has none
 	name  string // the tool's name as sent
 	args  jsontext.Value
-	query url.Values
+	query arguments.Query
 	call  event.CallID
 
-	// needsIDs is set in a dialect that has ids, where a missing one is an error
-	// of the sender.
-	needsIDs bool
+	twoCalls bool // the request names two calls
 }
 
 // A toolAnswer is what a toolRequest came to.
@@ -62,16 +63,9 @@ func (a toolAnswer) shared() bool {
 // nothing else (docs/tools.md#request).
 func (p *Processor) answerURL(ctx context.Context, a *Admission, body []byte) Response {
 	name := a.tool
-	query, err := url.ParseQuery(a.head.Query)
-	if err != nil {
-		query = nil
-	}
-	q := toolRequest{name: name, args: body, query: query, call: event.CallID(a.head.Header.Get(callHeader))}
-	if t := p.tools[name]; t == nil || t.properties[callQuery].types == nil {
-		if id := query.Get(callQuery); id != "" {
-			q.call = event.CallID(id)
-		}
-	}
+	query := arguments.ParseQuery(a.head.Query)
+	q := toolRequest{name: name, args: body, query: query}
+	q.call, q.twoCalls = p.callOf(a.head, name, query)
 	answer := p.answer(ctx, q)
 	return reply(toolReply{Result: answer.result}, answer.replayed)
 }
@@ -90,25 +84,18 @@ func (p *Processor) answerUnread(ctx context.Context, a *Admission, reason strin
 }
 
 // answerEnvelope answers the calls of an envelope in their order
-// (docs/tools.md#dialects).
-func (p *Processor) answerEnvelope(ctx context.Context, body []byte) Response {
-	reqs, one := envelopeRequests(body)
+// (docs/tools.md#dialects). A call without a name is of the URL's tool, if any.
+func (p *Processor) answerEnvelope(ctx context.Context, tool string, body []byte) Response {
+	reqs, one := envelopeRequests(body, tool)
+	if len(reqs) == 0 {
+		p.log.Warn("tool calls without a call", "state", "refused")
+		return reply(toolReply{Result: sayNoCall}, false)
+	}
 	if one { // the older function-call: one call without an id
 		a := p.answer(ctx, reqs[0])
 		return reply(toolReply{Result: a.result}, a.replayed)
 	}
-	answers := make([]toolAnswer, len(reqs))
-	slots := make(chan struct{}, maxParallel)
-	var wg sync.WaitGroup
-	for i, q := range reqs {
-		slots <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-slots }()
-			answers[i] = p.answer(ctx, q)
-		})
-	}
-	wg.Wait()
-
+	answers := p.answerAll(ctx, reqs)
 	results := make([]toolResult, len(reqs))
 	said := make([]string, len(reqs))
 	replayed := len(reqs) > 0
@@ -118,6 +105,53 @@ func (p *Processor) answerEnvelope(ctx context.Context, body []byte) Response {
 		replayed = replayed && a.replayed
 	}
 	return reply(toolReply{Result: oneLine(strings.Join(said, " ")), Results: results}, replayed)
+}
+
+// answerAll answers the calls of one request inside one budget. What changes
+// something runs in the order in which it was asked for, and not at all if what
+// came before it is not finished; reads run side by side.
+func (p *Processor) answerAll(ctx context.Context, reqs []toolRequest) []toolAnswer {
+	ctx, cancel := p.withinOneBudget(ctx, reqs)
+	defer cancel()
+	answers := make([]toolAnswer, len(reqs))
+	slots := make(chan struct{}, maxParallel)
+	var reads sync.WaitGroup
+	stopped := false
+	for i, q := range reqs {
+		t := p.tools[q.name]
+		switch {
+		case i >= maxCalls:
+			answers[i] = toolAnswer{result: sayTooMany, state: callstate.ToolRefused}
+		case t == nil || t.Effect == ReadOnly || fault.Mutated("unordered"):
+			slots <- struct{}{}
+			reads.Go(func() {
+				defer func() { <-slots }()
+				answers[i] = p.answer(ctx, q)
+			})
+		case stopped:
+			answers[i] = toolAnswer{result: sayNotStarted, state: callstate.ToolNotStarted}
+		default:
+			answers[i] = p.answer(ctx, q)
+			stopped = answers[i].state == callstate.ToolTimedOut
+		}
+	}
+	reads.Wait()
+	if len(reqs) > maxCalls {
+		p.log.Warn("tool calls refused: too many in one request", "count", len(reqs)-maxCalls)
+	}
+	return answers
+}
+
+// withinOneBudget returns a context with the deadline of a request: the largest
+// budget of its tools.
+func (p *Processor) withinOneBudget(ctx context.Context, reqs []toolRequest) (context.Context, context.CancelFunc) {
+	budget := DefaultBudget
+	for i, q := range reqs {
+		if t := p.tools[q.name]; t != nil && (i == 0 || t.Budget > budget) {
+			budget = t.Budget
+		}
+	}
+	return context.WithTimeout(ctx, budget+replyMargin)
 }
 
 // toolReply is both spellings of a reply. Results is there only when the
@@ -150,9 +184,11 @@ func reply(t toolReply, replayed bool) Response {
 // process.
 func (p *Processor) answer(ctx context.Context, q toolRequest) (a toolAnswer) {
 	start := p.on.Now()
+	q.call = p.validCall(string(q.call))
 	ctx, end := p.begin(ctx, Operation{Tool: nameOf(q.name), Call: callOf(q.call)})
 	defer func() { end(a.state) }()
 	defer func() { p.recordToolCall(ctx, q, a, start) }()
+	defer p.noteAlive(ctx, q.call)()
 	defer func() {
 		if recover() != nil {
 			p.log.Error("tool call panicked", "tool", q.name, "state", "panic")
@@ -162,7 +198,7 @@ func (p *Processor) answer(ctx context.Context, q toolRequest) (a toolAnswer) {
 	t := p.tools[q.name]
 	if t == nil {
 		p.log.Warn("tool call", "tool", "unknown", "state", "refused")
-		return toolAnswer{result: sayNoTool, state: "refused"}
+		return toolAnswer{result: sayNoTool, state: callstate.ToolRefused}
 	}
 	a = p.answerKnown(ctx, t, q)
 	p.log.Info("tool call", "tool", t.Name, "call", p.tag(q.call), "state", a.state,
@@ -171,27 +207,28 @@ func (p *Processor) answer(ctx context.Context, q toolRequest) (a toolAnswer) {
 }
 
 func (p *Processor) answerKnown(ctx context.Context, t *tool, q toolRequest) toolAnswer {
-	args, err := arguments(q.args)
-	if err != nil {
-		return toolAnswer{result: sayArguments, state: "unreadable"}
+	canon, err := t.read(q)
+	if errors.Is(err, arguments.ErrWrapped) {
+		p.log.Warn("arguments are inside another object, where no tool looks (docs/tools.md#request)", "tool", t.Name)
 	}
-	canon, err := t.validate(t.fromQuery(args, q.query))
+	if errors.Is(err, arguments.ErrNotObject) {
+		return toolAnswer{result: sentence(err, sayArguments), state: callstate.ToolUnreadable}
+	}
 	if err != nil {
-		return toolAnswer{result: sentence(err), state: "refused"}
+		return toolAnswer{result: sentence(err, sayArguments), state: callstate.ToolRefused}
 	}
 
 	// The client may disconnect meanwhile; the run is finished anyway, and its
 	// result stored for a duplicate.
 	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), p.budget(ctx, t), errReplyDue)
 	defer cancel()
-	if t.Effect == ReadOnly {
-		run := p.start(ctx, t, canon, Invocation{Tool: t.Name, Call: q.call}, 0)
-		select {
-		case <-run.done:
-			return run.answer(t)
-		case <-ctx.Done():
-			return toolAnswer{result: sayWorking, state: callstate.ToolTimedOut}
-		}
+	switch {
+	case ctx.Err() != nil:
+		return toolAnswer{result: sayNotStarted, state: callstate.ToolNotStarted}
+	case t.Effect == ReadOnly:
+		return p.read(ctx, t, q.call, canon)
+	case q.twoCalls:
+		return toolAnswer{result: sayTwoCalls, state: callstate.ToolRefused}
 	}
 	return p.runOnce(ctx, t, q, canon)
 }
@@ -210,53 +247,4 @@ func (p *Processor) budget(ctx context.Context, t *tool) time.Duration {
 		b = min(b, time.Until(at)-replyMargin)
 	}
 	return max(b, 0)
-}
-
-// A run is one execution of a tool's function.
-type run struct {
-	done chan struct{} // closed when text and err are set
-	text string        // the result as it is sent
-	err  error
-}
-
-var errPanicked = errors.New("core: tool panicked")
-
-// start runs t on a context that outlives ctx by linger. Drain waits for it.
-func (p *Processor) start(ctx context.Context, t *tool, args []byte, inv Invocation, linger time.Duration) *run {
-	due, _ := ctx.Deadline()
-	ctx, cancel := context.WithDeadlineCause(context.WithoutCancel(ctx), due.Add(linger), errWorkOver)
-	ctx = context.WithValue(ctx, invocationKey{}, inv)
-	r := &run{done: make(chan struct{}), err: errPanicked}
-	p.work.Go(func() {
-		defer close(r.done)
-		defer cancel()
-		// What a panic says may quote a patient, so it goes nowhere.
-		defer func() { _ = recover() }()
-		v, err := t.run(ctx, args)
-		if err == nil {
-			r.text, err = resultText(v) // the value's own methods may panic as well
-		}
-		r.err = err
-	})
-	return r
-}
-
-// answer is what a finished run is answered with.
-func (r *run) answer(t *tool) toolAnswer {
-	switch {
-	case r.err == nil:
-		return toolAnswer{result: r.text, state: string(callstate.ToolDone)}
-	case errors.Is(r.err, errPanicked) && t.Effect != ReadOnly:
-		return toolAnswer{result: sayUncertain, state: string(callstate.ToolIndeterminate)}
-	}
-	return toolAnswer{result: sentence(r.err), state: string(callstate.ToolFailed)}
-}
-
-// queryCall is the call that a raw query names, or "".
-func queryCall(raw string) string {
-	query, err := url.ParseQuery(raw)
-	if err != nil {
-		return ""
-	}
-	return query.Get(callQuery)
 }

@@ -282,7 +282,7 @@ func TestFilterAndSearch(t *testing.T) {
 	d.status("CA1", "ongoing")
 	d.status("CA2", "failed")
 	d.post("/events", `{"message":{"type":"hang","call":{"id":"CA3","metadata":{"practiceId":"prac_999"}}}}`)
-	d.post("/tools/my_appointments?call=CA1", `{"phone":"+14155550142"}`)
+	d.post("/tools/my_appointments?call=CA1", `{"phone":"+14155550142","name":"Sam Rivera"}`)
 	b := open(t, d.page, "/")
 	rows := func(want string) {
 		t.Helper()

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/serverurl/serverurl/core"
 	"github.com/serverurl/serverurl/core/event"
 	"github.com/serverurl/serverurl/replylint"
 )
@@ -25,6 +26,7 @@ var templateFuncs = template.FuncMap{
 	"ms":      func(v float64) string { return span(time.Duration(v * float64(time.Millisecond))) },
 	"level":   func(l replylint.Level) string { return l.String() },
 	"hang":    func() time.Duration { return replylint.HangAfter },
+	"budget":  func() time.Duration { return core.DefaultBudget },
 	"dict":    dict,
 }
 

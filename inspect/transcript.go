@@ -43,6 +43,9 @@ func (v *callView) addTranscript() {
 	arrived := arrivals(v.Call)
 	cut := interrupted(v.Call)
 	for i, m := range v.Transcript {
+		if !m.Spoken() {
+			continue
+		}
 		msg := &message{ID: m.ID, Assistant: m.FromAssistant(), Text: v.Text(m.Text), At: arrived[i].Sub(v.FirstSeen), Interrupted: cut[i]}
 		for _, s := range m.Interrupted {
 			msg.Unspoken = append(msg.Unspoken, v.Text(s.Text))
@@ -86,6 +89,9 @@ func interrupted(c calls.Call) map[int]bool {
 	answerTo := map[string]int{}
 	last := ""
 	for i, m := range c.Transcript {
+		if !m.Spoken() {
+			continue
+		}
 		if !m.FromAssistant() {
 			last = m.ID
 			continue

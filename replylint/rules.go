@@ -188,6 +188,12 @@ func (c *checker) state(state string) {
 	case "unknown":
 		c.add(LevelInfo, "unknown", "it is not known whether the change was made, so the assistant was told not to try again",
 			"Give the tool a Reconcile function that looks it up.", sourceReconcile)
+	case "done before":
+		c.add(LevelInfo, "done-before", "it was done earlier in the call and something else since, so it was not done again",
+			"Give the tool a Reconcile function, or name it in Undoes of the tool that takes it back.", sourceReconcile)
+	case "not started":
+		c.add(LevelInfo, "not-started", "what came before it in the same request used up the time",
+			"Make the tools faster, or let the assistant call fewer at once.", sourceBudget)
 	case "unreadable":
 		c.add(LevelWarning, "unreadable", "the body of the request was not JSON, so the tool did not run",
 			"Correct the body in the tool's settings at Interactly; a variable in it may lack its quotes.", sourceArguments)

@@ -60,7 +60,7 @@ func TestDiesInAToolCall(t *testing.T) {
 				case place != "after store" && !strings.Contains(reply, "still being worked on"):
 					t.Errorf("the owner may still live, and it says %s", reply)
 				}
-				_, reply, err = post(http.DefaultClient, p.root+"/tools/my_appointments", `{"phone":"+14155550142"}`)
+				_, reply, err = post(http.DefaultClient, p.root+"/tools/my_appointments", `{"phone":"+14155550142","name":"Sam Rivera"}`)
 				want := "You have 1 appointment"
 				if place == "after claim" {
 					want = "You have no appointments"

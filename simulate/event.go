@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // EventTypes are the types that SampleEvent knows.
@@ -87,12 +89,22 @@ func (c *call) functionCall(name string, args object) object {
 	}}
 }
 
+// exactNumbers keeps the digits of numbers, which a float64 would round.
+var exactNumbers = json.WithUnmarshalers(json.UnmarshalFromFunc(func(d *jsontext.Decoder, to *any) error {
+	if d.PeekKind() != '0' {
+		return errors.ErrUnsupported
+	}
+	v, err := d.ReadValue()
+	*to = v.Clone()
+	return err
+}))
+
 // assign returns v with the value set at a path of names, and of indexes in
 // lists. Missing objects on the path are created.
 func assign(v any, path []string, value string) (any, error) {
 	if len(path) == 0 {
 		var parsed any
-		if json.Unmarshal([]byte(value), &parsed) != nil {
+		if json.Unmarshal([]byte(value), &parsed, exactNumbers) != nil {
 			return value, nil
 		}
 		return parsed, nil

@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"bytes"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -98,10 +99,13 @@ func TestSampleEvent(t *testing.T) {
 	}
 	body, err := SampleEvent("conversation-update", map[string]string{
 		"message.call.status": "finished", "message.call.assistantCallDuration": "12", "message.call.metadata": `{"a":true}`,
-		"message.new.deep": "x", "message.messages.1.text": "Changed.", "message.phone": "null",
+		"message.new.deep": "x", "message.new.number": "9007199254740993", "message.new.list": `[{"n":1234567890123456789}]`, "message.messages.1.text": "Changed.", "message.phone": "null",
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if !bytes.Contains(body, []byte(`"number":9007199254740993`)) || !bytes.Contains(body, []byte(`[{"n":1234567890123456789}]`)) {
+		t.Errorf("a number was rounded: %s", body)
 	}
 	var e map[string]any
 	if err := json.Unmarshal(body, &e); err != nil {

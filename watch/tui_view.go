@@ -184,6 +184,9 @@ func (m model) callLines(d *detail) []string {
 		c.FirstSeen.Local().Format(time.DateTime), c.LastSeen.Local().Format(time.TimeOnly), plural(c.MessageCount, "message"),
 		plural(len(c.Events), "event"), plural(c.HangCount, "hang"), plural(c.ErrorCount, "error"))), "")
 	for _, t := range c.Transcript {
+		if !t.Spoken() {
+			continue
+		}
 		who := accent.Render("   caller  ")
 		if t.FromAssistant() {
 			who = good.Render("assistant  ")

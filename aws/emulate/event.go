@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/serverurl/serverurl/internal/arguments"
 )
 
 type object = map[string]any
@@ -139,10 +141,6 @@ func parse(query string, decode bool) map[string][]string {
 	return all
 }
 
-func unescape(s string) string {
-	d, err := url.QueryUnescape(s)
-	if err != nil {
-		return s
-	}
-	return d
-}
+// unescape decodes a name or a value. What is not an escape stays, and what is not
+// UTF-8 becomes U+FFFD: an event is JSON, so it can hold nothing else.
+func unescape(s string) string { return arguments.ParseQuery("x=" + s).Get("x") }

@@ -99,7 +99,7 @@ func TestDiesInAToolCallOnMoto(t *testing.T) {
 			if code, said := post(t, front.URL+"/tools/book_appointment?call=CA1", booking); code != 200 || !strings.Contains(said, want) {
 				t.Errorf("then %d %s, want %q", code, said, want)
 			}
-			if code, said := post(t, front.URL+"/tools/my_appointments", `{"phone":"+14155550142"}`); code != 200 || !strings.Contains(said, appointments) {
+			if code, said := post(t, front.URL+"/tools/my_appointments", `{"phone":"+14155550142","name":"Sam Rivera"}`); code != 200 || !strings.Contains(said, appointments) {
 				t.Errorf("%d %s, want %q", code, said, appointments)
 			}
 		})

@@ -39,6 +39,8 @@ func New() *core.Processor {
 	book := core.AddTool(p, core.Tool{Name: "book", Description: "Changes something, at most once.", IdempotencyArgs: []string{"item"}}, e.book)
 	book.Reconcile(e.find)
 	core.AddTool(p, core.Tool{Name: "put", Description: "Changes something, and may do so again.", IdempotencyArgs: []string{"item"}, Effect: core.Idempotent}, e.book)
+	core.AddTool(p, core.Tool{Name: "reserve", Description: "Takes something.", Undoes: []string{"free"}}, e.take("reserve", "Reserved."))
+	core.AddTool(p, core.Tool{Name: "free", Description: "Gives it back.", Undoes: []string{"reserve"}}, e.take("free", "Freed."))
 	p.OnStatus(func(_ context.Context, s core.StatusUpdate) error { return nil })
 	p.OnMessages(func(context.Context, core.Messages) error { return nil })
 	p.OnReport(func(context.Context, core.Report) error { return nil })
@@ -57,6 +59,25 @@ func (e effects) book(ctx context.Context, in Order) (string, error) {
 	}
 	wait(in.After)
 	return "Booked as " + ref + ".", nil
+}
+
+// take returns a tool whose effect names the thing, so that [Last] finds it.
+func (e effects) take(what, said string) core.ToolFunc[Order, string] {
+	return func(ctx context.Context, in Order) (string, error) {
+		inv, _ := core.InvocationFromContext(ctx)
+		return said, e.write(what, inv.IdempotencyKey, inv.FencingToken, in.Item)
+	}
+}
+
+// Last returns what was done last with a thing: reserve, free, or nothing.
+func Last(path, item string) (what string, err error) {
+	es, err := Read(path)
+	for _, e := range es {
+		if e.Ref == item && (e.What == "reserve" || e.What == "free") {
+			what = e.What
+		}
+	}
+	return what, err
 }
 
 // find looks a booking up in the external system.

@@ -179,6 +179,9 @@ func printCall(ctx context.Context, t *terminal, s records.Store, id string, asJ
 func (v callDetailJSON) print(t *terminal, call calls.Call) {
 	fmt.Fprintf(t.out, "%s  %s, %s %s\n\n", screen.Line(string(v.ID)), screen.Line(string(v.Status)), openOrEnded(v.Ended), screen.Line(string(v.EndReason)))
 	for _, m := range call.Transcript {
+		if !m.Spoken() {
+			continue
+		}
 		who := "caller"
 		if m.FromAssistant() {
 			who = "assistant"

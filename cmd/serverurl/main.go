@@ -33,12 +33,14 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
 	"golang.org/x/term"
 
 	"github.com/serverurl/serverurl/internal/screen"
+	"github.com/serverurl/serverurl/simulate"
 )
 
 func main() {
@@ -133,6 +135,7 @@ func newParser(options ...kong.Option) (*kong.Kong, error) {
 		kong.Description("Play calls at the backend of a voice assistant, run it on this machine, and operate it."),
 		kong.UsageOnError(),
 		kong.ValueFormatter(withDefault),
+		kong.Vars{"faults": list(simulate.Faults), "lossfaults": list(simulate.LossFaults)},
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
 	}, options...)...)
 }
@@ -153,4 +156,13 @@ func commandPath(err error) string {
 		return p.Context.Selected().FullPath()
 	}
 	return "serverurl"
+}
+
+// list returns faults as the flag takes them.
+func list(faults []simulate.Fault) string {
+	names := make([]string, len(faults))
+	for i, f := range faults {
+		names[i] = string(f)
+	}
+	return strings.Join(names, ",")
 }

@@ -21,7 +21,7 @@ type playCommand struct {
 	Parallel    int     `help:"How many calls at the same time." default:"1" placeholder:"N"`
 	NoDelay     bool    `help:"Without the pauses of a real call."`
 	Speed       float64 `help:"Faster than a real call by this factor." default:"1" placeholder:"X"`
-	Fault       string  `help:"What goes wrong: duplicate,reorder,drop,late,wrong-secret,legacy,vapi; or never arrives: no-report,silent." placeholder:"LIST"`
+	Fault       string  `help:"What goes wrong: ${faults}; or never arrives: ${lossfaults}." placeholder:"LIST"`
 	Seed        uint64  `help:"Repeat the same synthetic callers and faults." placeholder:"N"`
 	CallIDInURL bool    `name:"call-id-in-url" help:"Add ?call=ID to the URLs of tools."`
 	Store       string  `help:"The backend's store, to check the final state: sqlite:DIR, postgres://…, aws://… or gcp://…. Without it that is not checked." placeholder:"URL"`

@@ -20,7 +20,7 @@ type Summary struct {
 	Ended        bool            `json:"ended"`    // core.Processor.OnCallEnded has run, or will
 	EndReason    event.EndReason `json:"endReason,omitempty"`
 	FirstSeen    time.Time       `json:"first"` // when its first event was received
-	LastSeen     time.Time       `json:"last"`  // when its latest event was received
+	LastSeen     time.Time       `json:"last"`  // when its latest event was received, or (to the minute) its latest tool call
 
 	HangCount       int `json:"hangs"`
 	ErrorCount      int `json:"errors"`

@@ -1,18 +1,15 @@
 package calls
 
 import (
-	"cmp"
 	"context"
 	"iter"
 	"slices"
 	"time"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/serverurl/serverurl/core/event"
 	"github.com/serverurl/serverurl/core/records"
 	"github.com/serverurl/serverurl/internal/callstate"
-	"github.com/serverurl/serverurl/internal/loosejson"
 )
 
 // A Call is everything that is known of one call, derived from its events.
@@ -81,7 +78,7 @@ func Read(ctx context.Context, s records.Store, id event.CallID) (Call, error) {
 		return Call{}, err
 	}
 	c := Call{Summary: summarize(&state)}
-	v := new(callstate.Transcript)
+	v := callstate.NewTranscript()
 	for i, e := range entries {
 		v.Apply(e)
 		if e.EndedBySweep == "" {
@@ -91,7 +88,7 @@ func Read(ctx context.Context, s records.Store, id event.CallID) (Call, error) {
 			c.Report = callstate.Rebuild(entries, i, v)
 		}
 	}
-	c.Transcript, c.Superseded = event.DecodeMessages(callstate.RawMessages(v.Current)), event.DecodeMessages(callstate.RawMessages(v.Superseded))
+	c.Transcript, c.Superseded = event.DecodeMessages(callstate.RawMessages(v.Current)), event.DecodeMessages(callstate.RawMessages(v.Superseded()))
 	mergeObjects(&c, entries)
 	c.Tools, err = readTools(ctx, s, id)
 	return c, err
@@ -115,7 +112,7 @@ func Events(ctx context.Context, s records.Store, id event.CallID) iter.Seq2[Sto
 			yield(StoredEvent{}, err)
 			return
 		}
-		v := new(callstate.Transcript)
+		v := callstate.NewTranscript()
 		for i, e := range entries {
 			v.Apply(e)
 			if e.EndedBySweep != "" {
@@ -130,74 +127,6 @@ func Events(ctx context.Context, s records.Store, id event.CallID) iter.Seq2[Sto
 	}
 }
 
-// mergeObjects merges the objects of the events into c. Reports override
-// everything else, then the further status, then the later time of sending.
-// The order of arrival has no influence, so that all instances agree.
-func mergeObjects(c *Call, entries []callstate.Entry) {
-	type layer struct {
-		e      event.Event
-		bodies map[string]jsontext.Value
-	}
-	var layers []layer
-	for _, r := range entries {
-		if len(r.Body) == 0 { // equal to an earlier body
-			continue
-		}
-		if e, err := event.Decode(r.Body, r.Received); err == nil {
-			layers = append(layers, layer{e, loosejson.Object(loosejson.Object(r.Body)["message"])})
-		}
-	}
-	slices.SortStableFunc(layers, func(a, b layer) int {
-		last := func(e event.Event) int {
-			if e.Type == event.TypeReport {
-				return 1
-			}
-			return 0
-		}
-		return cmp.Or(cmp.Compare(last(a.e), last(b.e)), cmp.Compare(a.e.Status.Rank(), b.e.Status.Rank()), a.e.Time.Compare(b.e.Time))
-	})
-	whole := map[string]jsontext.Value{}
-	for _, l := range layers {
-		for _, name := range []string{"call", "assistant", "phone", "customer", "analysis"} {
-			whole[name] = overlayJSON(whole[name], l.bodies[name])
-		}
-	}
-	whole["type"] = jsontext.Value(`"` + event.TypeReport + `"`)
-	message, err := json.Marshal(map[string]any{"message": whole})
-	if err != nil {
-		return
-	}
-	if e, err := event.Decode(message, c.LastSeen); err == nil {
-		c.Info, c.Assistant, c.Phone, c.Customer, c.Analysis = e.Call, e.Assistant, e.Phone, e.Customer, e.Analysis
-	}
-}
-
-// overlayJSON returns the object under with the members of top in place of its
-// own. An empty member of top replaces nothing. The conversation is left out:
-// it is large, and has its own merge.
-func overlayJSON(under, top jsontext.Value) jsontext.Value {
-	members := loosejson.Object(under)
-	for name, v := range loosejson.Object(top) {
-		if name == "messages" {
-			continue
-		}
-		if members == nil {
-			members = map[string]jsontext.Value{}
-		}
-		if _, there := members[name]; !there || !loosejson.IsEmpty(v) {
-			members[name] = v
-		}
-	}
-	if members == nil {
-		return under
-	}
-	b, err := json.Marshal(members, json.Deterministic(true))
-	if err != nil {
-		return under
-	}
-	return b
-}
-
 func readTools(ctx context.Context, s records.Store, id event.CallID) ([]ToolRun, error) {
 	var runs []ToolRun
 	for after := ""; ; {
@@ -207,9 +136,9 @@ func readTools(ctx context.Context, s records.Store, id event.CallID) ([]ToolRun
 		}
 		for _, r := range recs {
 			_, after, _ = records.SplitKey(r.Key)
-			var t callstate.ToolRecord
-			if json.Unmarshal(r.Value, &t) != nil || t.V != callstate.ToolRecordVersion {
-				continue // the mark of a tool-call id, or a record of another version
+			t, ok := callstate.DecodeToolRecord(r)
+			if !ok {
+				continue // a note about runs, or a record of a later version
 			}
 			runs = append(runs, ToolRun{Tool: t.Tool, State: string(t.State), FencingToken: t.Fence, Args: t.Args,
 				Result: t.Result, Started: t.Started, Finished: t.Finished})

@@ -104,7 +104,11 @@ func Decode(body []byte, received time.Time) (Event, error) {
 		e.Error = new(VendorError) // so that handlers of errors need not check
 	}
 	e.Analysis = m.Analysis.or(m.Call.Analysis)
-	e.Status = StatusFrom(e.Call.RawStatus, m.Status, e.Call.PhoneStatus)
+	telephony := e.Call.PhoneStatus
+	if e.Call.DurationMS > 0 { // the assistant was on the call: only a leg can have failed
+		telephony = ""
+	}
+	e.Status = StatusFrom(e.Call.RawStatus, m.Status, telephony)
 	return e, nil
 }
 

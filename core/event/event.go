@@ -1,6 +1,7 @@
 package event
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -117,14 +118,14 @@ func statusOf(word string) Status {
 
 // StatusFrom returns the status from call.status, or from the older
 // message.status if that is empty. The telephony's own status is independent of
-// it, except for a failure, which may be in either
+// it, except for a failure, which may be in either as long as nobody has answered.
+// After that it is the failure of a leg, such as a transfer's
 // (docs/events.md#status-update).
 func StatusFrom(call, older, telephony string) Status {
-	if statusOf(telephony) == StatusFailed {
+	s := statusOf(cmp.Or(call, older))
+	answered := s.Rank() >= StatusOngoing.Rank() && !s.Terminal()
+	if statusOf(telephony) == StatusFailed && !answered {
 		return StatusFailed
 	}
-	if call == "" {
-		call = older
-	}
-	return statusOf(call)
+	return s
 }

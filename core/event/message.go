@@ -2,6 +2,7 @@ package event
 
 import (
 	"cmp"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -22,6 +23,16 @@ type Message struct {
 // for the assistant.
 func (m Message) FromAssistant() bool { return isAssistant(m.Role) }
 
+// Spoken reports whether somebody said it. Vapi lists the prompt, tool calls and
+// their results among the messages.
+func (m Message) Spoken() bool {
+	switch strings.ToLower(m.Role) {
+	case "system", "tool", "tool_calls", "tool_call_result", "function":
+		return false
+	}
+	return true
+}
+
 // An InterruptedMessage was to be spoken and was not. Two forms of it were
 // observed; one has nothing but an ID, a Text and Important.
 type InterruptedMessage struct {
@@ -32,19 +43,25 @@ type InterruptedMessage struct {
 	Important bool      `json:"isImportant"`
 }
 
-// DecodeMessages decodes a conversation. Elements that are not objects are left
+// DecodeMessages decodes a conversation, of Interactly or of Vapi. Elements that are not objects are left
 // out. The result is never nil.
 func DecodeMessages(raw []jsontext.Value) []Message {
 	ms := make([]Message, 0, len(raw))
 	for _, v := range raw {
 		var m struct {
 			Message
-			Older []InterruptedMessage `json:"skippedBotMessages"` // an older name of the same field
+			Older    []InterruptedMessage `json:"skippedBotMessages"` // an older name of the same field
+			VapiText string               `json:"message"`
+			VapiTime time.Time            `json:"time"`
 		}
 		if v.Kind() != '{' || json.Unmarshal(v, &m, lenient) != nil {
 			continue
 		}
 		m.Interrupted = append(m.Interrupted, m.Older...)
+		m.Text = cmp.Or(m.Text, m.VapiText)
+		if m.Time.IsZero() {
+			m.Time = m.VapiTime
+		}
 		ms = append(ms, m.Message)
 	}
 	return ms

@@ -2,6 +2,7 @@ package callstate
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -100,7 +101,7 @@ func readConversation(v jsontext.Value, from int) []Message {
 // as a message without text.
 func ReadMessage(raw jsontext.Value) Message {
 	m := Message{raw: raw}
-	var id, role, text string
+	var id, role, text, vapiText string
 	loosejson.Members(raw, func(name string, value jsontext.Value) {
 		switch name {
 		case "messageId":
@@ -109,12 +110,14 @@ func ReadMessage(raw jsontext.Value) Message {
 			role = loosejson.Text(value)
 		case "text":
 			text = loosejson.Text(value)
-		case "timestamp":
+		case "message":
+			vapiText = loosejson.Text(value)
+		case "timestamp", "time":
 			if t := loosejson.Time(value); !t.IsZero() {
 				m.at = t.UnixMilli()
 			}
 		}
 	})
-	m.sum = digestOf(id, role, text)
+	m.sum = digestOf(id, role, cmp.Or(text, vapiText))
 	return m
 }

@@ -17,7 +17,7 @@ type Class string
 const (
 	ClassCall       Class = "call"        // deleted with the call
 	ClassContent    Class = "content"     // messages, bodies, and what tools were asked and answered: purged by content retention, and with the call
-	ClassTool       Class = "tool record" // of a tool that was called without a call's id: expires after 15 minutes
+	ClassTool       Class = "tool record" // of a tool that was called without a call's id: expires after 30 minutes
 	ClassRequest    Class = "request"     // a recorded tool request: expires after 30 days, sooner as content of its call
 	ClassQuarantine Class = "quarantine"  // deleted by its own retention
 	ClassAudit      Class = "audit"       // deleted by its own retention; outlives the call, which it names by a digest
@@ -52,7 +52,7 @@ var Directories = []Directory{
 	{callsDir + "/ID/" + requestsName, ClassContent, "names of the call's recorded tool requests"},
 	{callsDir + "/ID/" + duplicatesName, ClassContent, "events that arrived more than once"},
 	{RequestsDir, ClassRequest, "recorded tool requests, newest first"},
-	{toolsName + "/NAME", ClassTool, "runs of tools that were called without a call's id"},
+	{toolsName + "/NAME", ClassTool, "runs of tools that were called without a call's id, by tool or by a digest of the caller"},
 	{QuarantineDir, ClassQuarantine, "authenticated bodies that could not be decoded: when, why, how large"},
 	{QuarantineBlobsDir, ClassQuarantine, "the bodies themselves, in parts"},
 	{AuditDir, ClassAudit, "the audit log, oldest first"},
@@ -144,6 +144,20 @@ func ToolsDir(id event.CallID) string { return CallKey(id) + "/" + toolsName }
 // AnonymousToolsDir returns the directory of the runs of a tool in requests
 // that name no call.
 func AnonymousToolsDir(tool string) string { return toolsName + "/" + tool }
+
+// CallerToolsDir returns the directory of the runs of tools in requests that
+// name no call, but their caller: a digest of it. No tool has such a name.
+func CallerToolsDir(caller string) string { return toolsName + "/~" + caller }
+
+// ToolCountName is the name of the [ToolCount] in a tools directory.
+const ToolCountName = "count"
+
+// IsToolNote reports whether a key of a tools directory is that of a [Delivery] or a
+// [ToolCount], and so not of a run.
+func IsToolNote(key string) bool {
+	_, name, _ := records.SplitKey(key)
+	return name == ToolCountName || strings.HasPrefix(name, "id-")
+}
 
 // CallRequestsDir returns the directory that names a call's recorded requests.
 // Each name is also that of the request in [RequestsDir].

@@ -1,9 +1,7 @@
 package callstate
 
 import (
-	"bytes"
 	"cmp"
-	"crypto/sha256"
 	"slices"
 	"time"
 
@@ -81,9 +79,7 @@ func Merge(s State, a Incoming, stored *Transcript) Change {
 	if n.V == 0 {
 		n.V, n.ID, n.FirstSeen = stateVersion, a.Call.ID, a.Received
 	}
-	if a.Received.After(n.LastSeen) {
-		n.LastSeen, n.OverdueSince = a.Received, time.Time{}
-	}
+	n.Alive(a.Received)
 	e := &Entry{V: 1, ID: a.id, Type: a.Type, Received: a.Received, Backfilled: a.Backfilled, RedriveCount: a.RedriveCount}
 
 	n.About.Add(a.Event)
@@ -135,135 +131,17 @@ func mergeStatus(c *Change, a Incoming) {
 	}
 }
 
-// mergeMessages compares the conversation that an event carries with the stored
-// one. The longer one is newer, then the one whose last message is later, then
-// the one with the larger digest: that is arbitrary, but all instances agree
-// (docs/events.md#conversation-update).
-func mergeMessages(c *Change, e *Entry, a Incoming, stored *Transcript) {
-	s := &c.State
-	if a.conversation == nil {
-		e.PrefixLen = s.Messages
-		return
-	}
-	in := readSnapshot(s, a.conversation)
-	switch {
-	case in.total > s.Messages && bytes.Equal(in.prefixDigest, s.TranscriptDigest): // it only adds messages
-		in.replace(c, e, s.Messages, in.messages[s.Messages-in.skipped:])
-	case in.total == s.Messages && bytes.Equal(in.digest, s.TranscriptDigest): // it is the stored one
-		e.PrefixLen = s.Messages
-		s.LastMessageAt = max(s.LastMessageAt, in.lastAt)
-	case stored == nil:
-		c.NeedsTranscript = true
-	default:
-		mergeDivergent(c, e, in, stored)
-	}
-}
-
-// mergeDivergent merges a conversation that differs from the stored one in
-// messages that both should have: it is older, or messages were changed.
-func mergeDivergent(c *Change, e *Entry, in snapshot, stored *Transcript) {
-	s := &c.State
-	var unseen, undelivered []Message
-	for _, m := range in.messages {
-		if !stored.seen(m) {
-			unseen = append(unseen, m)
-		}
-		if !stored.Delivered(m) {
-			undelivered = append(undelivered, m)
-		}
-	}
-	if fault.Mutated("last-snapshot-wins") {
-		s.Messages, s.LastMessageAt = 0, 0
-	}
-	newer := cmp.Or(cmp.Compare(in.total, s.Messages), cmp.Compare(in.lastAt, s.LastMessageAt), bytes.Compare(in.digest, s.TranscriptDigest))
-	if newer < 0 {
-		e.Stale, e.PrefixLen, e.Added = true, in.total, RawMessages(unseen)
-		return
-	}
-	common := 0
-	for common < min(len(in.messages), len(stored.Current)) && in.messages[common].same(stored.Current[common]) {
-		common++
-	}
-	in.replace(c, e, common, undelivered)
-}
-
-// A snapshot is the conversation in an event, compared with the stored one.
-type snapshot struct {
-	raw          jsontext.Value
-	skipped      int       // messages that were not parsed: their bytes are those of the stored ones
-	messages     []Message // the others
-	total        int
-	lastAt       int64  // time of the last message, ms
-	digest       []byte // chained over all messages
-	prefixDigest []byte // over as many messages as are stored; nil if it has fewer
-}
-
-func readSnapshot(s *State, raw jsontext.Value) snapshot {
-	in := snapshot{raw: raw, lastAt: s.LastMessageAt}
-	if n := s.PrefixBytes; n > 0 && n < len(raw) && bytes.Equal(sumOf(raw[:n]), s.PrefixSum) {
-		in.skipped, in.messages = s.Messages, readConversation(raw, n)
-	} else {
-		in.messages = readConversation(raw, 0)
-	}
-	in.total = in.skipped + len(in.messages)
-	if len(in.messages) > 0 {
-		in.lastAt = in.messages[len(in.messages)-1].at
-	}
-	var sum [sha256.Size]byte
-	if in.skipped > 0 {
-		copy(sum[:], s.TranscriptDigest)
-	}
-	for i, m := range in.messages {
-		if in.skipped+i == s.Messages && s.Messages > 0 {
-			in.prefixDigest = bytes.Clone(sum[:])
-		}
-		sum = m.chain(sum)
-	}
-	in.digest = sum[:]
-	return in
-}
-
-// replace makes the snapshot the call's conversation. Its first prefix messages
-// are those of the stored one, and undelivered are new to handlers.
-func (in snapshot) replace(c *Change, e *Entry, prefix int, undelivered []Message) {
-	s := &c.State
-	e.PrefixLen, e.Added = prefix, RawMessages(in.messages[prefix-in.skipped:])
-	s.Messages, s.TranscriptDigest, s.LastMessageAt = in.total, in.digest, in.lastAt
-	s.PrefixBytes = len(bytes.TrimRight(in.raw[:len(in.raw)-1], " \t\r\n"))
-	s.PrefixSum = sumOf(in.raw[:s.PrefixBytes])
-	if len(undelivered) > 0 {
-		c.NewMessages = RawMessages(undelivered)
-		c.Effects = append(c.Effects, EffectMessages)
-	}
-}
-
-// sumOf cuts the digest of the conversation's bytes to 128 bits.
-func sumOf(b []byte) []byte {
-	sum := sha256.Sum256(b)
-	return sum[:16]
-}
-
-// RawMessages returns the JSON of messages as they were sent.
-func RawMessages(ms []Message) []jsontext.Value {
-	vs := make([]jsontext.Value, len(ms))
-	for i, m := range ms {
-		vs[i] = m.raw
-	}
-	return vs
-}
-
-// mergeReport selects the latest of several reports by their own time. The first
-// to arrive ends the call.
+// mergeReport selects the report whose word counts most. The first to arrive
+// ends the call.
 func mergeReport(c *Change, a Incoming) {
 	s := &c.State
-	at := a.Time.UnixMilli()
-	if s.Report == nil {
-		s.Report = &reportState{}
+	var r reportState
+	if s.Report != nil {
+		r = *s.Report
 	}
-	r := *s.Report
 	r.Revision++
-	if at >= r.Time {
-		r.Entry, r.Time = s.Entries+1, at
+	if w := wordOf(a); cmp.Or(w.compare(r.word), cmp.Compare(a.fingerprint, r.Fingerprint)) > 0 {
+		r.word, r.Entry, r.Fingerprint = w, s.Entries+1, a.fingerprint
 	}
 	s.Report = &r
 	c.Effects = append(c.Effects, EffectReport)
@@ -274,9 +152,10 @@ func mergeReport(c *Change, a Incoming) {
 	End(c, a.Received, why)
 }
 
-// End ends the call, unless it has ended.
+// End ends the call, unless it has ended. An end that was only assumed gives way
+// to one that the sender stated.
 func End(c *Change, at time.Time, why event.EndReason) {
-	if c.State.Ended == nil {
+	if c.State.Ended == nil || c.State.Ended.Assumed() && !fault.Mutated("assumed-end-stays") {
 		c.State.Ended = &Ended{At: at, Reason: why}
 		c.Effects = append(c.Effects, EffectEnded)
 	}

@@ -4,12 +4,14 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/serverurl/serverurl/core/event"
 	"github.com/serverurl/serverurl/core/records"
+	"github.com/serverurl/serverurl/internal/fault"
 	"github.com/serverurl/serverurl/internal/loosejson"
 )
 
@@ -22,7 +24,7 @@ type State struct {
 	ID        event.CallID `json:"id"`
 	Status    event.Status `json:"status,omitempty"`
 	FirstSeen time.Time    `json:"first"`
-	LastSeen  time.Time    `json:"last"`
+	LastSeen  time.Time    `json:"last"` // the latest event; a tool call too, to the minute
 	Entries   int          `json:"entries"`
 	Messages  int          `json:"messages"` // in the latest conversation
 
@@ -35,6 +37,7 @@ type State struct {
 	LastMessageAt    int64  `json:"lastSaid,omitempty"`
 	PrefixBytes      int    `json:"bytes,omitempty"`
 	PrefixSum        []byte `json:"sum,omitempty"`
+	Word             word   `json:"word,omitzero"` // who said so, and when
 
 	// BodyDigest is the digest of the last conversation-update without its
 	// messages and time, and BodyEntry the number of the entry that holds it.
@@ -58,15 +61,35 @@ type State struct {
 
 // A reportState is where the latest end-of-call-report is.
 type reportState struct {
-	Entry    int   `json:"entry"`
-	Revision int   `json:"revision"` // 1 for the first
-	Time     int64 `json:"time"`     // when it was sent, ms
+	word
+	Entry       int    `json:"entry"`
+	Revision    int    `json:"revision"`      // 1 for the first
+	Fingerprint string `json:"sum,omitempty"` // decides between two that were sent at one time
 }
 
 // Ended is when and why a call was considered over.
 type Ended struct {
 	At     time.Time       `json:"at"`
 	Reason event.EndReason `json:"reason"`
+}
+
+// Assumed reports whether nobody said that the call is over: it was only
+// silent. The next sign of life takes such an end back.
+func (e *Ended) Assumed() bool { return e != nil && e.Reason == event.EndReasonIdleTimeout }
+
+// Alive notes that the call was going on at a time, and takes back an end that
+// was assumed, with those of its handlers that have not run yet. It reports
+// whether that is news.
+func (s *State) Alive(at time.Time) bool {
+	if !at.After(s.LastSeen) {
+		return false
+	}
+	s.LastSeen, s.OverdueSince = at, time.Time{}
+	if s.Ended.Assumed() && !fault.Mutated("assumed-end-stays") {
+		s.Ended = nil
+		s.Pending = slices.DeleteFunc(slices.Clone(s.Pending), func(w Pending) bool { return w.Envelope == SweepEnvelope })
+	}
+	return true
 }
 
 // occurrences counts events without an id that may really happen twice. Recent
@@ -81,6 +104,9 @@ type occurrence struct {
 	Key string    `json:"key"`
 	At  time.Time `json:"at"`
 }
+
+// SweepEnvelope is in place of an envelope's ID if the sweep ended a call.
+const SweepEnvelope = "sweep"
 
 // Pending is a merged event whose handlers have not all succeeded.
 type Pending struct {
@@ -161,7 +187,7 @@ func OpenRecord(s State, now records.Record) []records.Record {
 
 // Overdue returns why the call is to be ended at now, or "". A call that has
 // finished is given reportTimeout for its report; one that has not is over
-// after idleTimeout without events.
+// after idleTimeout without events and tool calls.
 func (s *State) Overdue(now time.Time, reportTimeout, idleTimeout time.Duration) event.EndReason {
 	quiet := now.Sub(s.LastSeen)
 	switch {

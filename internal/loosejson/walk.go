@@ -21,7 +21,7 @@ func (s Span) Of(body []byte) []byte {
 // A Layout is where an event's body has the parts that the call log stores
 // separately.
 type Layout struct {
-	Messages Span // the value of message.messages, or of the older place in message.call
+	Messages Span // the value of message.messages, or of the older place in message.call, or of Vapi's in message.artifact
 	Time     Span // the value of message.timestamp
 }
 
@@ -29,7 +29,7 @@ type Layout struct {
 // the zero Span.
 func LayoutOf(body []byte) Layout {
 	var l Layout
-	var older Span
+	var inCall, inArtifact Span
 	w := NewWalker(body)
 	w.Object(func(name string) {
 		if name != "message" {
@@ -43,20 +43,30 @@ func LayoutOf(body []byte) Layout {
 			case "timestamp":
 				l.Time = w.Skip()
 			case "call":
-				w.Object(func(name string) {
-					if v := w.Skip(); name == "messages" {
-						older = v
-					}
-				})
+				inCall = w.member("messages")
+			case "artifact":
+				inArtifact = w.member("messages")
 			default:
 				w.Skip()
 			}
 		})
 	})
-	if l.Messages == (Span{}) || (IsEmptyList(l.Messages.Of(body)) && !IsEmptyList(older.Of(body))) {
-		l.Messages = older
+	for _, other := range []Span{inCall, inArtifact} {
+		if l.Messages == (Span{}) || (IsEmptyList(l.Messages.Of(body)) && !IsEmptyList(other.Of(body))) {
+			l.Messages = other
+		}
 	}
 	return l
+}
+
+// member skips the value that comes next and returns the Span of its member.
+func (w Walker) member(wanted string) (s Span) {
+	w.Object(func(name string) {
+		if v := w.Skip(); name == wanted {
+			s = v
+		}
+	})
+	return s
 }
 
 // A Walker reads a body value by value, and reports where they are.
