@@ -142,34 +142,42 @@ func charge(r *http.Request, limit int64) int64 {
 var errNoCapacity = errors.New("server: no capacity for the rest of a body")
 
 // readBody reads a body of unknown length, up to limit bytes, and gives the request
-// one of known length. It acquires capacity for what comes beyond minBodyBytes, by
-// doubling; release returns that. After an error the body can be read no further.
+// one of known length. A body that goes on acquires capacity for maxSmallBytes, and
+// then for limit, of which it keeps what it has come to; release returns that. It
+// waits without holding what it had before, so that those who wait for more never
+// keep it from each other. After an error the body can be read no further.
 func (c *class) readBody(r *http.Request, limit int64) (release func(), err error) {
-	held, extra := int64(minBodyBytes), int64(0)
+	var extra int64 // beyond minBodyBytes, which the request was admitted with
+	hold := func(size int64) bool {
+		c.bytes.Release(extra)
+		extra = 0
+		more := max(0, min(size, c.maxBytes)-minBodyBytes)
+		if more > 0 && !c.acquireBytes(r.Context(), more) {
+			return false
+		}
+		extra = more
+		return true
+	}
 	release = func() { c.bytes.Release(extra) }
-	body := make([]byte, 0, min(held, limit))
-	for {
-		n, err := r.Body.Read(body[len(body):cap(body)])
-		body = body[:len(body)+n]
-		if err == io.EOF || int64(len(body)) == limit {
-			r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
-			return release, nil
+	var body bytes.Buffer
+	for _, upTo := range []int64{min(minBodyBytes, limit), min(maxSmallBytes, limit), limit} {
+		if upTo > minBodyBytes && !hold(upTo) {
+			return release, errNoCapacity
+		}
+		_, err := io.CopyN(&body, r.Body, upTo-int64(body.Len()))
+		if err == io.EOF {
+			break
 		}
 		if err != nil {
 			return release, err
 		}
-		if len(body) < cap(body) {
-			continue
-		}
-		size := min(2*int64(cap(body)), limit)
-		if more := min(size, c.maxBytes) - held; more > 0 {
-			if !c.acquireBytes(r.Context(), more) {
-				return release, errNoCapacity
-			}
-			held, extra = held+more, extra+more
-		}
-		body = append(make([]byte, 0, size), body...)
 	}
+	if surplus := extra - max(0, int64(body.Len())-minBodyBytes); surplus > 0 {
+		c.bytes.Release(surplus)
+		extra -= surplus
+	}
+	r.Body, r.ContentLength = io.NopCloser(&body), int64(body.Len())
+	return release, nil
 }
 
 // prefixBytes is how much of a body is read before the request waits for
