@@ -22,6 +22,7 @@ type invocation struct {
 	Query  string      `json:"query"`
 	Header [][2]string `json:"header"`
 	Remote string      `json:"remote"`
+	Large  bool        `json:"large"` // the body is larger than core takes, and left out
 
 	Attempts int `json:"attempts"` // of a message, from 1; its body is the frame's
 }
@@ -74,7 +75,13 @@ func (w worker) run(ctx context.Context, frame []byte, answer func([]byte)) (idl
 	}
 	switch d.Kind {
 	case "fetch":
-		resp := w.p.Handle(ctx, request(d, body))
+		admission := w.p.Admit(request(d))
+		resp := core.Response{}
+		if d.Large {
+			resp = admission.HandleTooLarge(ctx)
+		} else {
+			resp = admission.Handle(ctx, body)
+		}
 		send(reply{Status: resp.Status, Header: fields(resp.Header)}, resp.Body)
 	case "message":
 		send(w.deliver(ctx, d.Attempts, body), nil)
@@ -96,12 +103,12 @@ var (
 	unavailableBody = []byte(`{"error":"try again"}`)
 )
 
-func request(d invocation, body []byte) core.Request {
+func request(d invocation) core.Request {
 	h := make(auth.Header, len(d.Header))
 	for _, f := range d.Header {
 		h[f[0]] = append(h[f[0]], f[1])
 	}
-	return core.Request{Method: d.Method, Path: d.Path, Query: d.Query, Header: h, Body: body, Remote: d.Remote}
+	return core.Request{Method: d.Method, Path: d.Path, Query: d.Query, Header: h, Remote: d.Remote}
 }
 
 func fields(h []core.HeaderField) [][2]string {

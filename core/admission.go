@@ -1,6 +1,7 @@
 package core
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/serverurl/serverurl/core/auth"
+	"github.com/serverurl/serverurl/core/calls"
 	"github.com/serverurl/serverurl/core/event"
 )
 
@@ -83,7 +85,7 @@ func (a *Admission) Peek(prefix []byte) (known bool) {
 	if a.tool != "" || !a.ReadBody() {
 		return true
 	}
-	typ, _, _ := event.Peek(prefix)
+	typ, _, _ := event.Peek(bytes.TrimPrefix(prefix, byteOrderMark))
 	a.kind = kindOf(typ)
 	return typ != ""
 }
@@ -101,7 +103,15 @@ func kindOf(t event.Type) Kind {
 // Handle answers the request; body is what the adapter has read, at most one
 // byte more than [Processor.MaxBodyBytes]. It never fails: what went wrong is
 // in the Response, in constant words, and in the log.
-func (a *Admission) Handle(ctx context.Context, body []byte) (resp Response) {
+func (a *Admission) Handle(ctx context.Context, body []byte) Response {
+	return a.handle(ctx, body, len(body) > a.p.MaxBodyBytes())
+}
+
+// HandleTooLarge is Handle for a body of more than [Processor.MaxBodyBytes], which
+// an adapter need not read to its end.
+func (a *Admission) HandleTooLarge(ctx context.Context) Response { return a.handle(ctx, nil, true) }
+
+func (a *Admission) handle(ctx context.Context, body []byte, large bool) (resp Response) {
 	p := a.p
 	if !p.bound {
 		slog.Default().Error("request refused", "reason", "the Processor is bound to no platform", "status", 503)
@@ -118,9 +128,8 @@ func (a *Admission) Handle(ctx context.Context, body []byte) (resp Response) {
 	if a.refusal.Status != 0 {
 		return a.refusal
 	}
-	if len(body) > p.on.Limits.MaxBodyBytes {
-		p.log.Warn("request refused", "reason", "too large", "status", 413)
-		return tooLarge
+	if large {
+		return a.refuseLarge(ctx)
 	}
 	matched, err := p.on.Verifier.VerifyBody(a.matched, a.head.Header, body, a.received)
 	if err != nil {
@@ -134,34 +143,64 @@ func (a *Admission) Handle(ctx context.Context, body []byte) (resp Response) {
 	return a.dispatch(ctx, body)
 }
 
+// refuseLarge answers a request whose body was not read to its end, so that no
+// signature over it can be checked.
+func (a *Admission) refuseLarge(ctx context.Context) Response {
+	if a.tool != "" && a.matched != "" {
+		a.known = true
+		return a.p.answerUnread(ctx, a, string(errTooLarge))
+	}
+	a.p.log.Warn("request refused", "reason", string(errTooLarge), "status", 413)
+	return tooLarge
+}
+
 // dispatch answers a request whose sender is authenticated.
 func (a *Admission) dispatch(ctx context.Context, body []byte) Response {
 	p, isTool := a.p, a.kind == KindToolCall && a.tool != ""
-	switch {
-	case isTool && len(body) == 0:
-		return p.answerURL(ctx, a, nil)
-	case len(body) == 0:
+	if len(body) == 0 {
+		if isTool {
+			return p.answerURL(ctx, a, nil)
+		}
 		return badRequest
-	case !isJSON(a.head.Header):
-		return p.refuse(ctx, isTool, body, a.received, "media type", unsupportedMedia)
 	}
-	if err := p.on.Limits.validate(body); err != nil {
-		return p.refuse(ctx, isTool, body, a.received, reasonOf(err), badRequest)
+	encoding := a.head.Header.Get("Content-Encoding")
+	plain, err := p.on.Limits.open(encoding, body)
+	if err != nil {
+		return a.refuseBody(ctx, plain, encoding, err)
 	}
 	switch {
-	case isTool && isEnvelope(body):
-		return p.answerEnvelope(ctx, a.tool, body)
+	case isTool && isEnvelope(plain):
+		return p.answerEnvelope(ctx, a.tool, plain)
 	case isTool:
-		return p.answerURL(ctx, a, body)
+		return p.answerURL(ctx, a, plain)
 	}
-	typ, call, err := event.Peek(body)
+	typ, call, err := event.Peek(plain)
 	if err != nil {
-		return p.refuse(ctx, false, body, a.received, "no event", badRequest)
+		return p.refuse(ctx, calls.QuarantinedBody{Body: plain, Received: a.received, Reason: "no event"}, badRequest)
 	}
 	if a.kind = kindOf(typ); a.kind == KindToolCall {
-		return p.answerEnvelope(ctx, "", body)
+		return p.answerEnvelope(ctx, "", plain)
 	}
-	return p.accept(ctx, body, a.received, typ, call)
+	return p.accept(ctx, plain, a.received, typ, call)
+}
+
+// refuseBody answers a request with a body that cannot be read.
+func (a *Admission) refuseBody(ctx context.Context, body []byte, encoding string, err error) Response {
+	reason, resp := reasonOf(err), badRequest
+	switch {
+	case err == errTooLarge:
+		resp = tooLarge
+	case err == errBadEncoding, err == errBadJSON && encoding != "" && !strings.EqualFold(encoding, "identity"):
+		reason, resp = string(errBadEncoding), unsupportedMedia
+	}
+	if a.Peek(body); a.kind == KindToolCall {
+		return a.p.answerUnread(ctx, a, reason)
+	}
+	if err == errTooLarge {
+		a.p.log.Warn("request refused", "reason", reason, "bytes", len(body), "status", resp.Status)
+		return resp
+	}
+	return a.p.refuse(ctx, calls.QuarantinedBody{Body: body, Received: a.received, Reason: reason, Encoding: encoding}, resp)
 }
 
 // refuseSender refuses a request whose sender is not authenticated.
@@ -175,11 +214,13 @@ func (a *Admission) refuseSender(err error) {
 }
 
 // route decides where a request goes: to a tool, or to the events. A refusal
-// with a status ends it.
+// with a status ends it. Slashes too many make no difference: they are a common
+// slip in a dashboard's URL.
 func (a *Admission) route() {
-	path := "/" + strings.Trim(a.head.Path, "/")
-	if rest, ok := strings.CutPrefix(path, "/tools/"); ok && !strings.Contains(rest, "/") {
-		name, err := url.PathUnescape(rest)
+	parts := strings.FieldsFunc(a.head.Path, func(r rune) bool { return r == '/' })
+	switch {
+	case len(parts) == 2 && parts[0] == "tools":
+		name, err := url.PathUnescape(parts[1])
 		if err != nil {
 			a.refusal = notFound
 			return
@@ -188,10 +229,7 @@ func (a *Admission) route() {
 		if !strings.Contains(", "+toolMethods+",", ", "+a.head.Method+",") {
 			a.refusal = notAllowed(toolMethods)
 		}
-		return
-	}
-	switch {
-	case path != "/" && path != "/events":
+	case len(parts) > 1 || len(parts) == 1 && parts[0] != "events":
 		a.refusal = notFound
 	case a.head.Method != "POST":
 		a.refusal = notAllowed("POST")

@@ -1,7 +1,6 @@
 package core
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"time"
@@ -95,8 +94,8 @@ func (r *backfillRun) fetch(ctx context.Context, id event.CallID, inProgress boo
 		r.failures = 0
 		return nil
 	}
-	if err == nil && !r.p.validBody(raw) {
-		err = errBadAnswer
+	if err == nil {
+		raw, err = r.p.plainAnswer(raw)
 	}
 	if err != nil {
 		r.Failed++
@@ -138,9 +137,16 @@ func (r *backfillRun) put(ctx context.Context, id event.CallID, known knownCall,
 	return nil
 }
 
-// validBody reports whether a response is JSON within the limits for bodies.
-func (p *Processor) validBody(raw []byte) bool {
-	return len(raw) <= p.on.Limits.MaxBodyBytes && p.on.Limits.validate(bytes.TrimSpace(raw)) == nil
+// plainAnswer returns a response of the API as a request's body would be read.
+func (p *Processor) plainAnswer(raw []byte) ([]byte, error) {
+	if len(raw) > p.on.Limits.MaxBodyBytes {
+		return nil, errBadAnswer
+	}
+	plain, err := p.on.Limits.normalize(raw)
+	if err != nil {
+		return nil, errBadAnswer
+	}
+	return plain, nil
 }
 
 func (r *backfillRun) log() {

@@ -36,7 +36,7 @@ func (p *Processor) Deliver(ctx context.Context, env Envelope) error {
 	if err != nil || ev.Call.ID == "" {
 		// Handle accepts none of these. One that an older version accepted is
 		// kept where an operator can look at it.
-		return p.quarantine(ctx, env.Body, env.Received, "undecodable")
+		return p.quarantine(ctx, calls.QuarantinedBody{Body: env.Body, Received: env.Received, Reason: "undecodable"})
 	}
 	ev.Backfilled, ev.RedriveCount = env.Backfilled, env.RedriveCount
 	ctx, end := p.begin(ctx, Operation{Event: ev.Type, Call: ev.Call.ID})

@@ -6,14 +6,10 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
-	"errors"
-	"fmt"
 	"time"
 
 	"github.com/serverurl/serverurl/core/calls"
 	"github.com/serverurl/serverurl/core/event"
-	"github.com/serverurl/serverurl/core/records"
-	"github.com/serverurl/serverurl/internal/callstate"
 	"github.com/serverurl/serverurl/internal/fault"
 )
 
@@ -51,14 +47,11 @@ func (p *Processor) Handle(ctx context.Context, r Request) Response {
 	return p.Admit(r).Handle(ctx, r.Body)
 }
 
-// refuse answers an authenticated request that cannot be understood. An event
-// is sent only once, so its body goes to quarantine for an operator.
-func (p *Processor) refuse(ctx context.Context, isTool bool, body []byte, received time.Time, reason string, resp Response) Response {
-	p.log.Warn("request refused", "reason", reason, "bytes", len(body), "status", resp.Status)
-	if isTool {
-		return resp
-	}
-	if err := p.quarantine(ctx, body, received, reason); err != nil {
+// refuse answers an authenticated request that cannot be understood as an event.
+// An event is sent only once, so its body goes to quarantine for an operator.
+func (p *Processor) refuse(ctx context.Context, q calls.QuarantinedBody, resp Response) Response {
+	p.log.Warn("request refused", "reason", q.Reason, "bytes", len(q.Body), "status", resp.Status)
+	if p.quarantine(ctx, q) != nil {
 		return unavailable
 	}
 	return resp
@@ -68,7 +61,7 @@ func (p *Processor) refuse(ctx context.Context, isTool bool, body []byte, receiv
 func (p *Processor) accept(ctx context.Context, body []byte, received time.Time, typ event.Type, call event.CallID) Response {
 	if !validID(string(call)) {
 		// Nothing can be done with it, and sending it again would not help.
-		return p.refuse(ctx, false, body, received, "no call", accepted)
+		return p.refuse(ctx, calls.QuarantinedBody{Body: body, Received: received, Reason: "no call"}, accepted)
 	}
 	env := Envelope{
 		ID:       envelopeID(body, received),
@@ -98,21 +91,4 @@ func envelopeID(body []byte, received time.Time) string {
 	h.Write(at[:])
 	h.Write(body)
 	return hex.EncodeToString(h.Sum(nil)[:16])
-}
-
-// quarantine stores a body under its own hash, so that a repeated one changes
-// nothing.
-func (p *Processor) quarantine(ctx context.Context, body []byte, received time.Time, reason string) error {
-	sum := sha256.Sum256(body)
-	q := calls.QuarantinedBody{ID: hex.EncodeToString(sum[:16]), Received: received.UTC(), Reason: reason,
-		Body: p.on.Verifier.Redact(nil, body)}
-	b, err := callstate.PutValue(ctx, p.on.Store, callstate.QuarantineDir+"/blobs", q.ID, q)
-	if err == nil {
-		err = p.on.Store.Commit(ctx, records.Record{Key: callstate.QuarantineDir + "/" + q.ID, Value: b})
-	}
-	if err != nil && !errors.Is(err, records.ErrStale) {
-		p.log.Error("quarantine write failed", "reason", err, "bytes", len(body))
-		return fmt.Errorf("core: quarantine: %w", err)
-	}
-	return nil
 }

@@ -1,12 +1,9 @@
 package core
 
 import (
-	"bytes"
 	"cmp"
 	"errors"
-	"unicode/utf8"
 
-	"github.com/go-json-experiment/json/jsontext"
 	"github.com/serverurl/serverurl/internal/jsonscan"
 )
 
@@ -56,7 +53,7 @@ const (
 	errTooLarge      badBody = "too large"
 	errBadJSON       badBody = "not json"
 	errBadText       badBody = "bad text"
-	errDuplicateName badBody = "duplicate name"
+	errBadEncoding   badBody = "bad content encoding"
 	errTooDeep       badBody = "too deep"
 	errTooManyTokens badBody = "too many tokens"
 	errLongString    badBody = "string too long"
@@ -69,28 +66,6 @@ func reasonOf(err error) string {
 		return string(b)
 	}
 	return "unknown"
-}
-
-// validate checks a body before anything is decoded from it: it must be one JSON
-// value (RFC 8259) in UTF-8 without lone surrogates, without a name twice in an
-// object, and within the limits. It builds nothing. Its errors are of type
-// badBody.
-func (l Limits) validate(body []byte) error {
-	l = l.withDefaults()
-	if err := l.measure(body); err != nil {
-		return err
-	}
-	if jsontext.Value(body).IsValid() {
-		return nil
-	}
-	_, err := jsontext.NewDecoder(bytes.NewBuffer(body)).ReadValue()
-	switch {
-	case errors.Is(err, jsontext.ErrDuplicateName):
-		return errDuplicateName
-	case !utf8.Valid(body):
-		return errBadText
-	}
-	return errBadJSON
 }
 
 // measure compares a body with the limits, without checking its grammar. It runs

@@ -60,7 +60,7 @@ func TestObservedToolRequests(t *testing.T) {
 		{"a tool that changes something is seen", request("POST", "/tools/book?call=CA1", `{"date":"2035-07-16"}`), 1, 200, "done", "Booked."},
 		{"bad arguments are seen as refused", request("POST", "/tools/book?call=CA1", `{}`), 1, 200, "refused", `The argument "date" is missing.`},
 		{"an unknown tool is seen as refused", request("POST", "/tools/other", `{}`), 1, 200, "refused", "There is no such tool here."},
-		{"a body that is not JSON is seen", request("POST", "/tools/look?call=CA1", `{"date": 2035-07`), 1, 400, "refused", ""},
+		{"a body that is not JSON is seen", request("POST", "/tools/look?call=CA1", `{"date": 2035-07`), 1, 200, "refused", "The arguments could not be read. Call the tool again with a JSON object of its arguments."},
 		{"a wrong method is seen", request("HEAD", "/tools/look", ``), 1, 405, "refused", ""},
 		{"each call of an envelope is seen", request("POST", "/events", `{"message":{"type":"tool-calls","call":{"id":"CA2"},"toolCallList":[`+
 			`{"id":"a","function":{"name":"look","arguments":{"date":"x"}}},{"id":"b","function":{"name":"look","arguments":{"date":"y"}}}]}}`), 2, 200, "done", "two lines"},

@@ -13,8 +13,9 @@ import (
 // end. An end that it only assumes, because the call has been silent for too long,
 // is taken back by the next event or tool call. If the platform has a [Backfiller], it first fetches such a call from
 // Interactly's API, and from time to time compares the list of the last day's
-// calls with the stored ones. Then it deletes what [calls.Retention] no longer
-// keeps. A platform calls it about once a minute, on one instance or on several.
+// calls with the stored ones. It tries quarantined bodies that another version of
+// the program could not decode, and keeps quarantine within its bounds. Then it
+// deletes what [calls.Retention] no longer keeps. A platform calls it about once a minute, on one instance or on several.
 // An error with one call does not stop the others; Sweep returns all errors
 // joined.
 func (p *Processor) Sweep(ctx context.Context) error {
@@ -31,6 +32,9 @@ func (p *Processor) Sweep(ctx context.Context) error {
 		if err := run.listDue(ctx); err != nil {
 			errs = append(errs, err)
 		}
+	}
+	if err := p.sweepQuarantine(ctx); err != nil {
+		errs = append(errs, err)
 	}
 	if err := p.retain(ctx); err != nil {
 		errs = append(errs, err)

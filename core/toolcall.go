@@ -70,6 +70,19 @@ func (p *Processor) answerURL(ctx context.Context, a *Admission, body []byte) Re
 	return reply(toolReply{Result: answer.result}, answer.replayed)
 }
 
+// unread stands for arguments that cannot be read. It is not JSON, so no tool runs.
+var unread = jsontext.Value("{")
+
+// answerUnread answers a tool call whose body cannot be read: a caller is on the
+// line, and hears silence after any other status.
+func (p *Processor) answerUnread(ctx context.Context, a *Admission, reason string) Response {
+	p.log.Warn("tool call unreadable", "reason", reason, "status", 200)
+	if a.tool == "" {
+		return reply(toolReply{Result: sayArguments}, false)
+	}
+	return p.answerURL(ctx, a, unread)
+}
+
 // answerEnvelope answers the calls of an envelope in their order
 // (docs/tools.md#dialects). A call without a name is of the URL's tool, if any.
 func (p *Processor) answerEnvelope(ctx context.Context, tool string, body []byte) Response {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
+	"net/http"
 	"os"
 	"strings"
 	"sync"
@@ -23,13 +25,36 @@ import (
 // wrong, so that the deployment fails. Outside of a function, if FUNCTION_TARGET
 // is not set, nothing is read before the first request. Secrets are read once:
 // docs/gcp.md#rotation.
+//
+// In the function Receive, Main serves and does not return: the functions
+// framework would answer a path with a slash too many with a redirect, which the
+// sender does not follow, and the event would be lost.
 func Main(p *core.Processor) *Functions {
 	f, err := run(p, os.Getenv, os.Stderr)
+	if err == nil && os.Getenv("FUNCTION_TARGET") == receiveTarget {
+		err = f.serve(envconfig.New(envconfig.GCP, os.Getenv))
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 	return f
+}
+
+// receiveTarget is the --entry-point of the function that answers requests.
+const receiveTarget = "Receive"
+
+// serve answers requests in the place of the functions framework.
+func (f *Functions) serve(env envconfig.Env) error {
+	srv := &http.Server{
+		Addr:              cmp.Or(env.Get("SERVERURL_ADDR"), net.JoinHostPort("", cmp.Or(env.Get("PORT"), "8080"))),
+		Handler:           http.HandlerFunc(f.Receive),
+		ReadHeaderTimeout: 10 * time.Second,
+	}
+	if err := srv.ListenAndServe(); err != nil {
+		return fmt.Errorf("gcp: cannot serve: %w", err)
+	}
+	return nil
 }
 
 func run(p *core.Processor, getenv func(string) string, stderr io.Writer) (*Functions, error) {

@@ -38,6 +38,7 @@ type healthView struct {
 	Quarantine   []calls.QuarantinedBody
 	Audit        []calls.AuditEntry
 	CanSweep     bool
+	CanRetry     bool // what is in quarantine
 	Uptime       time.Duration
 	Polled       time.Time
 }
@@ -47,13 +48,17 @@ var flashes = map[string]string{
 	"redrive": "The event is delivered again. If that fails, it will be listed here again.",
 	"sweep":   "The sweep has checked every open call.",
 	"failed":  "That failed. Nothing was changed.",
+
+	"retry":      "The body was accepted as an event, and is delivered.",
+	"delete":     "The body was deleted.",
+	"unreadable": "This version cannot decode the body either. It stays in quarantine.",
 }
 
 func (p *Server) health(w http.ResponseWriter, r *http.Request) {
 	ctx := r.Context()
 	v := healthView{
 		frame: p.frame(r, "Health", "health"), Flash: flashes[r.URL.Query().Get("did")], MaxPending: maxPending,
-		HasInbox: p.o.Pending != nil && p.o.DeadLetters != nil, CanSweep: p.o.Processor != nil && !p.o.ReadOnly, Uptime: time.Since(p.started),
+		HasInbox: p.o.Pending != nil && p.o.DeadLetters != nil, CanSweep: p.o.Processor != nil && !p.o.ReadOnly, CanRetry: p.o.Inbox != nil && !p.o.ReadOnly, Uptime: time.Since(p.started),
 	}
 	start := time.Now()
 	_, err := p.store.Get(ctx, "health/ready")

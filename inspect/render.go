@@ -39,7 +39,7 @@ func (p *Server) frame(r *http.Request, title, nav string) frame {
 var pages = func() map[string]*template.Template {
 	base := template.Must(template.New("base.html").Funcs(templateFuncs).ParseFS(templates, "templates/base.html", "templates/parts.html"))
 	all := map[string]*template.Template{}
-	for _, name := range []string{"calls", "call", "request", "tools", "tool", "health", "login", "message"} {
+	for _, name := range []string{"calls", "call", "request", "tools", "tool", "health", "quarantine", "login", "message"} {
 		all[name] = template.Must(template.Must(base.Clone()).ParseFS(templates, "templates/"+name+".html"))
 	}
 	return all

@@ -45,7 +45,7 @@ func TestLogin(t *testing.T) {
 			t.Errorf("%s without the secret: %d", path, status)
 		}
 	}
-	for _, path := range []string{"/live", "/show", "/play", "/health/redrive"} {
+	for _, path := range []string{"/live", "/show", "/play", "/health/redrive", "/health/quarantine/show", "/health/quarantine/retry", "/health/quarantine/delete"} {
 		if status, _ := c.send(path, url.Values{}); status < 400 {
 			t.Errorf("%s without the secret: %d", path, status)
 		}

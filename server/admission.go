@@ -2,6 +2,7 @@ package server
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -92,9 +93,10 @@ func (c *admissionControl) handler(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
+		limit := int64(c.p.MaxBodyBytes()) + 1 // a larger one is read no further
 		size := r.ContentLength
-		if limit := int64(c.p.MaxBodyBytes()) + 1; size < 0 || size > limit {
-			size = limit // a larger one is read no further
+		if size < 0 || size > limit {
+			size = limit
 		}
 		class := c.classOf(admission, w, r, size)
 		if class == nil {
@@ -102,7 +104,7 @@ func (c *admissionControl) handler(next http.Handler) http.Handler {
 			rejectEvent(w)
 			return
 		}
-		release, ok := class.acquire(r.Context(), size)
+		release, ok := class.acquire(r.Context(), charge(r, limit))
 		if !ok {
 			discardBody(w, r, size)
 			class.reject(w)
@@ -110,8 +112,64 @@ func (c *admissionControl) handler(next http.Handler) http.Handler {
 		}
 		defer release()
 		withReadDeadline(w, r, class.bodyTimeout+time.Duration(size)*time.Second/minBodyRate)
+		if r.ContentLength < 0 {
+			release, err := class.readBody(r, limit)
+			defer release()
+			if errors.Is(err, errNoCapacity) || errors.Is(err, os.ErrDeadlineExceeded) {
+				w.Header().Set("Connection", "close")
+				class.reject(w)
+				return
+			}
+		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// packedFactor is how much larger a compressed body counts than it is, because it is
+// unpacked: JSON of events is seldom smaller than a sixteenth.
+const packedFactor = 16
+
+// charge is what a request counts when it is admitted. A body of unknown length
+// counts as its bytes come: see readBody.
+func charge(r *http.Request, limit int64) int64 {
+	size := min(max(r.ContentLength, 0), limit)
+	if enc := r.Header.Get("Content-Encoding"); enc != "" && enc != "identity" {
+		size = min(size*packedFactor, limit)
+	}
+	return size
+}
+
+var errNoCapacity = errors.New("server: no capacity for the rest of a body")
+
+// readBody reads a body of unknown length, up to limit bytes, and gives the request
+// one of known length. It acquires capacity for what comes beyond minBodyBytes, by
+// doubling; release returns that. After an error the body can be read no further.
+func (c *class) readBody(r *http.Request, limit int64) (release func(), err error) {
+	held, extra := int64(minBodyBytes), int64(0)
+	release = func() { c.bytes.Release(extra) }
+	body := make([]byte, 0, min(held, limit))
+	for {
+		n, err := r.Body.Read(body[len(body):cap(body)])
+		body = body[:len(body)+n]
+		if err == io.EOF || int64(len(body)) == limit {
+			r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+			return release, nil
+		}
+		if err != nil {
+			return release, err
+		}
+		if len(body) < cap(body) {
+			continue
+		}
+		size := min(2*int64(cap(body)), limit)
+		if more := min(size, c.maxBytes) - held; more > 0 {
+			if !c.acquireBytes(r.Context(), more) {
+				return release, errNoCapacity
+			}
+			held, extra = held+more, extra+more
+		}
+		body = append(make([]byte, 0, size), body...)
+	}
 }
 
 // prefixBytes is how much of a body is read before the request waits for
@@ -135,6 +193,9 @@ func (c *admissionControl) classOf(a *core.Admission, w http.ResponseWriter, r *
 			return nil
 		}
 		known = a.Peek(prefix)
+		if r.ContentLength < 0 && errors.Is(err, io.EOF) {
+			size = int64(len(prefix)) // it has come to its end
+		}
 		r.Body = struct {
 			io.Reader
 			io.Closer
@@ -197,16 +258,21 @@ func (c *class) acquire(ctx context.Context, size int64) (release func(), ok boo
 	default:
 		return func() {}, false
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.wait)
-	defer cancel()
 	if fault.Mutated("unbounded-admission") {
 		return func() { <-c.slots }, true
 	}
-	if c.bytes.Acquire(ctx, size) != nil {
+	if !c.acquireBytes(ctx, size) {
 		<-c.slots
 		return func() {}, false
 	}
 	return func() { c.bytes.Release(size); <-c.slots }, true
+}
+
+// acquireBytes waits for capacity as long as a request of the class may.
+func (c *class) acquireBytes(ctx context.Context, size int64) bool {
+	ctx, cancel := context.WithTimeout(ctx, c.wait)
+	defer cancel()
+	return c.bytes.Acquire(ctx, size) == nil
 }
 
 // rejectEvent refuses an event.

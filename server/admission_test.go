@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -230,7 +231,7 @@ func TestAdmissionClasses(t *testing.T) {
 	})
 }
 
-// A body of unknown length, or larger than the class, takes the whole class.
+// A body that is larger than the class takes the whole class.
 func TestAdmissionOfAnySize(t *testing.T) {
 	p := boundAnywhere(t)
 	for _, most := range []int64{1, 1 << 20, 64 << 20} {
@@ -242,6 +243,86 @@ func TestAdmissionOfAnySize(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// chunks is a body of unknown length that comes in pieces.
+type chunks struct {
+	io.Reader
+	pause time.Duration
+}
+
+func (c chunks) Read(p []byte) (int, error) {
+	time.Sleep(c.pause)
+	return c.Reader.Read(p[:min(len(p), 16<<10)])
+}
+
+// slowTool is a processor with a tool that takes 1.5 s.
+func slowTool(t *testing.T) *core.Processor {
+	t.Helper()
+	p := core.New()
+	type in struct {
+		Text string `json:"text"`
+	}
+	core.AddTool(p, core.Tool{Name: "slow", Effect: core.ReadOnly}, func(_ context.Context, in in) (string, error) {
+		time.Sleep(1500 * time.Millisecond)
+		return fmt.Sprint(len(in.Text)), nil
+	})
+	err := p.Bind(core.Platform{Name: "test", Store: coretest.NewMemoryStore(), Inbox: nowhere{}, Verifier: auth.Verifier{Secrets: auth.ParseSecrets(testSecret)}, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// Tunnels and .NET send bodies in chunks. They are served like those that say how
+// long they are: capacity is charged for the bytes that came.
+func TestAdmissionOfChunks(t *testing.T) {
+	const some = -1
+	const noCapacity = "I cannot do that at this moment"
+	for _, c := range []struct {
+		what       string
+		callers, n int
+		pause      time.Duration
+		refused    int
+	}{
+		{"six callers at once", 6, 10, 0, 0},
+		{"bodies that take two seconds to come", 6, 10, time.Second, 0},
+		{"larger bodies", 6, 900 << 10, 0, 0},
+		{"more than there is capacity for", 6, 900 << 12, 0, some},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			p := slowTool(t)
+			g := newAdmissionControl(p, 64<<20)
+			h := g.handler(corehttp.Handler(p))
+			var mu sync.Mutex
+			refused := 0
+			var all sync.WaitGroup
+			for range c.callers {
+				all.Go(func() {
+					body := `{"text":"` + strings.Repeat("a", c.n%(1<<20)) + `"}` + strings.Repeat(" ", c.n)
+					r := httptest.NewRequest("POST", "/tools/slow", chunks{strings.NewReader(body), c.pause})
+					r.Header.Set("X-Interactly-Secret", testSecret)
+					r.ContentLength = -1
+					w := httptest.NewRecorder()
+					h.ServeHTTP(w, r)
+					mu.Lock()
+					defer mu.Unlock()
+					if strings.Contains(w.Body.String(), noCapacity) {
+						refused++
+					} else if want := fmt.Sprintf(`{"result":"%d"}`, c.n%(1<<20)); w.Code != 200 || w.Body.String() != want {
+						t.Errorf("%s: %d %s, want %s", c.what, w.Code, w.Body, want)
+					}
+				})
+			}
+			all.Wait()
+			if refused != c.refused && (c.refused != some || refused == 0 || refused == c.callers) {
+				t.Errorf("%s: %d of %d were refused, want %d", c.what, refused, c.callers, c.refused)
+			}
+			if !g.tools.bytes.TryAcquire(g.tools.maxBytes) || len(g.tools.slots) != 0 {
+				t.Errorf("%s: capacity was not given back", c.what)
+			}
+		})
 	}
 }
 

@@ -95,9 +95,10 @@ func ParseConfig(args []string, getenv func(string) string, stderr io.Writer) (C
 	c.Spool = env.Get("SERVERURL_SPOOL")
 	mib, err1 := env.Int("SERVERURL_MAX_INFLIGHT_MIB")
 	c.MaxInflightBytes = int64(mib) << 20
-	var err2, err3, err4 error
+	var err2, err3, err4, err5 error
 	c.ShutdownDelay, err2 = env.Duration("SERVERURL_SHUTDOWN_DELAY")
 	c.Retention, err3 = env.Retention()
 	c.Backfill, err4 = backfillenv.Read(env)
-	return c, errors.Join(err1, err2, err3, err4)
+	c.IdleTimeout, err5 = env.Duration("SERVERURL_IDLE_TIMEOUT")
+	return c, errors.Join(err1, err2, err3, err4, err5)
 }

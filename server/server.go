@@ -4,8 +4,9 @@
 //
 //	func main() { server.Main(app.New()) }
 //
-// Events are posted to / or /events, tool calls to /tools/NAME. /healthz answers
-// while the process lives, /readyz while it can accept events.
+// Events are posted to / or /events, tool calls to /tools/NAME. GET and HEAD of
+// /healthz and / are answered while the process lives, /readyz while it can accept
+// events.
 //
 // It never acknowledges an event that is not committed; concurrent requests share
 // a commit. It never reads the body of an unauthenticated request. It never holds
@@ -65,6 +66,12 @@ type Config struct {
 	// next response, so that load balancers and senders use another instance
 	// before requests are refused. Default: 0.
 	ShutdownDelay time.Duration
+
+	// IdleTimeout is how long a connection without requests stays open. Default:
+	// 620 s, longer than the 600 s for which Google's load balancers keep theirs;
+	// others keep theirs for less. A server that closes first can do so just when
+	// the balancer sends a request, which is lost with 502.
+	IdleTimeout time.Duration
 
 	// Spool is a SQLite file for events that arrive while the database is
 	// unavailable, on a disk that outlives the process. Default: none, such events
@@ -230,7 +237,7 @@ func (r *running) httpServer(stopping <-chan struct{}) *http.Server {
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       20 * time.Second,
 		WriteTimeout:      40 * time.Second,
-		IdleTimeout:       2 * time.Minute,
+		IdleTimeout:       r.IdleTimeout,
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(r.Logger.Handler(), slog.LevelDebug),
 	}
@@ -268,6 +275,9 @@ func (c Config) withDefaults() Config {
 	if c.ShutdownTimeout == 0 {
 		c.ShutdownTimeout = 12 * time.Second
 	}
+	if c.IdleTimeout == 0 {
+		c.IdleTimeout = 620 * time.Second
+	}
 	if c.MaxInflightBytes == 0 {
 		c.MaxInflightBytes = defaultMaxInflightBytes
 	}
@@ -291,12 +301,13 @@ func (r *running) routes(requests http.Handler, stopping <-chan struct{}) http.H
 			stops = true
 		default:
 		}
+		reads := req.Method == http.MethodGet || req.Method == http.MethodHead // net/http leaves out the body of the latter
 		switch {
-		case req.URL.Path == "/healthz" && req.Method == http.MethodGet:
+		case (req.URL.Path == "/healthz" || req.URL.Path == "/") && reads: // some platforms probe the root and nothing else
 			fmt.Fprintln(w, "ok")
-		case req.URL.Path == "/readyz" && req.Method == http.MethodGet && stops:
+		case req.URL.Path == "/readyz" && reads && stops:
 			http.Error(w, "stopping", http.StatusServiceUnavailable)
-		case req.URL.Path == "/readyz" && req.Method == http.MethodGet:
+		case req.URL.Path == "/readyz" && reads:
 			r.serveReady(w, req)
 		default:
 			if stops { // the sender's next request goes to another instance

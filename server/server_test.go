@@ -119,14 +119,75 @@ func TestScenarios(t *testing.T) {
 
 func TestHealth(t *testing.T) {
 	root := startServer(t, freshSQLite(t))
-	for _, path := range []string{"/healthz", "/readyz"} {
-		resp, err := http.Get(root + path)
+	for _, path := range []string{"/healthz", "/readyz", "/"} {
+		for _, method := range []string{"GET", "HEAD"} {
+			req, err := http.NewRequestWithContext(t.Context(), method, root+path, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp, err := http.DefaultClient.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, err := io.ReadAll(resp.Body)
+			resp.Body.Close()
+			if resp.StatusCode != 200 || err != nil || (len(body) > 0) != (method == "GET") {
+				t.Errorf("%s %s: status %d %q, %v", method, path, resp.StatusCode, body, err)
+			}
+		}
+	}
+}
+
+// A connection outlives what balancers keep theirs for; a setting changes it.
+func TestIdleTimeout(t *testing.T) {
+	for setting, want := range map[string]time.Duration{"": 620 * time.Second, "75s": 75 * time.Second} {
+		c, err := ParseConfig(nil, func(name string) string {
+			if name == "SERVERURL_IDLE_TIMEOUT" {
+				return setting
+			}
+			return ""
+		}, io.Discard)
 		if err != nil {
 			t.Fatal(err)
 		}
-		resp.Body.Close()
-		if resp.StatusCode != 200 {
-			t.Errorf("%s: status %d", path, resp.StatusCode)
+		r := &running{Config: c.withDefaults(), p: app.New()}
+		if got := r.httpServer(nil).IdleTimeout; got != want {
+			t.Errorf("%q: %v, want %v", setting, got, want)
+		}
+	}
+	if _, err := ParseConfig(nil, func(name string) string {
+		if name == "SERVERURL_IDLE_TIMEOUT" {
+			return "600"
+		}
+		return ""
+	}, io.Discard); err == nil {
+		t.Error("600 is taken for a duration")
+	}
+}
+
+// What tunnels, proxies and old clients make of a request is answered.
+func TestWrappings(t *testing.T) {
+	root := startServer(t, freshSQLite(t))
+	const who, host = "X-Interactly-Secret: " + testSecret + "\r\nContent-Type: application/json\r\n", "Host: desk.test\r\n"
+	const event, args = `{"message":{"type":"hang","call":{"id":"CA1"}}}`, `{"date":"2035-07-17"}`
+	chunked := func(body string) string {
+		return fmt.Sprintf("Transfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n3;a=b\r\n%s\r\n%x;name=\"value\"\r\n%s\r\n0\r\nX-Sum: 1\r\n\r\n", body[:3], len(body)-3, body[3:])
+	}
+	sized := func(body string) string { return fmt.Sprintf("Content-Length: %d\r\n\r\n%s", len(body), body) }
+	for _, c := range []struct{ situation, event, tool string }{
+		{"chunks with extensions and a trailer", "POST /events HTTP/1.1\r\n" + host + who + chunked(event), "POST /tools/find_open_slots HTTP/1.1\r\n" + host + who + chunked(args)},
+		{"HTTP/1.0 with a host", "POST /events HTTP/1.0\r\n" + host + who + sized(event), "POST /tools/find_open_slots HTTP/1.0\r\n" + host + who + sized(args)},
+		{"HTTP/1.0 without one", "POST /events HTTP/1.0\r\n" + who + sized(event), "POST /tools/find_open_slots HTTP/1.0\r\n" + who + sized(args)},
+		{"the absolute form of a URL", "POST http://desk.test/events HTTP/1.1\r\n" + host + who + sized(event), "POST http://desk.test/tools/find_open_slots HTTP/1.1\r\n" + host + who + sized(args)},
+		{"two slashes", "POST //events HTTP/1.1\r\n" + host + who + sized(event), "POST //tools/find_open_slots HTTP/1.1\r\n" + host + who + sized(args)},
+		{"a slash at the end and an escaped name", "POST /events/ HTTP/1.1\r\n" + host + who + sized(event), "POST /tools/find%5Fopen_slots/ HTTP/1.1\r\n" + host + who + sized(args)},
+		{"blank lines and white space around", "POST /events HTTP/1.1\r\n" + host + who + sized("\r\n "+event+"\r\n\r\n"), "POST /tools/find_open_slots HTTP/1.1\r\n" + host + who + sized("\r\n "+args+"\r\n\r\n")},
+	} {
+		if status, body := raw(t, root, c.event); status != 200 || body != "{}" {
+			t.Errorf("%s: an event: %d %q", c.situation, status, body)
+		}
+		if status, body := raw(t, root, c.tool); status != 200 || !strings.Contains(body, "openings") {
+			t.Errorf("%s: a tool: %d %q", c.situation, status, body)
 		}
 	}
 }

@@ -7,11 +7,11 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/serverurl/serverurl/core/calls"
 	"github.com/serverurl/serverurl/core/records"
+	"github.com/serverurl/serverurl/internal/screen"
 	"github.com/serverurl/serverurl/replylint"
 )
 
@@ -102,11 +102,4 @@ func duration(d time.Duration) string {
 }
 
 // printable removes control characters, which could move the cursor.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 {
-			return -1
-		}
-		return r
-	}, s)
-}
+func printable(s string) string { return screen.Text(s) }

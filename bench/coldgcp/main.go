@@ -115,7 +115,7 @@ func (s *subject) round(ctx context.Context, env []string) error {
 		return err
 	}
 	cmd := exec.CommandContext(ctx, s.program)
-	cmd.Env = append(env, "PORT="+port)
+	cmd.Env = append(env, "PORT="+port, "SERVERURL_ADDR=127.0.0.1:"+port)
 	start := time.Now()
 	if err := cmd.Start(); err != nil {
 		return err

@@ -17,7 +17,6 @@ export const MAX_BODY = 6 << 20;
 const LANES = 4;
 
 const JSON_TYPE = { "content-type": "application/json" };
-const tooLarge = () => new Response('{"error":"too large"}', { status: 413, headers: JSON_TYPE });
 const unavailable = () => new Response('{"error":"try again"}', { status: 503, headers: { ...JSON_TYPE, "retry-after": "1" } });
 
 /**
@@ -38,8 +37,8 @@ export function handlers(pool) {
   return {
     async fetch(request, env, ctx) {
       const body = await readBody(request);
-      if (!body) return tooLarge();
-      const { answer, done } = run(env, describe(request), body);
+      const meta = body ? describe(request) : { ...describe(request), large: true };
+      const { answer, done } = run(env, meta, body);
       ctx.waitUntil(done); // also when the client has gone
       try {
         const { meta, body } = decode(/** @type {Uint8Array<ArrayBuffer>} */ (await answer));

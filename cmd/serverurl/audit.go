@@ -18,8 +18,8 @@ type auditCommand struct {
 
 func (*auditCommand) Help() string {
 	return `Shows who did what to stored calls with this command line or the page: dead
-letters that were shown, redriven or deleted, calls that were exported, deleted,
-held or released. A call is named by a digest of its id, so that the entry may
+letters that were shown, redriven or deleted, bodies in quarantine that were
+shown, retried or deleted, calls that were exported, deleted, held or released. A call is named by a digest of its id, so that the entry may
 outlive the call.
 
 Examples:

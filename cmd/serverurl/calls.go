@@ -10,6 +10,7 @@ import (
 	"github.com/serverurl/serverurl/core/calls"
 	"github.com/serverurl/serverurl/core/event"
 	"github.com/serverurl/serverurl/core/records"
+	"github.com/serverurl/serverurl/internal/screen"
 )
 
 // callsCommands are the commands about calls. Without another word, calls lists.
@@ -86,7 +87,7 @@ func (c *callsCommand) list(ctx context.Context, t *terminal, s records.Store) e
 			}
 			all.Calls = append(all.Calls, callJSON{call.ID, call.Status, call.MessageCount, call.Ended})
 			if !c.JSON {
-				fmt.Fprintf(t.out, "%s  %-10s %4d messages  %-6s %s\n", call.FirstSeen.Local().Format(time.DateTime), call.Status, call.MessageCount, openOrEnded(call.Ended), call.ID)
+				fmt.Fprintf(t.out, "%s  %-10s %4d messages  %-6s %s\n", call.FirstSeen.Local().Format(time.DateTime), screen.Line(string(call.Status)), call.MessageCount, openOrEnded(call.Ended), screen.Line(string(call.ID)))
 			}
 		}
 		if after = next; after == "" {
@@ -176,7 +177,7 @@ func printCall(ctx context.Context, t *terminal, s records.Store, id string, asJ
 
 // print writes a call for a person: the conversation first, then what the tools did.
 func (v callDetailJSON) print(t *terminal, call calls.Call) {
-	fmt.Fprintf(t.out, "%s  %s, %s %s\n\n", v.ID, v.Status, openOrEnded(v.Ended), v.EndReason)
+	fmt.Fprintf(t.out, "%s  %s, %s %s\n\n", screen.Line(string(v.ID)), screen.Line(string(v.Status)), openOrEnded(v.Ended), screen.Line(string(v.EndReason)))
 	for _, m := range call.Transcript {
 		if !m.Spoken() {
 			continue
@@ -185,15 +186,15 @@ func (v callDetailJSON) print(t *terminal, call calls.Call) {
 		if m.FromAssistant() {
 			who = "assistant"
 		}
-		fmt.Fprintf(t.out, "%10s  %s\n", who, m.Text)
+		fmt.Fprintf(t.out, "%10s  %s\n", who, screen.Line(m.Text))
 	}
 	if len(v.Tools) > 0 {
 		fmt.Fprintln(t.out)
 	}
 	for _, r := range v.Tools {
-		fmt.Fprintf(t.out, "%10s  %s %s → %s\n", "tool", r.Tool, r.State, r.Result)
+		fmt.Fprintf(t.out, "%10s  %s %s → %s\n", "tool", screen.Line(r.Tool), r.State, screen.Line(r.Result))
 	}
 	if v.Report != nil {
-		fmt.Fprintf(t.out, "\n%10s  %s\n%10s  %s, %.1f s, ended by the %s\n", "report", v.Report.Summary, "", v.Report.SuccessEvaluation, v.Report.DurationMs/1000, v.Report.EndedBy)
+		fmt.Fprintf(t.out, "\n%10s  %s\n%10s  %s, %.1f s, ended by the %s\n", "report", screen.Line(v.Report.Summary), "", screen.Line(v.Report.SuccessEvaluation), v.Report.DurationMs/1000, v.Report.EndedBy)
 	}
 }

@@ -39,6 +39,7 @@ import (
 	"github.com/alecthomas/kong"
 	"golang.org/x/term"
 
+	"github.com/serverurl/serverurl/internal/screen"
 	"github.com/serverurl/serverurl/simulate"
 )
 
@@ -51,28 +52,31 @@ func main() {
 // commands is the command line. Others script against it: a name that changes is
 // an entry in CHANGELOG.md.
 type commands struct {
-	Demo     demoCommand     `cmd:"" help:"Start the backend, play a call at it, show it, and keep running."`
-	Dev      devCommand      `cmd:"" help:"Start the backend for development, on this machine only."`
-	Play     playCommand     `cmd:"" help:"Play whole calls at a server URL, as Interactly does."`
-	Send     sendCommand     `cmd:"" help:"Post one event, and print the reply."`
-	Replay   replayCommand   `cmd:"" help:"Send recorded events again, and show which replies changed."`
-	Calls    callsCommands   `cmd:"" help:"List, show, export, delete and hold calls."`
-	DLQ      dlqCommand      `cmd:"" name:"dlq" help:"List, show, redrive and delete dead letters."`
-	Audit    auditCommand    `cmd:"" help:"Show the audit log."`
-	Backfill backfillCommand `cmd:"" help:"Recover missed events from Interactly's API."`
-	Emulate  emulateCommand  `cmd:"" help:"Run the backend as a cloud does, on this machine."`
-	Inspect  inspectCommand  `cmd:"" help:"Open the page with the calls of another backend's store, read-only."`
-	Watch    watchCommand    `cmd:"" help:"Show calls and tools in the terminal as they happen."`
-	Tools    toolsCommand    `cmd:"" help:"Print the tools, as Interactly's API takes them."`
-	Version  versionCommand  `cmd:"" help:"Print the version of this program."`
+	Demo       demoCommand       `cmd:"" help:"Start the backend, play a call at it, show it, and keep running."`
+	Dev        devCommand        `cmd:"" help:"Start the backend for development, on this machine only."`
+	Play       playCommand       `cmd:"" help:"Play whole calls at a server URL, as Interactly does."`
+	Send       sendCommand       `cmd:"" help:"Post one event, and print the reply."`
+	Replay     replayCommand     `cmd:"" help:"Send recorded events again, and show which replies changed."`
+	Calls      callsCommands     `cmd:"" help:"List, show, export, delete and hold calls."`
+	DLQ        dlqCommand        `cmd:"" name:"dlq" help:"List, show, redrive and delete dead letters."`
+	Quarantine quarantineCommand `cmd:"" help:"List, show, retry and delete bodies that could not be decoded."`
+	Audit      auditCommand      `cmd:"" help:"Show the audit log."`
+	Backfill   backfillCommand   `cmd:"" help:"Recover missed events from Interactly's API."`
+	Emulate    emulateCommand    `cmd:"" help:"Run the backend as a cloud does, on this machine."`
+	Inspect    inspectCommand    `cmd:"" help:"Open the page with the calls of another backend's store, read-only."`
+	Watch      watchCommand      `cmd:"" help:"Show calls and tools in the terminal as they happen."`
+	Tools      toolsCommand      `cmd:"" help:"Print the tools, as Interactly's API takes them."`
+	Version    versionCommand    `cmd:"" help:"Print the version of this program."`
 
 	VersionFlag versionFlag `name:"version" help:"Print the version and exit."`
 }
 
-// A terminal is where a command writes.
+// A terminal is where a command writes. Its writers let no control sequence of a
+// payload through.
 type terminal struct {
 	out, err io.Writer
-	live     bool // out is a screen: it gets colors and progress
+	live     bool     // out is a screen: it gets colors and progress
+	screen   *os.File // what out writes to, nil if it is not a screen
 }
 
 // errFailed ends a command that has already printed what failed.
@@ -83,9 +87,10 @@ type usageError struct{ error }
 
 // run is the program. Tests call it too, so it does not touch os.Args, os.Stdout or os.Exit.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	t := &terminal{out: stdout, err: stderr}
-	if f, ok := stdout.(*os.File); ok {
-		t.live = term.IsTerminal(int(f.Fd())) && os.Getenv("NO_COLOR") == ""
+	stderr = screen.NewWriter(stderr)
+	t := &terminal{out: screen.NewWriter(stdout), err: stderr}
+	if f, ok := stdout.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		t.screen, t.live = f, os.Getenv("NO_COLOR") == ""
 	}
 	exit := -1
 	parser, err := newParser(

@@ -18,6 +18,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/serverurl/serverurl/internal/screen"
 	"github.com/serverurl/serverurl/simulate"
 )
 
@@ -175,7 +176,7 @@ func TestColorsOnlyOnAScreen(t *testing.T) {
 	bad.Failures = []string{"line 3: it is wrong"}
 	for _, live := range []bool{false, true} {
 		var out bytes.Buffer
-		term := &terminal{out: &out, live: live}
+		term := &terminal{out: screen.NewWriter(&out), live: live}
 		show(term)(simulate.Progress{Kind: "caller", Text: "Hello."})
 		progress(term, r, 1, 3, 0)
 		progress(term, bad, 2, 3, 1)

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/serverurl/serverurl/internal/screen"
 	"github.com/serverurl/serverurl/simulate"
 )
 
@@ -61,7 +62,7 @@ func (c *playCommand) Run(ctx context.Context, t *terminal) error {
 	if c.Calls < 1 || c.Parallel < 1 || c.Speed <= 0 {
 		return usageError{errors.New("--calls, --parallel and --speed must be more than 0")}
 	}
-	to, err := c.target()
+	to, err := c.root()
 	if err != nil {
 		return err
 	}
@@ -138,13 +139,13 @@ func (c *playCommand) play(ctx context.Context, t *terminal, o simulate.Options,
 func progress(t *terminal, r simulate.Result, n, total, failed int) {
 	switch {
 	case t.live && r.OK():
-		fmt.Fprintf(t.out, "\r\x1b[K%d of %d calls, %d failed", n, total, failed)
+		fmt.Fprintf(t.out, "%s%d of %d calls, %d failed", eraseLine(), n, total, failed)
 		if n == total {
 			fmt.Fprintln(t.out)
 		}
 		return
 	case t.live:
-		fmt.Fprint(t.out, "\r\x1b[K")
+		fmt.Fprint(t.out, eraseLine())
 	}
 	fmt.Fprintf(t.out, "%s %-14s %s\n", t.mark(r.OK()), r.Scenario, r.Call)
 	failures(t, r)
@@ -214,8 +215,11 @@ func (t *terminal) color(code, text string) string {
 	if !t.live {
 		return text
 	}
-	return "\x1b[" + code + "m" + text + "\x1b[0m"
+	return screen.Sequence(code+"m") + text + screen.Sequence("0m")
 }
+
+// eraseLine goes back to the beginning of an empty line.
+func eraseLine() string { return screen.Sequence("G") + screen.Sequence("K") }
 
 // show returns a function that prints a call as it is played.
 func show(t *terminal) func(simulate.Progress) {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/serverurl/serverurl/core/calls"
 	"github.com/serverurl/serverurl/core/event"
@@ -48,7 +49,7 @@ type recorded struct {
 }
 
 func (c *replayCommand) Run(ctx context.Context, t *terminal) error {
-	to, err := c.target()
+	to, err := c.root()
 	if err != nil {
 		return err
 	}
@@ -125,7 +126,7 @@ func (c *replayCommand) read(ctx context.Context) ([]recorded, error) {
 
 // fromFile reads one body, or one per line.
 func fromFile(name string, data []byte) ([]recorded, error) {
-	whole := bytes.TrimSpace(data)
+	whole := bytes.TrimSpace(bytes.TrimPrefix(data, []byte("\ufeff"))) // editors write a byte order mark
 	if len(whole) == 0 {
 		return nil, usageError{fmt.Errorf("%s is empty", name)}
 	}
@@ -145,7 +146,7 @@ func fromFile(name string, data []byte) ([]recorded, error) {
 	return all, nil
 }
 
+// isJSON reports whether a backend takes b as JSON.
 func isJSON(b []byte) bool {
-	var v any
-	return json.Unmarshal(b, &v) == nil
+	return jsontext.Value(b).IsValid(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 }

@@ -27,6 +27,7 @@ import (
 
 	"github.com/serverurl/serverurl/core"
 	"github.com/serverurl/serverurl/core/event"
+	"github.com/serverurl/serverurl/internal/callstate"
 	"github.com/serverurl/serverurl/internal/testing/mototest"
 	"github.com/serverurl/serverurl/internal/testing/pgtest"
 	"github.com/serverurl/serverurl/simulate"
@@ -51,6 +52,8 @@ func TestMain(m *testing.M) {
 //	stub STATUS BODY       reply to every request so, and set $STUB; requests are written to stub.log
 //	api FILE               serve the calls in the file as Interactly's API does, with the key "key", and set $API
 //	bury DATA CALL FILE    make a dead letter of the event in the file
+//	shelve DATA ID FILE    quarantine the file as an older version did
+//	mark FILE              put a byte order mark before what is in the file
 //	exits N CMD ARG...     run a command that must exit with N
 //	until RE CMD ARG...    run a command until its stdout matches
 //	json PATH VALUE        stdout is JSON with this value, as JSON
@@ -78,7 +81,7 @@ func params(dir string, env map[string]func() string) testscript.Params {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"backend": startBackend, "page": startPage, "emulated": startEmulated, "terminate": stopBackend, "stub": startStub, "api": startAPI, "bury": bury, "exits": exits,
+			"backend": startBackend, "page": startPage, "emulated": startEmulated, "terminate": stopBackend, "stub": startStub, "api": startAPI, "bury": bury, "shelve": shelve, "mark": mark, "exits": exits,
 			"until": until, "json": checkJSON, "keys": checkKeys, "keep": keep, "lines": checkLines,
 		},
 	}
@@ -428,4 +431,22 @@ func bury(ts *testscript.TestScript, _ bool, args []string) {
 		}
 	}
 	ts.Fatalf("it does not die")
+}
+
+// shelve quarantines a body as another version of the program did.
+func shelve(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 3 {
+		ts.Fatalf("usage: shelve DATA ID FILE")
+	}
+	db, err := sqldb.Open(context.Background(), filepath.Join(ts.MkAbs(args[0]), "serverurl.db"))
+	ts.Check(err)
+	defer db.Close()
+	ts.Check(callstate.PutQuarantined(context.Background(), db.Store(), callstate.QuarantinedBody{
+		ID: args[1], Received: time.Date(2035, 7, 16, 9, 0, 0, 0, time.UTC), Reason: "not json", TriedBy: "another", Body: []byte(ts.ReadFile(args[2])),
+	}))
+}
+
+// mark puts a byte order mark before what is in a file.
+func mark(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte("\ufeff"+ts.ReadFile(args[0])), 0o600))
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -24,11 +25,13 @@ type sendCommand struct {
 
 func (*sendCommand) Help() string {
 	return `Posts one event to URL/events, and prints status, time and reply. Exits 1 when the
-status is not 2xx.
+status is not 2xx. A URL that ends in /events is the same; to one that ends in
+/tools/NAME the body is posted as it is: the arguments of the tool.
 
 Examples:
   serverurl send hang --url http://127.0.0.1:8080
   serverurl send status-update --url http://127.0.0.1:8080 --set message.call.status=finished --set message.call.id=CA1
+  serverurl send arguments.json --url http://127.0.0.1:8080/tools/find_open_slots
   serverurl send captured.json --url http://127.0.0.1:8080 --secret-file secret.txt`
 }
 
@@ -45,7 +48,7 @@ func (c *sendCommand) Run(ctx context.Context, t *terminal) error {
 	if err != nil {
 		return err
 	}
-	r, err := post(ctx, http.MethodPost, to, "/events", body)
+	r, err := post(ctx, http.MethodPost, to, cmp.Or(to.tool, "/events"), body)
 	if err != nil {
 		return err
 	}

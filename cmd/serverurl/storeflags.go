@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/calls"
 	"github.com/serverurl/serverurl/internal/callstate"
 )
 
@@ -157,7 +158,7 @@ func (f actorFlags) actor() string {
 	return os.Getenv("USER")
 }
 
-// explain returns the error of a command about a call or a dead letter, with
+// explain returns the error of a command about a call, a dead letter or a body, with
 // what to type next.
 func explain(err error, id string) error {
 	switch {
@@ -167,6 +168,10 @@ func explain(err error, id string) error {
 		return fmt.Errorf("the call is on hold: serverurl calls release %s ends that", id)
 	case errors.Is(err, core.ErrDeadLetterNotFound):
 		return fmt.Errorf("no dead letter %q: serverurl dlq list shows them", id)
+	case errors.Is(err, calls.ErrNotQuarantined):
+		return fmt.Errorf("no body %q in quarantine: serverurl quarantine list shows them", id)
+	case errors.Is(err, core.ErrStillUnreadable):
+		return fmt.Errorf("%s is still not an event that can be accepted: serverurl quarantine show %[1]s", id)
 	case errors.Is(err, core.ErrUndecodable):
 		return fmt.Errorf("the dead letter %s does not hold a readable event: it can only be deleted", id)
 	}

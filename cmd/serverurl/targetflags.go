@@ -45,12 +45,15 @@ func newest(secrets string) string {
 
 // targetFlags say which server is sent to, and how the sender authenticates.
 type targetFlags struct {
-	URL string `help:"The root of the server's URLs." placeholder:"URL"`
+	URL string `help:"The root of the server's URLs, or the URL of its events." placeholder:"URL"`
 	secretFlags
 }
 
 // A target is the server that a command sends to.
-type target struct{ url, secret string }
+type target struct {
+	url, secret string
+	tool        string // the path of a tool's URL, if that was given
+}
 
 // target returns where to send to, with the secret.
 func (f targetFlags) target() (target, error) {
@@ -58,7 +61,30 @@ func (f targetFlags) target() (target, error) {
 		return target{}, usageError{errors.New("--url is needed, such as: --url http://127.0.0.1:8080")}
 	}
 	secret, err := f.readSecret()
-	return target{strings.TrimRight(f.URL, "/"), newest(secret)}, err
+	root, tool := splitURL(f.URL)
+	return target{url: root, secret: newest(secret), tool: tool}, err
+}
+
+// root is target for commands that send to more than one URL of a server.
+func (f targetFlags) root() (target, error) {
+	to, err := f.target()
+	if err == nil && to.tool != "" {
+		err = usageError{fmt.Errorf("--url ends in %s, a tool: want the root of the server's URLs, %s", to.tool, to.url)}
+	}
+	return to, err
+}
+
+// splitURL returns the root of a server's URLs. It takes the URL of the events as
+// well, which is what a dashboard has, and the URL of a tool.
+func splitURL(url string) (root, tool string) {
+	root = strings.TrimRight(url, "/")
+	if events, ok := strings.CutSuffix(root, "/events"); ok {
+		return strings.TrimRight(events, "/"), ""
+	}
+	if i := strings.LastIndex(root, "/tools/"); i >= 0 && !strings.Contains(root[i+len("/tools/"):], "/") {
+		return strings.TrimRight(root[:i], "/"), root[i:]
+	}
+	return root, ""
 }
 
 // stateOf returns a function that reads from the backend's store what the

@@ -8,6 +8,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/serverurl/serverurl/app"
+	"github.com/serverurl/serverurl/internal/screen"
 )
 
 // toolsCommand prints the definitions of package app, which are created at Interactly.
@@ -40,6 +41,6 @@ func writeJSON(t *terminal, v any) error {
 	if err != nil {
 		return fmt.Errorf("cannot encode JSON: %w", err)
 	}
-	_, err = fmt.Fprintf(t.out, "%s\n", b)
+	_, err = fmt.Fprintf(t.out, "%s\n", screen.JSON(b))
 	return err
 }

@@ -42,8 +42,8 @@ func (c *watchCommand) Run(ctx context.Context, t *terminal) error {
 	if r.cloud {
 		o.PollInterval = cmp.Or(o.PollInterval, cloudPollInterval)
 	}
-	if f, ok := t.out.(*os.File); !c.NoTUI && ok && term.IsTerminal(int(f.Fd())) && term.IsTerminal(int(os.Stdin.Fd())) {
-		return watch.RunTUI(ctx, r.store, os.Stdin, f, &o)
+	if !c.NoTUI && t.screen != nil && term.IsTerminal(int(os.Stdin.Fd())) {
+		return watch.RunTUI(ctx, r.store, os.Stdin, t.screen, &o)
 	}
 	if err := watch.Follow(ctx, r.store, t.out, &o); err != nil {
 		return fmt.Errorf("the store cannot be read: %w", err)

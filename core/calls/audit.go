@@ -23,6 +23,10 @@ const (
 	AuditExport           = "call exported"
 	AuditHold             = "call held"
 	AuditReleaseHold      = "hold ended"
+
+	AuditViewQuarantine   = "quarantined body shown"
+	AuditRetryQuarantine  = "quarantined body retried"
+	AuditDeleteQuarantine = "quarantined body deleted"
 )
 
 // An AuditEntry is one line of the audit log: who did what to stored data. It

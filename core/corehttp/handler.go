@@ -49,22 +49,26 @@ func Handler(p *core.Processor) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		admission, r := Admit(p, r)
 		var body []byte
+		var err error
 		if admission.ReadBody() {
-			var err error
 			body, err = readBody(r, p.MaxBodyBytes())
-			if errors.Is(err, os.ErrDeadlineExceeded) { // the server limits the time of a body under load
-				w.Header().Set("Retry-After", "1")
-				http.Error(w, `{"error":"try again"}`, http.StatusServiceUnavailable)
-				return
-			}
-			if err != nil {
-				// The connection broke: the reply reaches no one, and half a
-				// body is not worth storing.
-				http.Error(w, `{"error":"bad request"}`, http.StatusBadRequest)
-				return
-			}
 		}
-		resp := admission.Handle(r.Context(), body)
+		var resp core.Response
+		switch {
+		case errors.Is(err, errTooLarge):
+			resp = admission.HandleTooLarge(r.Context())
+		case errors.Is(err, os.ErrDeadlineExceeded): // the server limits the time of a body under load
+			w.Header().Set("Retry-After", "1")
+			http.Error(w, `{"error":"try again"}`, http.StatusServiceUnavailable)
+			return
+		case err != nil:
+			// The connection broke: the reply reaches no one, and half a body
+			// is not worth storing.
+			http.Error(w, `{"error":"bad request"}`, http.StatusBadRequest)
+			return
+		default:
+			resp = admission.Handle(r.Context(), body)
+		}
 		for _, f := range resp.Header {
 			w.Header().Add(f.Name, f.Value)
 		}
@@ -74,11 +78,13 @@ func Handler(p *core.Processor) http.Handler {
 	})
 }
 
-// readBody reads at most one byte more than limit.
+var errTooLarge = errors.New("corehttp: the body is too large")
+
+// readBody reads a body of at most limit bytes.
 func readBody(r *http.Request, limit int) ([]byte, error) {
 	size := r.ContentLength
 	if size > int64(limit) {
-		return make([]byte, limit+1), nil // core only looks at its length
+		return nil, errTooLarge
 	}
 	if size >= 0 {
 		body := make([]byte, size)
@@ -88,5 +94,9 @@ func readBody(r *http.Request, limit int) ([]byte, error) {
 		}
 		return body, err
 	}
-	return io.ReadAll(io.LimitReader(r.Body, int64(limit)+1))
+	body, err := io.ReadAll(io.LimitReader(r.Body, int64(limit)+1))
+	if err == nil && len(body) > limit {
+		err = errTooLarge
+	}
+	return body, err
 }

@@ -3,6 +3,7 @@ package coretest
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"embed"
 	"flag"
@@ -13,7 +14,6 @@ import (
 	"net/url"
 	"os"
 	"path"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -58,15 +58,25 @@ func Adapter(t *testing.T, target Target) {
 			adapterCase(t, target, f.Name(), txtar.Parse(data))
 		})
 	}
-	for _, c := range largeCases {
+	for _, c := range generatedCases {
 		t.Run(c.name, func(t *testing.T) {
 			body := c.body()
 			if target.MaxBodyBytes > 0 && len(body) > target.MaxBodyBytes {
 				t.Skipf("NOT RUN: the platform rejects bodies over %d bytes before they reach the adapter", target.MaxBodyBytes)
 			}
-			head := "POST /events\ncontent-type: application/json\nx-interactly-secret: " + target.Secret + "\n\n"
-			if got := exchange(t, target, append([]byte(head), body...)); string(got) != c.want {
-				t.Errorf("%s\ngot  %s\nwant %s", c.why, got, c.want)
+			send := func(encoding string, body []byte) string {
+				head := "POST " + cmp.Or(c.path, "/events") + "\ncontent-type: application/json\nx-interactly-secret: " + target.Secret
+				if encoding != "" {
+					head += "\ncontent-encoding: " + encoding
+				}
+				return string(exchange(t, target, append([]byte(head+"\n\n"), body...)))
+			}
+			want := c.want
+			if want == asPlain {
+				want = send("", []byte(plainSlots))
+			}
+			if got := send(c.encoding, body); got != want {
+				t.Errorf("%s\ngot  %s\nwant %s", c.why, got, want)
 			}
 		})
 	}
@@ -151,53 +161,4 @@ func exchange(t *testing.T, target Target, request []byte) []byte {
 	}
 	fmt.Fprintf(&out, "\n%s", replyBody)
 	return out.Bytes()
-}
-
-// largeCases are generated: as files they would be large and unreadable.
-var largeCases = []struct {
-	name, why string
-	body      func() []byte
-	want      string
-}{
-	{"body-at-the-limit", "6 MiB are accepted", func() []byte {
-		return conversation(strings.Repeat("x", 1<<19), 6<<20)
-	}, "200\ncontent-type: application/json\n\n{}"},
-	{"body-over-the-limit", "one byte more is rejected unread", func() []byte {
-		return conversation(strings.Repeat("x", 1<<19), 6<<20+1)
-	}, "413\ncontent-type: application/json\n\n" + `{"error":"too large"}`},
-	{"body-too-deep", "depth is bounded, so that no decoder overflows its stack", func() []byte {
-		return []byte(strings.Repeat("[", 100_000))
-	}, badRequest},
-	{"body-of-many-tokens", "a small body must not become a large one in memory", func() []byte {
-		return []byte("[" + strings.Repeat("{},", 1<<20) + "{}]")
-	}, badRequest},
-	{"body-of-bad-utf8", "invalid text is not replaced silently", func() []byte {
-		return []byte("{\"message\":{\"type\":\"hang\",\"call\":{\"id\":\"CA-\xff\"}}}")
-	}, badRequest},
-	{"body-with-lone-surrogate", "invalid text is not replaced silently", func() []byte {
-		return []byte(`{"message":{"type":"hang","call":{"id":"CA-\ud800"}}}`)
-	}, badRequest},
-}
-
-const badRequest = "400\ncontent-type: application/json\n\n" + `{"error":"bad request"}`
-
-// conversation returns a conversation-update of exactly size bytes, whose
-// messages are prefixes of text.
-func conversation(text string, size int) []byte {
-	b := []byte(`{"message":{"type":"conversation-update","call":{"id":"CA-large","status":"ongoing"},"messages":[`)
-	const end = `]}}`
-	for n := 0; ; n++ {
-		m := fmt.Appendf(nil, `{"messageId":"user-%d","role":"user","text":"`, n)
-		space := size - len(b) - len(m) - len(`"}`) - len(end)
-		if n > 0 {
-			space--
-			b = append(b, ',')
-		}
-		last := space <= len(text)
-		b = append(append(append(b, m...), text[:min(space, len(text))]...), `"}`...)
-		if last || space-len(text) < 100 {
-			b = append(b, bytes.Repeat([]byte{' '}, max(0, size-len(b)-len(end)))...)
-			return slices.Concat(b, []byte(end))
-		}
-	}
 }

@@ -257,7 +257,7 @@ func (i *instance) start(ctx context.Context) (*process, error) {
 	}}
 	p.cmd = exec.Command(i.o.Program)
 	p.cmd.Env = append(environment(), i.o.Env...)
-	p.cmd.Env = append(p.cmd.Env, "PORT="+port, "FUNCTION_TARGET="+i.o.Target, "K_SERVICE="+i.o.Target, "K_REVISION=1",
+	p.cmd.Env = append(p.cmd.Env, "PORT="+port, "SERVERURL_ADDR=127.0.0.1:"+port, "FUNCTION_TARGET="+i.o.Target, "K_SERVICE="+i.o.Target, "K_REVISION=1",
 		"CLOUD_RUN_TIMEOUT_SECONDS="+strconv.Itoa(max(1, int(i.o.Timeout/time.Second))))
 	p.cmd.Stdout, p.cmd.Stderr, p.cmd.SysProcAttr = i.o.Log, i.o.Log, attributes()
 	p.cmd.WaitDelay = 5 * time.Second

@@ -48,6 +48,8 @@ var variables = []variable{
 	{"SERVERURL_TOPIC", "", "the Pub/Sub topic of accepted events", "required; `gcp/deploy.sh` sets it", []Platform{GCP}},
 	{"SERVERURL_DATABASE", "", "the Firestore database, in native mode", "`(default)`", []Platform{GCP}},
 	{"CLOUD_RUN_TIMEOUT_SECONDS", "", "how long a function may run, the same as its `--timeout`", "60", []Platform{GCP}},
+	{"PORT", "", "the port to listen on; the runtime sets it", "8080", []Platform{GCP}},
+	{"SERVERURL_ADDR", "", "the address on which `Receive` listens instead, HOST:PORT; the emulator sets it", "", []Platform{GCP}},
 	{"FUNCTION_TARGET", "", "the function; the runtime sets it. Without it, nothing is read before the first request", "", []Platform{GCP}},
 
 	{"SERVERURL_DATABASE_URL", "", "the pooled connection string of a PostgreSQL database", "`DATABASE_URL`", []Platform{Vercel}},
@@ -66,6 +68,7 @@ var variables = []variable{
 	{"SERVERURL_RETENTION", "", "how long data is stored, such as `content=90d,calls=365d,quarantine=30d,dead=30d,audit=6y`: [operating.md](operating.md#retention)", "for ever", everywhere},
 	{"SERVERURL_SPOOL", "", "a SQLite file, on a disk that outlives the process, for events that arrive while the database is unavailable: [operating.md](operating.md#when-the-database-is-away)", "they are rejected with 503", []Platform{Server}},
 	{"SERVERURL_MAX_INFLIGHT_MIB", "", "MiB of request bodies in memory at a time", "64", []Platform{Server}},
+	{"SERVERURL_IDLE_TIMEOUT", "", "how long a connection without requests stays open: [server.md](server.md#behind-a-load-balancer)", "620s", []Platform{Server}},
 	{"SERVERURL_SHUTDOWN_DELAY", "", "how long to accept requests after SIGTERM, until a load balancer has noticed: [operating.md](operating.md#restarts)", "0s", []Platform{Server}},
 	{"BASE_PATH", "", "what the mapping of a custom domain puts before every path, such as `/voice`", "", []Platform{AWS}},
 

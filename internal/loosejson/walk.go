@@ -75,10 +75,10 @@ type Walker struct {
 	Body []byte // the whole input of the decoder
 }
 
-// NewWalker returns a Walker over a whole body. It accepts repeated names, since
-// whether they are allowed was decided when the body was validated.
+// NewWalker returns a Walker over a whole body. It accepts repeated names and
+// invalid text: what of it is taken is decided when a body is accepted.
 func NewWalker(body []byte) Walker {
-	return Walker{Decoder: jsontext.NewDecoder(bytes.NewBuffer(body), jsontext.AllowDuplicateNames(true)), Body: body}
+	return Walker{Decoder: jsontext.NewDecoder(bytes.NewBuffer(body), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)), Body: body}
 }
 
 // Object calls f with the name of each member of the object that comes next; f
