@@ -51,6 +51,7 @@ func New() *core.Processor {
 	book := core.AddTool(p, core.Tool{
 		Name:        "book_appointment",
 		Description: "Book one appointment. Use it once the caller has agreed to a day and a time and has given a name and a phone number.",
+		CallerArgs:  []string{"phone"},
 	}, d.bookAppointment)
 	book.Reconcile(d.findBooking)
 
@@ -58,6 +59,7 @@ func New() *core.Processor {
 		Name:            "cancel_appointment",
 		Description:     "Cancel the caller's appointment at a day and time. Ask for the phone number and the full name under which it was booked.",
 		IdempotencyArgs: []string{"date", "time", "phone", "name"},
+		CallerArgs:      []string{"phone"},
 		Effect:          core.Idempotent, // canceling twice has the effect of canceling once
 	}, d.cancelAppointment)
 

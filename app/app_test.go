@@ -274,3 +274,37 @@ func spellWide(t *rapid.T, s string) string {
 		return r
 	}, s)
 }
+
+// A caller who books, cancels and books again, in one call or in one that is not
+// known: what is said is how the calendar is.
+func TestChangesOfMind(t *testing.T) {
+	booking := args{"date": "2035-07-16", "time": "09:00", "name": "Sam Rivera", "phone": "+14155550144"}
+	withService := args{"date": "2035-07-16", "time": "09:00", "name": "Sam Rivera", "phone": "+14155550144", "service": "cleaning"}
+	slot := args{"date": "2035-07-16", "time": "09:00", "name": "Sam Rivera", "phone": "+14155550144"}
+	mine := args{"name": "Sam Rivera", "phone": "+14155550144"}
+	for _, call := range []string{"CA1", ""} {
+		d := newDesk(t, "2035-07-01T12:00:00-07:00")
+		for i, s := range []struct {
+			tool  string
+			a     args
+			begin string
+			have  string
+		}{
+			{"book_appointment", booking, "Booked: ", "You have 1 appointment"},
+			{"book_appointment", booking, "Booked: ", "You have 1 appointment"},
+			{"cancel_appointment", slot, "Canceled: ", "You have no"},
+			{"cancel_appointment", slot, "Canceled: ", "You have no"},
+			{"book_appointment", booking, "Booked: ", "You have 1 appointment"},
+			{"cancel_appointment", slot, "Canceled: ", "You have no"},
+			{"book_appointment", withService, "Booked: ", "You have 1 appointment"},
+			{"cancel_appointment", slot, "Canceled: ", "You have no"},
+		} {
+			if got := d.sayIn(call, s.tool, s.a); !strings.HasPrefix(got, s.begin) {
+				t.Errorf("call %q, step %d: %s: %q, want %s…", call, i+1, s.tool, got, s.begin)
+			}
+			if got := d.sayIn(call, "my_appointments", mine); !strings.HasPrefix(got, s.have) {
+				t.Errorf("call %q, step %d: then %q, want %s…", call, i+1, got, s.have)
+			}
+		}
+	}
+}

@@ -66,6 +66,3 @@ func isPlaceholder(id string) bool {
 	}
 	return strings.ContainsAny(id[:1], "{[<$%") || strings.Contains(id, "{{") || strings.Contains(id, "${")
 }
-
-// queryCall is the call that a raw query names, or "".
-func queryCall(raw string) string { return arguments.ParseQuery(raw).Get(callQuery) }

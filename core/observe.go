@@ -10,6 +10,7 @@ import (
 	"github.com/serverurl/serverurl/core/auth"
 	"github.com/serverurl/serverurl/core/calls"
 	"github.com/serverurl/serverurl/core/event"
+	"github.com/serverurl/serverurl/internal/arguments"
 	"github.com/serverurl/serverurl/internal/callstate"
 )
 
@@ -174,10 +175,8 @@ func (p *Processor) notifyObservers(w *toolRecorder, a *Admission, resp Response
 
 // call is the call that a tool's URL or headers name, or "".
 func (a *Admission) call() event.CallID {
-	if id := queryCall(a.head.Query); id != "" {
-		return event.CallID(id)
-	}
-	return event.CallID(a.head.Header.Get(callHeader))
+	id, _ := a.p.callOf(a.head, a.tool, arguments.ParseQuery(a.head.Query))
+	return id
 }
 
 func (p *Processor) observeEvent(env Envelope, duplicate bool) {

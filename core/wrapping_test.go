@@ -54,8 +54,8 @@ func wrapped(t *rapid.T, path, body string) core.Request {
 	return r
 }
 
-// spokenText draws what somebody said, as a JSON string, and what a browser reads.
-func spokenText(t *rapid.T) (sent, want string) {
+// spokenLine draws what somebody said, as a JSON string, and what a browser reads.
+func spokenLine(t *rapid.T) (sent, want string) {
 	for range rapid.IntRange(0, 4).Draw(t, "pieces") {
 		p := rapid.SampledFrom([][2]string{{"a", "a"}, {`\ud83d-`, "\ufffd-"}, {`\ude00`, "\ufffd"}, {`\ud83d\ude00`, "\U0001f600"}, {"\xff", "\ufffd"}, {`\u0000`, "\x00"},
 			{`\"},{`, `"},{`}, {testSecret, "***"}, {"\u2028", "\u2028"}}).Draw(t, "piece")
@@ -69,8 +69,8 @@ func spokenText(t *rapid.T) (sent, want string) {
 func TestEventsInAnyWrapping(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		b := newBackend(t, nil)
-		text, want := spokenText(rt)
-		other, _ := spokenText(rt)
+		text, want := spokenLine(rt)
+		other, _ := spokenLine(rt)
 		twice := rapid.SampledFrom([]string{"", `"text":` + other + `,`, `"text":{"a":1,"a":` + other + `},"\u0074ext":2,`}).Draw(rt, "twice")
 		body := `{"message":17,"x":` + other + `,"message":{"type":"hang","type":"conversation-update","call":{"id":"` + callID + `","status":"ongoing","controlUrl":"https://c.example/1","controlUrl":"https://c.example/2"},` +
 			`"messages":[{"messageId":"1","role":"user",` + twice + `"text":` + text + `}]}}`
@@ -103,7 +103,7 @@ func TestToolsInAnyWrapping(t *testing.T) {
 		core.AddTool(p, core.Tool{Name: "echo", Effect: core.ReadOnly}, func(_ context.Context, a in) (string, error) { given = a.Text; return "Done.", nil })
 	})
 	rapid.Check(t, func(rt *rapid.T) {
-		text, want := spokenText(rt)
+		text, want := spokenLine(rt)
 		want = strings.ReplaceAll(want, "***", testSecret) // what a tool is given is not stored
 		args := `{"text":1,"text":` + text + `}`
 		path := "/tools/echo"
