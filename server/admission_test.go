@@ -393,3 +393,33 @@ func (u unreadable) Read([]byte) (int, error) {
 	u.t.Error("the body was read")
 	return 0, http.ErrBodyReadAfterClose
 }
+
+// Without a secret, only what runs on this machine may send: not a page in the
+// developer's browser, whatever type its body has.
+func TestPagesOfOthersMayNotSend(t *testing.T) {
+	for _, development := range []bool{true, false} {
+		verifier := auth.Verifier{AllowUnauthenticated: development}
+		if !development {
+			verifier.Secrets = auth.ParseSecrets(testSecret)
+		}
+		p := core.New()
+		if err := p.Bind(core.Platform{Name: "test", Store: coretest.NewMemoryStore(), Inbox: nowhere{}, Verifier: verifier, Logger: slog.New(slog.DiscardHandler)}); err != nil {
+			t.Fatal(err)
+		}
+		r := &running{Config: Config{Verifier: verifier}.withDefaults(), p: p}
+		for site, want := range map[string]int{"": 200, "same-origin": 200, "cross-site": 403} {
+			if !development {
+				want = 200 // who has the secret is no page of others
+			}
+			req := httptest.NewRequest("POST", "http://127.0.0.1:8080/tools/none", strings.NewReader(`{}`))
+			req.Header.Set("Content-Type", "text/plain")
+			req.Header.Set("X-Interactly-Secret", testSecret)
+			req.Header.Set("Sec-Fetch-Site", site)
+			w := httptest.NewRecorder()
+			r.httpServer(nil).Handler.ServeHTTP(w, req)
+			if w.Code != want {
+				t.Errorf("development %v, %q: %d, want %d", development, site, w.Code, want)
+			}
+		}
+	}
+}

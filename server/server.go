@@ -232,8 +232,12 @@ func (r *running) serve(ctx context.Context) (err error) {
 }
 
 func (r *running) httpServer(stopping <-chan struct{}) *http.Server {
+	handler := r.routes(newAdmissionControl(r.p, r.MaxInflightBytes).handler(corehttp.Handler(r.p)), stopping)
+	if r.Verifier.AllowUnauthenticated { // any page in the developer's browser could send
+		handler = http.NewCrossOriginProtection().Handler(handler)
+	}
 	return &http.Server{
-		Handler:           r.routes(newAdmissionControl(r.p, r.MaxInflightBytes).handler(corehttp.Handler(r.p)), stopping),
+		Handler:           handler,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       20 * time.Second,
 		WriteTimeout:      40 * time.Second,
