@@ -409,7 +409,7 @@ func TestPagesOfOthersMayNotSend(t *testing.T) {
 		r := &running{Config: Config{Verifier: verifier}.withDefaults(), p: p}
 		for site, want := range map[string]int{"": 200, "same-origin": 200, "cross-site": 403} {
 			if !development {
-				want = 200 // who has the secret is no page of others
+				want = 200 // a page of others does not have the secret
 			}
 			req := httptest.NewRequest("POST", "http://127.0.0.1:8080/tools/none", strings.NewReader(`{}`))
 			req.Header.Set("Content-Type", "text/plain")
