@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"io"
@@ -350,6 +351,29 @@ func TestAdmissionCutsOffASlowBody(t *testing.T) {
 	body := `{"message":{"type":"hang","call":{"id":"CA1"},"x":"` + strings.Repeat("x", 100_000) + `"}}`
 	if status, reply, err := post(http.DefaultClient, srv.URL+"/events", body); err != nil || status != 200 {
 		t.Errorf("%d %s %v", status, reply, err)
+	}
+}
+
+// The caller of a tool whose body does not arrive gets a sentence, not silence.
+func TestSlowToolBodyIsAnswered(t *testing.T) {
+	p := boundAnywhere(t)
+	g := newAdmissionControl(p, 1<<20)
+	g.tools.bodyTimeout = 10 * time.Millisecond
+	srv := httptest.NewServer(g.handler(corehttp.Handler(p)))
+	defer srv.Close()
+	conn, err := net.Dial("tcp", srv.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "POST /tools/echo HTTP/1.1\r\nHost: x\r\nX-Interactly-Secret: %s\r\nContent-Length: 1000\r\n\r\n{", testSecret)
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if body, err := io.ReadAll(resp.Body); err != nil || resp.StatusCode != 200 || !strings.Contains(string(body), "nothing was changed") {
+		t.Errorf("%d %s %v", resp.StatusCode, body, err)
 	}
 }
 

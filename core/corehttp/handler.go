@@ -57,7 +57,9 @@ func Handler(p *core.Processor) http.Handler {
 		switch {
 		case errors.Is(err, errTooLarge):
 			resp = admission.HandleTooLarge(r.Context())
-		case errors.Is(err, os.ErrDeadlineExceeded): // the server limits the time of a body under load
+		case errors.Is(err, os.ErrDeadlineExceeded) && admission.Kind() == core.KindToolCall:
+			resp = tooSlow
+		case errors.Is(err, os.ErrDeadlineExceeded): // the server limits the time of a body
 			w.Header().Set("Retry-After", "1")
 			http.Error(w, `{"error":"try again"}`, http.StatusServiceUnavailable)
 			return
@@ -77,6 +79,11 @@ func Handler(p *core.Processor) http.Handler {
 		_, _ = w.Write(resp.Body)
 	})
 }
+
+// tooSlow answers a tool call whose body did not arrive in time: any other status
+// is silence on the line (docs/tools.md#reply).
+var tooSlow = core.Response{Status: http.StatusOK, Header: []core.HeaderField{{Name: "Content-Type", Value: "application/json"}},
+	Body: []byte(`{"result":"The request did not arrive in time, so nothing was changed. Please try again."}`)}
 
 var errTooLarge = errors.New("corehttp: the body is too large")
 
