@@ -180,16 +180,16 @@ func (d *desk) read(in Booking) (e entry, date time.Time, err error) {
 	e = entry{Date: date.Format(dayLayout), Name: plain(in.Name.Reveal()), Service: plain(in.Service)}
 	var ok bool
 	if e.Time, ok = slotAt(in.Time); !ok {
-		return e, date, refuse("That is not a time we give. Offer one of the times that find_open_slots gives.")
+		return e, date, core.Say("That is not a time we give. Offer one of the times that find_open_slots gives.")
 	}
 	if d.isPast(date, e.Time) {
-		return e, date, refuse(fmt.Sprintf("%s at %s is in the past. Offer a later time.", spoken(date), e.Time))
+		return e, date, core.Sayf("%s at %s is in the past. Offer a later time.", spoken(date), e.Time)
 	}
 	if err := named(e.Name); err != nil {
 		return e, date, err
 	}
 	if isPlaceholder(e.Service) {
-		return e, date, refuse("What the visit is for is not clear. Ask the caller, or leave the service out.")
+		return e, date, core.Say("What the visit is for is not clear. Ask the caller, or leave the service out.")
 	}
 	e.Phone, err = d.phone(in.Phone)
 	return e, date, err
@@ -202,9 +202,9 @@ func (d *desk) taken(ctx context.Context, e entry, date time.Time) error {
 	case err != nil:
 		return core.NotApplied(err)
 	case have.Phone == e.Phone && sameName(have.Name, e.Name):
-		return refuse(fmt.Sprintf("%s at %s is booked for %s already, with this number. Nothing was changed.", spoken(date), e.Time, have.Name))
+		return core.Sayf("%s at %s is booked for %s already, with this number. Nothing was changed.", spoken(date), e.Time, have.Name)
 	}
-	return refuse(fmt.Sprintf("%s at %s is already taken. Offer another time.", spoken(date), e.Time))
+	return core.Sayf("%s at %s is already taken. Offer another time.", spoken(date), e.Time)
 }
 
 // find reads entries of the calendar. The first is decoded, the zero entry if
@@ -311,7 +311,7 @@ func (d *desk) cancelAppointment(ctx context.Context, in Appointment) (string, e
 	if err != nil {
 		return "", err
 	}
-	none := refuse("There is no appointment of that name and number at that day and time. Check it with my_appointments.")
+	none := core.Say("There is no appointment of that name and number at that day and time. Check it with my_appointments.")
 	slot, ok := slotAt(in.Time)
 	if !ok {
 		return "", none
@@ -324,11 +324,13 @@ func (d *desk) cancelAppointment(ctx context.Context, in Appointment) (string, e
 	case recs[0].Version == 0, recs[1].Version == 0, !sameName(have.Name, in.Name.Reveal()):
 		return "", none
 	case d.isPast(date, slot):
-		return "", refuse(fmt.Sprintf("%s at %s is past, so it cannot be canceled.", spoken(date), slot))
+		return "", core.Sayf("%s at %s is past, so it cannot be canceled.", spoken(date), slot)
 	}
 	recs[0].Value, recs[1].Value = nil, nil
-	if err := d.calendar.Commit(ctx, recs...); err != nil {
-		return "", core.NotApplied(err)
+	if err := d.calendar.Commit(ctx, recs...); errors.Is(err, records.ErrStale) {
+		return "", core.NotApplied(err) // somebody was faster
+	} else if err != nil {
+		return "", err
 	}
 	return fmt.Sprintf("Canceled: %s at %s.", spoken(date), slot), nil
 }
@@ -360,9 +362,9 @@ func (d *desk) openDay(date string) (time.Time, error) {
 	case err != nil:
 		return t, err
 	case t.Format(dayLayout) < d.now().In(d.zone).Format(dayLayout):
-		return t, refuse(spoken(t) + " is in the past. Offer a day from today on.")
+		return t, core.Say(spoken(t) + " is in the past. Offer a day from today on.")
 	case t.Weekday() == time.Saturday || t.Weekday() == time.Sunday:
-		return t, refuse(spoken(t) + " is at the weekend, when the practice is closed. Offer a weekday.")
+		return t, core.Say(spoken(t) + " is at the weekend, when the practice is closed. Offer a weekday.")
 	}
 	return t, nil
 }
@@ -371,10 +373,6 @@ func (d *desk) openDay(date string) (time.Time, error) {
 func (d *desk) isPast(date time.Time, slot string) bool {
 	return date.Format(dayLayout)+" "+slot <= d.now().In(d.zone).Format(dayLayout+" "+slotLayout)
 }
-
-// refuse returns an error whose sentence the caller hears. Nothing was changed, so
-// the same request runs again when it is repeated.
-func refuse(sentence string) error { return core.NotApplied(core.Say(sentence)) }
 
 var errEntry = errors.New("app: an entry of the calendar cannot be decoded")
 

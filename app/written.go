@@ -22,7 +22,7 @@ var (
 	clockTime = regexp.MustCompile(`(?i)^([0-9]{1,2})(?:[:.]([0-9]{2}))?(?::00)?(?:\.0+)? ?(?:([ap])\.? ?m\.?)?$`)
 )
 
-var errPhone = refuse("A phone number with its country code is needed, such as +14155550142.")
+var errPhone = core.Say("A phone number with its country code is needed, such as +14155550142.")
 
 // phone reads a number as E.164 without its "+", so that one person has one
 // number. A number without a country is one of the practice's country.
@@ -75,7 +75,7 @@ func slotAt(s string) (slot string, ok bool) {
 func dayOf(s string) (time.Time, error) {
 	t, err := time.Parse("2006-1-2", plain(s))
 	if err != nil {
-		return t, refuse("The date is needed as year, month and day, such as 2035-07-16.")
+		return t, core.Say("The date is needed as year, month and day, such as 2035-07-16.")
 	}
 	return t, nil
 }
@@ -83,7 +83,7 @@ func dayOf(s string) (time.Time, error) {
 // named refuses what is not a name.
 func named(name string) error {
 	if plain(name) == "" || isPlaceholder(name) {
-		return refuse("The patient's full name is needed. Ask the caller for it.")
+		return core.Say("The patient's full name is needed. Ask the caller for it.")
 	}
 	return nil
 }
