@@ -167,6 +167,7 @@ func (r reader) byKind(n *node, v jsontext.Value, path string) (jsontext.Value, 
 		return r.mapping(n, args, path)
 	case anything:
 		return r.anything(n, v, path)
+	case text, integer, number, boolean, moment, period, binary:
 	}
 	if s, ok := r.scalar(n, v); ok {
 		return s, nil

@@ -107,7 +107,7 @@ func (n *node) sample() jsontext.Value {
 	}
 	switch values := slices.Concat(n.enum, n.examples); n.kind {
 	case list, binary, anything, object, mapping, moment, period:
-	default:
+	case text, integer, number, boolean:
 		if len(values) > 0 {
 			return values[0]
 		}
