@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -301,7 +302,7 @@ func TestSlowReadEnds(t *testing.T) {
 		grace time.Duration
 		write string // between the requests
 		said  []string
-		runs  int
+		runs  int64
 	}{
 		{"in one call", "?call=CA1", 20 * time.Second, "", []string{"still being worked on", "Seen."}, 1},
 		{"of nobody known", "", 20 * time.Second, "", []string{"still being worked on", "Seen."}, 1},
@@ -313,10 +314,10 @@ func TestSlowReadEnds(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				runs := 0
+				var runs atomic.Int64
 				b := newBackend(t, func(p *core.Processor) {
 					core.AddTool(p, core.Tool{Name: "look", Effect: core.ReadOnly}, func(ctx context.Context, _ struct{}) (string, error) {
-						runs++
+						runs.Add(1)
 						select {
 						case <-time.After(6 * time.Second):
 							return "Seen.", nil
@@ -335,8 +336,8 @@ func TestSlowReadEnds(t *testing.T) {
 						time.Sleep(time.Millisecond) // the store's clock decides what was first
 					}
 				}
-				if runs != c.runs {
-					t.Errorf("ran %d times, want %d", runs, c.runs)
+				if runs.Load() != c.runs {
+					t.Errorf("ran %d times, want %d", runs.Load(), c.runs)
 				}
 				if err := b.Drain(t.Context()); err != nil {
 					t.Fatal(err)
