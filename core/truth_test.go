@@ -390,7 +390,7 @@ func TestIDsOfReadsAreUsed(t *testing.T) {
 		begin string
 	}{
 		{[]string{toolCall("call_0", "book", nine)}, "Booked 09:00."},
-		{[]string{toolCall("call_0", "seen", nine), toolCall("call_1", "cancel", nine)}, "true Canceled 09:00."},
+		{[]string{toolCall("call_1", "cancel", nine), toolCall("call_0", "seen", nine)}, "Canceled 09:00. false"},
 		{[]string{toolCall("call_0", "book", nine)}, "Booked 09:00."},
 		{[]string{toolCall("call_0", "seen", nine)}, "true"},
 	} {
