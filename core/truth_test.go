@@ -122,8 +122,8 @@ func TestChangesOfMind(t *testing.T) {
 		{"both again, and it can be asked", "reconcile", []step{{"book", nine, "Booked 09:00."}, {"text", nine, "Sent."}, {"book", nine, "Booked 09:00."}, {"text", nine, doneBefore}}},
 		{"a refusal whose cause has gone", "", []step{{"book", nine, "Booked 09:00."}, {"book", `{"time":"09:00","name":"Sam"}`, "That time is taken."}, {"cancel", nine, "Canceled 09:00."}, {"book", `{"time":"09:00","name":"Sam"}`, "Booked 09:00."}}},
 		{"an error that passes", "idempotent", []step{{"away", "", ""}, {"book", nine, "It is not certain whether that went through. It does no harm to ask once more."}, {"book", nine, "Booked 09:00."}}},
-		{"an error that leaves it open", "", []step{{"away", "", ""}, {"book", nine, "It is not certain whether that went through. Do not try it again; the office will check and call back."}, {"book", nine, "It is not certain whether that went through. Do not try it again; the office will check and call back."}}},
-		{"what is not certain may have changed something", "undoes", []step{{"book", nine, "Booked 09:00."}, {"away", "", ""}, {"cancel", nine, "It is not certain whether that went through. Do not try it again; the office will check and call back."}, {"book", nine, doneBefore}}},
+		{"an error that leaves it open", "", []step{{"away", "", ""}, {"book", nine, "It is not certain whether that went through. Do not try it again; ask the caller to check with the office."}, {"book", nine, "It is not certain whether that went through. Do not try it again; ask the caller to check with the office."}}},
+		{"what is not certain may have changed something", "undoes", []step{{"book", nine, "Booked 09:00."}, {"away", "", ""}, {"cancel", nine, "It is not certain whether that went through. Do not try it again; ask the caller to check with the office."}, {"book", nine, doneBefore}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cal := &calendar{booked: map[string]bool{}}
