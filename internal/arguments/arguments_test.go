@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
+	"pgregory.net/rapid"
 
 	"github.com/serverurl/serverurl/internal/arguments"
 )
@@ -97,6 +98,73 @@ func read(s *arguments.Shape, body, query string) string {
 		return "DOES NOT DECODE: " + err.Error()
 	}
 	return string(canonical)
+}
+
+// The form of other platforms, in which the arguments are inside another object.
+func TestWrapped(t *testing.T) {
+	type booking struct {
+		Name string `json:"name"`
+		Call string `json:"call,omitzero"`
+		Day  string `json:"day"`
+		Note string `json:"note,omitzero"`
+	}
+	type search struct {
+		Name string `json:"name"`
+		Day  string `json:"day,omitzero"`
+	}
+	type lookup struct {
+		Day string `json:"day"`
+	}
+	bookings, searches, lookups := shapeOf[booking](t), shapeOf[search](t), shapeOf[lookup](t)
+	for _, c := range []struct {
+		situation string
+		shape     *arguments.Shape
+		body      string
+		wrapped   bool
+	}{
+		{"none of its own", lookups, `{"name":"book","args":{"day":"Monday"},"call":{"id":"1"}}`, true},
+		{"none of its own, and others inside", lookups, `{"args":{"x":1}}`, true},
+		{"its own name and call are the wrapping's", bookings, `{"name":"book","args":{"name":"Sam","day":"Monday"},"call":{"id":"1"}}`, true},
+		{"its own name alone", bookings, `{"name":"book","arguments":{"day":"Monday"}}`, true},
+		{"its own call alone", bookings, `{"call":"1","parameters":{"name":"Sam"}}`, true},
+		{"inside a string", bookings, `{"name":"book","args":"{\"name\":\"Sam\"}"}`, true},
+		{"the required one is null", bookings, `{"name":null,"args":{"day":"Monday"}}`, true},
+		{"a name that has nothing inside", bookings, `{"name":"Sam","args":{}}`, false},
+		{"a name, and inside are others", bookings, `{"name":"Sam","args":{"x":1}}`, false},
+		{"a name, and inside is no object", bookings, `{"name":"Sam","args":["day"]}`, false},
+		{"an argument that no wrapping has", bookings, `{"name":"Sam","note":"x","args":{"day":"Monday"}}`, false},
+		{"all that is required", bookings, `{"name":"Sam","day":"Monday","args":{"day":"Monday"}}`, false},
+		{"all that is required is a name", searches, `{"name":"Sam","args":{"day":"Monday"}}`, false},
+	} {
+		if _, err := c.shape.Read(jsontext.Value(c.body), nil); errors.Is(err, arguments.ErrWrapped) != c.wrapped {
+			t.Errorf("%s: %s: %v", c.situation, c.body, err)
+		}
+	}
+}
+
+// Whatever a tool with a name and a call of its own requires, a call of it in that
+// form never reaches it with the name of the tool.
+func TestWrappingIsNeverTakenForArguments(t *testing.T) {
+	type patient struct {
+		Name string `json:"name"`
+		Call string `json:"call,omitzero"`
+		Day  string `json:"day"`
+		Note string `json:"note,omitzero"`
+	}
+	s := shapeOf[patient](t)
+	rapid.Check(t, func(t *rapid.T) {
+		inside := []string{`"x":1`}
+		for _, name := range []string{"name", "call", "day", "note"} {
+			if rapid.Bool().Draw(t, name) {
+				inside = append(inside, `"`+name+`":"a"`)
+			}
+		}
+		in := rapid.SampledFrom([]string{"args", "arguments", "parameters"}).Draw(t, "in")
+		body := `{"name":"book","` + in + `":{` + strings.Join(inside, ",") + `},"call":{"call_id":"1"}}`
+		if _, err := s.Read(jsontext.Value(body), nil); err == nil || len(inside) > 1 && !errors.Is(err, arguments.ErrWrapped) {
+			t.Fatalf("%s: %v", body, err)
+		}
+	})
 }
 
 // What is sent in a body, and the result: what the tool receives, or the sentence for the model.
