@@ -367,14 +367,17 @@ func TestTwoCallsAreRefused(t *testing.T) {
 // end it for all.
 func TestEventsOfPlaceholders(t *testing.T) {
 	b := newBackend(t, nil)
-	for _, id := range []string{"undefined", "null", "NONE", "{{call.id}}", "${CALL_ID}", "<call>", "%7B%7Bid%7D%7D", "[object Object]"} {
-		r := b.Handle(t.Context(), request("POST", "/events", `{"message":{"type":"end-of-call-report","call":{"id":"`+id+`"}}}`))
+	ids := []string{"undefined", "null", "NONE", "{{call.id}}", "${CALL_ID}", "<call>", "%7B%7Bid%7D%7D", "[object Object]",
+		"(null)", `""`, "''", `"undefined"`, "#{call.id}", ":call_id", "__CALL_ID__", "@call.id", "call-id", "id", "string", "0", "-", "false", "true",
+		"undefined, undefined", "｛｛call｝｝"}
+	for _, id := range ids {
+		r := b.Handle(t.Context(), request("POST", "/events", fmt.Sprintf(`{"message":{"type":"end-of-call-report","call":{"id":%q}}}`, id)))
 		if r.Status != 200 || len(b.inbox.take()) != 0 {
 			t.Errorf("%s: %d, and it counts as a call", id, r.Status)
 		}
 	}
 	kept, err := calls.ListQuarantine(t.Context(), b.store, "", 100)
-	if err != nil || len(kept) != 8 {
-		t.Errorf("%d kept, %v; want all 8", len(kept), err)
+	if err != nil || len(kept) != len(ids) {
+		t.Errorf("%d kept, %v; want all %d", len(kept), err, len(ids))
 	}
 }
