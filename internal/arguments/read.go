@@ -185,7 +185,7 @@ func (r reader) byKind(n *node, v jsontext.Value, path string) (jsontext.Value, 
 	if s, ok := r.scalar(n, v); ok {
 		return s, nil
 	}
-	if d, ok := parseDecimal(scalarText(v)); ok && n.bits > 0 {
+	if d, ok := parseDecimal(strings.TrimSpace(scalarText(v))); (ok || d.digits != "") && (n.kind == integer || n.kind == number) {
 		return nil, wrong(path, n.mustFit(d))
 	}
 	return nil, wrong(path, n.must())
