@@ -127,7 +127,7 @@ func TestToolsInAnyWrapping(t *testing.T) {
 }
 
 // A body of white space only, in any wrapping, has no arguments, as an empty one. It
-// is no event.
+// is not an event.
 func TestBlankBodies(t *testing.T) {
 	b := newBackend(t, func(p *core.Processor) {
 		core.AddTool(p, core.Tool{Name: "hours", Effect: core.ReadOnly}, func(context.Context, struct{}) (string, error) { return "Open till five.", nil })

@@ -23,8 +23,8 @@ type decimal struct {
 
 // parseDecimal reads a number of JSON, and what people write for one: a plus, a
 // zero in front, nothing before or after the point. Of a number that is too long,
-// too large or too close to zero it returns what is known, and false; of what is no
-// number, the zero.
+// too large or too close to zero it returns what is known, and false; of anything
+// else, the zero.
 func parseDecimal(s string) (d decimal, ok bool) {
 	text := s
 	s, d.neg = cutSign(s)

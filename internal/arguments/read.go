@@ -76,7 +76,7 @@ func argumentsOf(body jsontext.Value) (map[string]jsontext.Value, error) {
 // isWrapped reports whether none of the arguments is ours, but an object inside
 // one of them has arguments. A wrapping has a name and a call of its own: if they
 // are all that is ours, one that is required is missing, and the object inside has
-// some of ours, they are the wrapping's.
+// one that is ours, they are the wrapping's.
 func (n *node) isWrapped(args map[string]jsontext.Value) bool {
 	if len(n.fields) == 0 {
 		return false
