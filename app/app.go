@@ -178,8 +178,10 @@ func (d *desk) read(in Booking) (e entry, date time.Time, err error) {
 		return e, date, err
 	}
 	e = entry{Date: date.Format(dayLayout), Name: plain(in.Name.Reveal()), Service: plain(in.Service)}
-	var ok bool
-	if e.Time, ok = slotAt(in.Time); !ok {
+	if e.Time, err = d.timeOf(in.Time, date); err != nil {
+		return e, date, err
+	}
+	if !slices.Contains(slots(), e.Time) {
 		return e, date, core.Say("That is not a time we give. Offer one of the times that find_open_slots gives.")
 	}
 	if d.isPast(date, e.Time) {
@@ -188,7 +190,7 @@ func (d *desk) read(in Booking) (e entry, date time.Time, err error) {
 	if err := named(e.Name); err != nil {
 		return e, date, err
 	}
-	if isPlaceholder(e.Service) {
+	if e.Service != "" && isPlaceholder(e.Service) {
 		return e, date, core.Say("What the visit is for is not clear. Ask the caller, or leave the service out.")
 	}
 	e.Phone, err = d.phone(in.Phone)
@@ -222,12 +224,11 @@ func (d *desk) find(ctx context.Context, keys ...string) (e entry, recs []record
 
 // findBooking reports whether a booking whose reply was lost is in the calendar.
 func (d *desk) findBooking(ctx context.Context, in Booking) (string, bool, error) {
-	date, err := dayOf(in.Date)
-	slot, ok := slotAt(in.Time)
-	if err != nil || !ok {
+	e, date, err := d.slotOf(in.Date, in.Time)
+	if err != nil {
 		return "", false, nil // it would have been rejected
 	}
-	have, _, err := d.find(ctx, entry{Date: date.Format(dayLayout), Time: slot}.slotKey())
+	have, _, err := d.find(ctx, e.slotKey())
 	if err != nil {
 		return "", false, err
 	}
@@ -260,7 +261,7 @@ func (d *desk) myAppointments(ctx context.Context, in Caller) (string, error) {
 	case n == 0 && past != "":
 		return "You have no appointments to come. The last one was on " + past + ", which is past.", nil
 	case n == 0:
-		return "You have no appointments.", nil
+		return "There is no appointment to come of that name and number.", nil
 	case n == 1:
 		return "You have 1 appointment: " + ahead[0] + ".", nil
 	case n > atOnce:
@@ -307,24 +308,19 @@ func (d *desk) cancelAppointment(ctx context.Context, in Appointment) (string, e
 	if err := named(in.Name.Reveal()); err != nil {
 		return "", err
 	}
-	date, err := dayOf(in.Date)
+	e, date, err := d.slotOf(in.Date, in.Time)
 	if err != nil {
 		return "", err
 	}
-	none := core.Say("There is no appointment of that name and number at that day and time. Check it with my_appointments.")
-	slot, ok := slotAt(in.Time)
-	if !ok {
-		return "", none
-	}
-	e := entry{Date: date.Format(dayLayout), Time: slot, Phone: phone}
+	e.Phone = phone
 	have, recs, err := d.find(ctx, e.phoneKey(), e.slotKey())
 	switch {
 	case err != nil:
 		return "", core.NotApplied(err)
 	case recs[0].Version == 0, recs[1].Version == 0, !sameName(have.Name, in.Name.Reveal()):
-		return "", none
-	case d.isPast(date, slot):
-		return "", core.Sayf("%s at %s is past, so it cannot be canceled.", spoken(date), slot)
+		return "", core.Say("There is no appointment of that name and number at that day and time. Check it with my_appointments.")
+	case d.isPast(date, e.Time):
+		return "", core.Sayf("%s at %s is past, so it cannot be canceled.", spoken(date), e.Time)
 	}
 	recs[0].Value, recs[1].Value = nil, nil
 	if err := d.calendar.Commit(ctx, recs...); errors.Is(err, records.ErrStale) {
@@ -332,7 +328,7 @@ func (d *desk) cancelAppointment(ctx context.Context, in Appointment) (string, e
 	} else if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("Canceled: %s at %s.", spoken(date), slot), nil
+	return fmt.Sprintf("Canceled: %s at %s.", spoken(date), e.Time), nil
 }
 
 // noteReport writes down what the office reads in the morning. It writes the same

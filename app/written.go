@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/serverurl/serverurl/core"
 )
@@ -19,10 +20,18 @@ var (
 	extension = regexp.MustCompile(`(?i)[\s,;]*(?:extension|ext|x|#)[\s.:=]*\d{1,6}$`)
 	marks     = strings.NewReplacer("(0)", "", " ", "", "-", "", "(", "", ")", "", ".", "", "/", "")
 	number    = regexp.MustCompile(`^(\+?)([0-9]{7,17})$`)
-	clockTime = regexp.MustCompile(`(?i)^([0-9]{1,2})(?:[:.]([0-9]{2}))?(?::00)?(?:\.0+)? ?(?:([ap])\.? ?m\.?)?$`)
+	clockTime = regexp.MustCompile(`^(?:at )?(?:(\d{4}-\d\d?-\d\d?)[t ])?t?(\d{1,2})(?:[:.h]?(\d{2}))?(?::(\d{2}))?(?:\.0+)?` +
+		`(?: ?(?:(o.?clock)|h|hrs?|hours))?(?: ?([ap])\.? ?(?:m\.?)?)?([+-]\d{2}:?\d{2})?$`)
+	dayTimes = strings.NewReplacer(" in the morning", " am", " in the afternoon", " pm", " in the evening", " pm",
+		"12:00 noon", "12 pm", "12 noon", "12 pm", "noon", "12 pm", "midday", "12 pm", "midnight", "12 am")
+	template = regexp.MustCompile(`[{}]|<.*>|^\[.*\]$|^%|^\$[A-Za-z_]`)
+	camel    = regexp.MustCompile(`([a-z])([A-Z])`)
 )
 
-var errPhone = core.Say("A phone number with its country code is needed, such as +14155550142.")
+var (
+	errPhone = core.Say("A phone number with its country code is needed, such as +14155550142.")
+	errTime  = core.Say("The time is needed as hours and minutes, such as 09:45.")
+)
 
 // phone reads a number as E.164 without its "+", so that one person has one
 // number. A number without a country is one of the practice's country.
@@ -52,23 +61,43 @@ func (d *desk) phone(s core.Sensitive) (string, error) {
 	return n, nil
 }
 
-// slotAt reads a time, such as 9:00, 09:00:00 or 9 AM, and returns it as the
-// calendar has it. ok is false if the practice gives no such time.
-func slotAt(s string) (slot string, ok bool) {
-	m := clockTime.FindStringSubmatch(plain(s))
+// slotOf reads a day and a time, which the practice need not give.
+func (d *desk) slotOf(day, at string) (e entry, date time.Time, err error) {
+	if date, err = dayOf(day); err != nil {
+		return e, date, err
+	}
+	e.Date = date.Format(dayLayout)
+	e.Time, err = d.timeOf(at, date)
+	return e, date, err
+}
+
+// timeOf reads a time of a day, such as 9:00, 09:00:00, 9 AM or noon, and returns
+// it as the calendar has it. What names another day, or the clock of another
+// place, is not guessed at.
+func (d *desk) timeOf(s string, date time.Time) (string, error) {
+	m := clockTime.FindStringSubmatch(dayTimes.Replace(strings.ToLower(plain(s))))
 	if m == nil {
-		return "", false
+		return "", errTime
 	}
-	hour, _ := strconv.Atoi(m[1])
-	minute, _ := strconv.Atoi(m[2]) // none is the full hour
-	if m[3] != "" {
-		if hour < 1 || hour > 12 {
-			return "", false
-		}
-		hour = hour%12 + map[bool]int{true: 12}[strings.EqualFold(m[3], "p")]
+	hour, _ := strconv.Atoi(m[2])
+	minute, _ := strconv.Atoi(m[3]) // none is the full hour
+	second, _ := strconv.Atoi(m[4])
+	switch oclock, half := m[5] != "", m[6]; {
+	case half != "" && (hour < 1 || hour > 12), hour > 23, minute > 59, second > 59:
+		return "", errTime
+	case half != "":
+		hour = hour%12 + map[string]int{"p": 12}[half]
+	case oclock && hour > 0 && hour < 9: // the practice is closed then, but open twelve hours later
+		hour += 12
 	}
-	slot = fmt.Sprintf("%02d:%02d", hour, minute)
-	return slot, slices.Contains(slots(), slot)
+	at := time.Date(date.Year(), date.Month(), date.Day(), hour, minute, second, 0, d.zone)
+	if offset := strings.ReplaceAll(m[7], ":", ""); offset != "" && offset != at.Format("-0700") {
+		return "", errTime
+	}
+	if day, err := dayOf(m[1]); m[1] != "" && (err != nil || !day.Equal(date)) {
+		return "", errTime
+	}
+	return strings.TrimSuffix(fmt.Sprintf("%02d:%02d:%02d", hour, minute, second), ":00"), nil
 }
 
 // dayOf reads a date.
@@ -82,30 +111,79 @@ func dayOf(s string) (time.Time, error) {
 
 // named refuses what is not a name.
 func named(name string) error {
-	if plain(name) == "" || isPlaceholder(name) {
+	if isPlaceholder(name) {
 		return core.Say("The patient's full name is needed. Ask the caller for it.")
 	}
 	return nil
 }
 
-// sameName reports whether two spellings are one name.
+// sameName reports whether two spellings are one name, whichever of its parts
+// comes first.
 func sameName(a, b string) bool {
-	letters := func(s string) string {
-		words := strings.FieldsFunc(strings.ToLower(plain(s)), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsMark(r) })
-		return strings.Join(words, " ")
-	}
-	return letters(a) != "" && letters(a) == letters(b)
+	x, y := words(a), words(b)
+	slices.Sort(x)
+	slices.Sort(y)
+	return len(x) > 0 && slices.Equal(x, y)
 }
 
-// isPlaceholder reports whether a program wrote s in place of a value that it did
-// not have.
+// isPlaceholder reports whether s says nothing: it has no letter, is a variable
+// that nobody filled in, or has no word but those for something not known.
 func isPlaceholder(s string) bool {
-	s = strings.ToLower(plain(s))
-	if strings.Contains(s, "{{") || strings.Contains(s, "${") || strings.HasPrefix(s, "<") && strings.HasSuffix(s, ">") {
+	s = plain(s)
+	if template.MatchString(s) {
 		return true
 	}
-	return slices.Contains([]string{"undefined", "null", "none", "nil", "nan", "n/a", "unknown", "string", "[object object]"}, s)
+	s = strings.ReplaceAll(strings.ToLower(camel.ReplaceAllString(s, "$1 $2")), "n/a", "none")
+	return !slices.ContainsFunc(words(s), func(w string) bool { return !slices.Contains(empty, w) })
 }
+
+var empty = strings.Fields(`undefined null none nil nan unknown string object missing empty ref tbd tba todo placeholder anonymous
+	no not yet provided given available specified applicable known by here insert enter your the
+	caller callers customer customers patient patients client user guest name names fullname username firstname lastname full first last service services`)
+
+// words returns the words of s without what one program or keyboard writes and
+// another does not: capitals, accents, punctuation, and the form of Unicode. It
+// does with a table of its own, as those of Unicode are too big for a Worker.
+func words(s string) []string {
+	var b strings.Builder
+	for _, r := range unaccent.Replace(strings.ToLower(plain(s))) {
+		switch {
+		case unicode.Is(unicode.Mn, r) && unicode.In(r, unicode.Inherited, unicode.Hebrew), strings.ContainsRune("'’‘`´ʼʻ", r):
+		case r >= '가' && r <= '힣': // a syllable of Hangul is two or three letters
+			n := r - '가'
+			b.WriteString(string([]rune{0x1100 + n/588, 0x1161 + n%588/28}))
+			if n%28 > 0 {
+				b.WriteRune(0x11a7 + n%28)
+			}
+		case unicode.IsLetter(r), unicode.IsMark(r): // in some scripts a vowel is a mark
+			b.WriteRune(r)
+		default:
+			b.WriteByte(' ')
+		}
+	}
+	return slices.DeleteFunc(strings.Fields(b.String()), func(w string) bool { return !strings.ContainsFunc(w, unicode.IsLetter) })
+}
+
+// unaccent replaces small letters with what they are based on.
+var unaccent = func() *strings.Replacer {
+	pairs := strings.Fields("ß ss æ ae ǽ ae ǣ ae œ oe þ th ĳ ij")
+	for family := range strings.FieldsSeq(families) {
+		base, size := utf8.DecodeRuneInString(family)
+		for _, r := range family[size:] {
+			pairs = append(pairs, string(r), string(base))
+		}
+	}
+	return strings.NewReplacer(pairs...)
+}()
+
+// families has a base letter before those that differ from it by a mark.
+const families = `
+	aàáâãäåāăąǎǟǡǻȁȃȧḁạảấầẩẫậắằẳẵặ bḃḅḇ cçćĉċčḉ dďḋḍḏḑḓđð eèéêëēĕėęěȅȇȩḕḗḙḛḝẹẻẽếềểễệ fḟ gĝğġģǧǵḡ hĥȟḣḥḧḩḫẖħ
+	iìíîïĩīĭįǐȉȋḭḯỉịı jĵǰ kķǩḱḳḵ lĺļľḷḹḻḽł mḿṁṃ nñńņňǹṅṇṉṋŋŉ oòóôõöōŏőơǒǫǭȍȏȫȭȯȱṍṏṑṓọỏốồổỗộớờởỡợøǿ pṕṗ rŕŗřȑȓṙṛṝṟ
+	sśŝşšșṡṣṥṧṩſẛ tţťțṫṭṯṱẗŧ uùúûüũūŭůűųưǔǖǘǚǜȕȗṳṵṷṹṻụủứừửữự vṽṿ wŵẁẃẅẇẉẘ xẋẍ yýÿŷȳẏẙỳỵỷỹ zźżžẑẓẕ
+	αά εέ ηή ιΐίϊ οό υΰϋύ ωώ аӑӓ гѓ еѐёӗ жӂӝ зӟ ийѝӣӥ кќ оӧ уўӯӱӳ чӵ ыӹ эӭ ії ѵѷ әӛ өӫ σς اآأإ وؤ يئ
+	うゔ かが きぎ くぐ けげ こご さざ しじ すず せぜ そぞ ただ ちぢ つづ てで とど はばぱ ひびぴ ふぶぷ へべぺ ほぼぽ ゝゞ ウヴ カガ キギ クグ ケゲ コゴ サザ シジ スズ セゼ ソゾ タダ チヂ ツヅ テデ トド
+	ハバパ ヒビピ フブプ ヘベペ ホボポ ワヷ ヰヸ ヱヹ ヲヺ ヽヾ`
 
 // plain writes full-width characters, dashes and blanks as they are in ASCII, and
 // leaves out what is invisible.

@@ -285,12 +285,13 @@ func TestRepliesOfEveryKind(t *testing.T) {
 func TestReplyOverTheCapIsASentence(t *testing.T) {
 	p := core.New()
 	core.AddTool(p, core.Tool{Name: "talk", Description: "Talks.", Effect: core.ReadOnly},
-		func(context.Context, struct{}) (string, error) { return strings.Repeat("x", 16<<10), nil })
+		func(context.Context, struct{}) (string, error) { return strings.Repeat(`"`, 16<<10), nil })
 	bound(t, p)
 	h := NewHandler(p, nil, quiet())
-	// 100 results of 16 kB are more than a load balancer takes, and less than Lambda does.
+	// 32 results of 16 kB, doubled by escaping, are more than a load balancer takes,
+	// and less than Lambda does.
 	var calls []string
-	for i := range 100 {
+	for i := range 32 {
 		calls = append(calls, fmt.Sprintf(`{"id":"t%d","type":"function","function":{"name":"talk","arguments":{}}}`, i))
 	}
 	body := `{"message":{"type":"tool-calls","call":{"id":"CA1"},"toolCallList":[` + strings.Join(calls, ",") + `]}}`

@@ -5,7 +5,9 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/go-json-experiment/json"
 	"github.com/serverurl/serverurl/core/records"
@@ -13,45 +15,62 @@ import (
 	"github.com/serverurl/serverurl/internal/loosejson"
 )
 
-// A scope is where the requests of one caller are, as far as it is known who
-// that is. Only within it can a request be the duplicate of another, and only
-// there is known what else was done.
+// A scope is where the requests of one call are, or of a tool if the call is not
+// known. Only within it can a request be the duplicate of another.
 type scope struct {
 	dir     string
 	counted bool          // its outcomes are numbered; otherwise only their age shows the order
 	window  time.Duration // how long a request has duplicates; 0 is as long as the call is stored
+	caller  string        // a digest of who called, "" if no argument names one
 }
 
-// scopeOf returns the scope of a request: its call, its caller if the tool's
-// arguments name one, or else the tool itself.
+// scopeOf returns the scope of a request.
 func scopeOf(t *tool, q toolRequest, canon []byte) scope {
-	if q.call != "" {
-		return scope{dir: callstate.ToolsDir(q.call), counted: true}
-	}
-	caller := t.callerOf(canon)
+	s := scope{dir: callstate.AnonymousToolsDir(t.Name), window: anonymousWindow, caller: t.callerOf(canon)}
 	switch {
-	case caller == "":
-		return scope{dir: callstate.AnonymousToolsDir(t.Name), window: anonymousWindow}
-	case t.Effect == Idempotent: // to run it again does no harm, to repeat what has changed does
-		return scope{callstate.CallerToolsDir(caller), true, anonymousWindow}
+	case q.call != "":
+		s.dir, s.counted, s.window = callstate.ToolsDir(q.call), true, 0
+	case s.caller != "" && t.Effect != Idempotent: // to run that again does no harm, to repeat what has changed does
+		s.window = callerWindow
 	}
-	return scope{callstate.CallerToolsDir(caller), true, callerWindow}
+	return s
 }
 
-// callerOf returns the caller that the canonical arguments name, as a digest of
-// the values of CallerArgs, or "" if they name none.
+// callerOf returns a digest of the caller that the canonical arguments name, or ""
+// if they name none. Callers who may be one have the same digest: numbers with and
+// without a country code, names in any case.
 func (t *tool) callerOf(canon []byte) string {
 	all := loosejson.Object(canon)
 	parts, named := []string{"caller"}, false
 	for _, name := range t.CallerArgs {
-		v := string(all[name])
-		named = named || v != "" && v != `""` && v != "null"
+		v := gist(string(all[name]))
+		named = named || v != ""
 		parts = append(parts, v)
 	}
 	if !named {
 		return ""
 	}
 	return callstate.Digest(parts...)
+}
+
+// gist returns what two spellings of one caller have in common: the last digits of
+// a number, or the letters of a name.
+func gist(v string) string {
+	digits := strings.Map(keep(unicode.IsDigit), v)
+	if len(digits) >= 7 {
+		return digits[max(0, len(digits)-9):]
+	}
+	return strings.ToLower(strings.Map(keep(unicode.IsLetter), v)) + digits
+}
+
+// keep returns a mapping for strings.Map that drops other runes.
+func keep(is func(rune) bool) func(rune) rune {
+	return func(r rune) rune {
+		if is(r) {
+			return r
+		}
+		return -1
+	}
 }
 
 // countKey returns the key of the count of the scope's outcomes, or "".
@@ -89,52 +108,38 @@ func idempotencyKey(key string, generation int) string {
 	return fmt.Sprintf("%s-%d", name, generation)
 }
 
-// changes is what has happened in a scope since a request was done.
+// changes is what has happened since a request was done.
 type changes struct {
 	any     bool // a side effect other than the request's was done, or may have been
 	running bool // one is being done
 	undone  bool // one was done that undoes the request's
 }
 
-// maxScanned bounds the records that are read to find changes. In a scope with
-// more of them something has changed.
-const maxScanned = 500
+// maxScanned bounds the records of a directory that are read to find changes. If
+// there are more, something has changed.
+const maxScanned = 2000
 
-// changesSince looks for other side effects since the request of f was done.
+// changesSince looks for other side effects since the request of f was done: in
+// its call, and in requests that name no call, which may be the same caller's.
 func (p *Processor) changesSince(ctx context.Context, c *claim, f found) (changes, error) {
 	var since changes
-	dirs := []string{c.dir}
-	if !c.counted {
-		var sure bool
-		if dirs, sure = p.anonymousDirs(); !sure {
-			return changes{any: true}, nil
+	var dirs []string
+	if c.counted {
+		dirs = append(dirs, c.dir)
+	} else if p.lastEffect.within(f.raw.Age) {
+		since.any = true // a caller whose requests name the call in part
+	}
+	for _, name := range p.order {
+		if p.tools[name].Effect != ReadOnly {
+			dirs = append(dirs, callstate.AnonymousToolsDir(name))
 		}
 	}
 	for _, dir := range dirs {
 		if err := p.scan(ctx, dir, func(r records.Record) { since.add(p, c, f, r) }); err != nil {
 			return since, err
 		}
-		if since.any && since.running {
-			break
-		}
 	}
 	return since, nil
-}
-
-// anonymousDirs returns where requests are that name neither call nor caller.
-// sure is false if other tools' requests name their caller, and so are elsewhere.
-func (p *Processor) anonymousDirs() (dirs []string, sure bool) {
-	for _, name := range p.order {
-		t := p.tools[name]
-		if t.Effect == ReadOnly {
-			continue
-		}
-		if len(t.CallerArgs) > 0 {
-			return nil, false
-		}
-		dirs = append(dirs, callstate.AnonymousToolsDir(name))
-	}
-	return dirs, true
 }
 
 // scan calls see for the records of a directory.
@@ -170,6 +175,8 @@ func (since *changes) add(p *Processor, c *claim, f found, r records.Record) {
 	switch t := p.tools[rec.Tool]; {
 	case !ok || t == nil:
 		since.any = true // of another version of the program
+	case rec.Caller != "" && c.caller != "" && rec.Caller != c.caller && rec.Call == "":
+		// somebody else's
 	case rec.State == callstate.ToolRunning && r.Age < p.lease(t):
 		since.running = true
 	case rec.State == callstate.ToolRunning: // its owner is dead
@@ -200,19 +207,19 @@ func beganAfter(rec callstate.ToolRecord, r records.Record, f found) bool {
 }
 
 // undoes reports whether a run of t with args undoes the claim's request: t
-// declares that, and the identifying arguments that both have are the same.
+// declares that, and the identifying arguments that both have are the same. If they
+// have none in common, it may have undone another one.
 func undoes(t *tool, args []byte, c *claim) bool {
 	if !slices.Contains(t.Undoes, c.t.Name) {
 		return false
 	}
-	if len(args) == 0 { // they were too large to keep
-		return false
-	}
-	ours := c.t.identifying(c.args)
+	ours, common := c.t.identifying(c.args), false
 	for name, v := range t.identifying(args) {
-		if mine, both := ours[name]; both && !bytes.Equal(v, mine) {
+		mine, both := ours[name]
+		if both && !bytes.Equal(v, mine) {
 			return false
 		}
+		common = common || both
 	}
-	return true
+	return common
 }

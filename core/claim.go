@@ -83,7 +83,7 @@ func (p *Processor) lookUp(ctx context.Context, c *claim) (f found, err error) {
 // another one was faster.
 func (p *Processor) claim(ctx context.Context, c *claim, f found, anew bool) (callstate.ToolRecord, error) {
 	rec := callstate.ToolRecord{
-		V: callstate.ToolRecordVersion, Tool: c.t.Name, Call: c.q.call, State: callstate.ToolRunning,
+		V: callstate.ToolRecordVersion, Tool: c.t.Name, Call: c.q.call, Caller: c.caller, State: callstate.ToolRunning,
 		Fence: f.rec.Fence + 1, Generation: f.rec.Generation, Began: countOf(f.count), Seq: f.rec.Seq, Owner: rand.Text(), Args: c.args, Started: p.on.Now().UTC(),
 	}
 	if anew {
@@ -113,6 +113,8 @@ func (p *Processor) runClaimed(ctx context.Context, c *claim, mine callstate.Too
 		<-r.done
 		if c.q.call == "" {
 			p.reads.noteChange()
+		} else {
+			p.lastEffect.note()
 		}
 		fault.Point("after effect")
 		a := p.settle(ctx, c, mine, r)

@@ -119,6 +119,9 @@ func afterDone(t *tool, s scope, since changes) step {
 // and answers every duplicate with the same bytes. ctx ends at the reply
 // deadline.
 func (p *Processor) runOnce(ctx context.Context, t *tool, q toolRequest, canon []byte) toolAnswer {
+	if p.usedIDs.has(q.call, q.id) {
+		q.id = ""
+	}
 	c := newClaim(t, q, canon)
 	for {
 		f, leads := p.inflight.join(c.key + c.idKey)

@@ -79,6 +79,9 @@ type Processor struct {
 	inflight singleflight   // the same requests at the same time
 	reads    reads          // those that have outlived their reply
 
+	usedIDs    usedIDs
+	lastEffect lastEffect
+
 	placeholderOnce sync.Once
 }
 

@@ -55,6 +55,13 @@ func (d *diary) is(item string) bool {
 	return d.now(item)
 }
 
+// times returns how often a change was made.
+func (d *diary) times(u turn) int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.changed[u.tool+" "+u.item]
+}
+
 // was reports whether an item was booked, or free, at some moment of a period.
 func (d *diary) was(item string, booked bool, from, to time.Time) bool {
 	d.mu.Lock()
@@ -172,8 +179,8 @@ func TestSchedulesOfTruth(t *testing.T) {
 			if !redelivery {
 				d.check(t, turn, said, joined, time.Now())
 			}
-			if desk == "plain" && d.changed[turn.tool+" "+turn.item] > 1 {
-				t.Errorf("duplicated: %s %s was done %d times", turn.tool, turn.item, d.changed[turn.tool+" "+turn.item])
+			if n := d.times(turn); desk == "plain" && n > 1 {
+				t.Errorf("duplicated: %s %s was done %d times", turn.tool, turn.item, n)
 			}
 		}
 		ids := deliveries{}
@@ -299,15 +306,15 @@ func (d *diary) check(t *rapid.T, u turn, said string, from, to time.Time) {
 	case said == "Canceled.", said == "There is none.":
 		ok = !booked && d.was(u.item, false, from, to)
 	case said == doneBefore:
-		d.mu.Lock()
-		ok = d.changed[u.tool+" "+u.item] > 0
-		d.mu.Unlock()
+		ok = d.times(u) > 0
 	case strings.HasPrefix(said, "It is not certain"), strings.HasPrefix(said, "That is still being worked on."),
 		strings.HasPrefix(said, "That has not been started"), strings.HasPrefix(said, "Sorry, the system cannot be reached"), strings.HasPrefix(said, "Sorry, that did not work"):
 	default:
 		t.Errorf("unexpected: %s %s was answered %q", u.tool, u.item, said)
 	}
 	if !ok {
+		d.mu.Lock()
+		defer d.mu.Unlock()
 		t.Errorf("false: %s %s was answered %q between %v and %v, and the calendar is %v", u.tool, u.item, said, from, to, d.pages[u.item])
 	}
 }

@@ -62,8 +62,8 @@ type Tool struct {
 	// Undoes are the names of the tools whose effect this one takes back, as a
 	// cancellation does with a booking. After its success the same booking in the
 	// same call is a new one; otherwise the assistant says that it was done before,
-	// and not again. The identifying arguments that both tools have must
-	// be the same.
+	// and not again. The identifying arguments that both tools have must be the
+	// same, and there must be one: otherwise it may have undone another booking.
 	Undoes []string
 
 	// Budget is how long the caller may wait for the reply. After that the

@@ -211,6 +211,9 @@ func (p *Processor) answerKnown(ctx context.Context, t *tool, q toolRequest) too
 	if errors.Is(err, arguments.ErrWrapped) {
 		p.log.Warn("arguments are inside another object, where no tool looks (docs/tools.md#request)", "tool", t.Name)
 	}
+	if err != nil || t.Effect == ReadOnly {
+		p.usedIDs.note(q.call, q.id)
+	}
 	if errors.Is(err, arguments.ErrNotObject) {
 		return toolAnswer{result: sentence(err, sayArguments), state: callstate.ToolUnreadable}
 	}

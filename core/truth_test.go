@@ -381,3 +381,77 @@ func TestEventsOfPlaceholders(t *testing.T) {
 		t.Errorf("%d kept, %v; want all %d", len(kept), err, len(ids))
 	}
 }
+
+// Ids that a model numbers anew in each message, some of them for reads.
+func TestIDsOfReadsAreUsed(t *testing.T) {
+	cal := &calendar{booked: map[string]bool{}}
+	b := newBackend(t, func(p *core.Processor) { cal.tools(p, "undoes") })
+	const nine = `{"time":"09:00"}`
+	for i, s := range []struct {
+		calls []string
+		begin string
+	}{
+		{[]string{toolCall("call_0", "book", nine)}, "Booked 09:00."},
+		{[]string{toolCall("call_0", "seen", nine), toolCall("call_1", "cancel", nine)}, "true Canceled 09:00."},
+		{[]string{toolCall("call_0", "book", nine)}, "Booked 09:00."},
+		{[]string{toolCall("call_0", "seen", nine)}, "true"},
+	} {
+		if r := b.Handle(t.Context(), toolCalls("CA1", s.calls...)); !strings.HasPrefix(string(r.Body), `{"result":"`+s.begin+`"`) {
+			t.Errorf("step %d: %s, want %s", i+1, r.Body, s.begin)
+		}
+	}
+}
+
+// Requests of one caller that name the call, the caller, or neither: none hides
+// from another what was done.
+func TestChangesOfMindInPartsOfACall(t *testing.T) {
+	type request struct {
+		Phone string `json:"phone"`
+		Time  string `json:"time"`
+	}
+	type step struct{ target, phone, begin string }
+	for _, c := range []struct {
+		name        string
+		book, other core.Tool
+		steps       []step
+	}{
+		{"the cancellation names no call", core.Tool{}, core.Tool{},
+			[]step{{"book?call=CA1", "1", "Booked"}, {"cancel", "1", "Canceled"}, {"book?call=CA1", "1", "That was done before"}}},
+		{"and it is declared", core.Tool{}, core.Tool{Undoes: []string{"book"}},
+			[]step{{"book?call=CA1", "1", "Booked"}, {"cancel", "1", "Canceled"}, {"book?call=CA1", "1", "Booked"}}},
+		{"the booking names no call", core.Tool{}, core.Tool{},
+			[]step{{"book", "1", "Booked"}, {"cancel?call=CA1", "1", "Canceled"}, {"book", "1", "That was done before"}}},
+		{"only the booking names the caller", core.Tool{CallerArgs: []string{"phone"}}, core.Tool{Undoes: []string{"book"}},
+			[]step{{"book", "1", "Booked"}, {"cancel", "1", "Canceled"}, {"book", "1", "Booked"}, {"cancel", "1", "That was done before"}}},
+		{"one caller in two spellings", core.Tool{CallerArgs: []string{"phone"}}, core.Tool{CallerArgs: []string{"phone"}, Effect: core.Idempotent},
+			[]step{{"book", "415-555-0333", "Booked"}, {"cancel", "415-555-0333", "Canceled"}, {"book", "+14155550333", "Booked"}, {"cancel", "415-555-0333", "Canceled"}}},
+		{"another tool names the caller, this one nobody", core.Tool{}, core.Tool{CallerArgs: []string{"phone"}},
+			[]step{{"book", "1", "Booked"}, {"book", "1", "Booked"}, {"cancel", "2", "Canceled"}, {"book", "1", "That was done before"}}},
+		{"other callers change nothing for one who is named", core.Tool{CallerArgs: []string{"phone"}}, core.Tool{CallerArgs: []string{"phone"}},
+			[]step{{"book", "1", "Booked"}, {"cancel", "2", "Canceled"}, {"book", "1", "Booked"}}},
+		{"nothing in common", core.Tool{}, core.Tool{Undoes: []string{"book"}, IdempotencyArgs: []string{"note"}},
+			[]step{{"book?call=CA1", "1", "Booked"}, {"book?call=CA1", "2", "Booked"}, {"cancel?call=CA1", "2", "Canceled"}, {"book?call=CA1", "1", "That was done before"}}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBackend(t, func(p *core.Processor) {
+					c.book.Name, c.other.Name = "book", "cancel"
+					core.AddTool(p, c.book, func(context.Context, request) (string, error) { return "Booked.", nil })
+					core.AddTool(p, c.other, func(context.Context, struct {
+						request
+						Note string `json:"note,omitempty"`
+					}) (string, error) {
+						return "Canceled.", nil
+					})
+				})
+				for i, s := range c.steps {
+					got := b.call("/tools/"+s.target, fmt.Sprintf(`{"phone":%q,"time":"09:00"}`, s.phone))
+					if !strings.HasPrefix(got, s.begin) {
+						t.Errorf("step %d: %s: said %q, want %s…", i+1, s.target, got, s.begin)
+					}
+					time.Sleep(time.Second)
+				}
+			})
+		})
+	}
+}

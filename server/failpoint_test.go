@@ -63,7 +63,7 @@ func TestDiesInAToolCall(t *testing.T) {
 				_, reply, err = post(http.DefaultClient, p.root+"/tools/my_appointments", `{"phone":"+14155550142","name":"Sam Rivera"}`)
 				want := "You have 1 appointment"
 				if place == "after claim" {
-					want = "You have no appointments"
+					want = "There is no appointment to come"
 				}
 				if err != nil || !strings.Contains(reply, want) {
 					t.Errorf("%s, %v; want %q", reply, err, want)

@@ -159,7 +159,7 @@ func (d *desk) tool(name string, args map[string]any) string {
 	case "my_appointments":
 		switch have := d.booked[arg("phone")]; len(have) {
 		case 0:
-			return "You have no appointments."
+			return "There is no appointment to come of that name and number."
 		case 1:
 			return "You have 1 appointment: " + have[0] + "."
 		default:

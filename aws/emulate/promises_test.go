@@ -92,7 +92,7 @@ func TestDiesInAToolCallOnMoto(t *testing.T) {
 			want, appointments := "still being worked on", "You have 1 appointment"
 			switch place {
 			case "after claim":
-				appointments = "You have no appointments"
+				appointments = "There is no appointment to come"
 			case "after store":
 				want = "Booked"
 			}

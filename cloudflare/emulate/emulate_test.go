@@ -133,6 +133,7 @@ func send(ctx context.Context, url, body string) (int, string, error) {
 	}
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("X-Interactly-Secret", secret)
+	r.Close = true // the front closes idle connections after 5 s, which a stalled machine reaches in the middle
 	resp, err := http.DefaultClient.Do(r)
 	if err != nil {
 		return 0, "", err

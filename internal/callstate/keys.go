@@ -52,7 +52,7 @@ var Directories = []Directory{
 	{callsDir + "/ID/" + requestsName, ClassContent, "names of the call's recorded tool requests"},
 	{callsDir + "/ID/" + duplicatesName, ClassContent, "events that arrived more than once"},
 	{RequestsDir, ClassRequest, "recorded tool requests, newest first"},
-	{toolsName + "/NAME", ClassTool, "runs of tools that were called without a call's id, by tool or by a digest of the caller"},
+	{toolsName + "/NAME", ClassTool, "runs of tools that were called without a call's id"},
 	{QuarantineDir, ClassQuarantine, "authenticated bodies that could not be decoded: when, why, how large"},
 	{QuarantineBlobsDir, ClassQuarantine, "the bodies themselves, in parts"},
 	{AuditDir, ClassAudit, "the audit log, oldest first"},
@@ -144,10 +144,6 @@ func ToolsDir(id event.CallID) string { return CallKey(id) + "/" + toolsName }
 // AnonymousToolsDir returns the directory of the runs of a tool in requests
 // that name no call.
 func AnonymousToolsDir(tool string) string { return toolsName + "/" + tool }
-
-// CallerToolsDir returns the directory of the runs of tools in requests that
-// name no call, but their caller: a digest of it. No tool has such a name.
-func CallerToolsDir(caller string) string { return toolsName + "/~" + caller }
 
 // ToolCountName is the name of the [ToolCount] in a tools directory.
 const ToolCountName = "count"

@@ -52,6 +52,9 @@ type ToolRecord struct {
 	V     int          `json:"v"`
 	Tool  string       `json:"tool"`
 	Call  event.CallID `json:"call,omitempty"`
+	// Caller is a digest of who called, as far as an argument names one.
+	Caller string `json:"caller,omitempty"`
+
 	State ToolState    `json:"state"`
 	Fence int64        `json:"fence"` // the fencing token: how many owners there were
 	Owner string       `json:"owner"` // random, for the owner to recognize its record
