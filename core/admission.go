@@ -157,18 +157,19 @@ func (a *Admission) refuseLarge(ctx context.Context) Response {
 // dispatch answers a request whose sender is authenticated.
 func (a *Admission) dispatch(ctx context.Context, body []byte) Response {
 	p, isTool := a.p, a.kind == KindToolCall && a.tool != ""
-	if len(body) == 0 {
-		if isTool {
-			return p.answerURL(ctx, a, nil)
-		}
+	switch {
+	case isTool && isBlank(body):
+		return p.answerURL(ctx, a, nil)
+	case len(body) == 0:
 		return badRequest
 	}
 	encoding := a.head.Header.Get("Content-Encoding")
 	plain, err := p.on.Limits.open(encoding, body)
-	if err != nil {
-		return a.refuseBody(ctx, plain, encoding, err)
-	}
 	switch {
+	case isTool && err == errBadJSON && isBlank(plain): // it was compressed
+		return p.answerURL(ctx, a, nil)
+	case err != nil:
+		return a.refuseBody(ctx, plain, encoding, err)
 	case isTool && isEnvelope(plain):
 		return p.answerEnvelope(ctx, a.tool, plain)
 	case isTool:
@@ -182,6 +183,12 @@ func (a *Admission) dispatch(ctx context.Context, body []byte) Response {
 		return p.answerEnvelope(ctx, "", plain)
 	}
 	return p.accept(ctx, plain, a.received, typ, call)
+}
+
+// isBlank reports whether a body is nothing, or white space of JSON: a tool without
+// arguments.
+func isBlank(body []byte) bool {
+	return len(bytes.Trim(bytes.TrimPrefix(body, byteOrderMark), " \t\r\n")) == 0
 }
 
 // refuseBody answers a request with a body that cannot be read.

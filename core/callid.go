@@ -1,6 +1,7 @@
 package core
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 
@@ -54,15 +55,59 @@ func validID(id string) bool {
 	return strings.TrimSpace(id) != "" && len(id) <= maxCallID && !strings.ContainsFunc(id, unicode.IsControl) && !isPlaceholder(id)
 }
 
-// isPlaceholder reports whether an id is the word for none, or a variable that
-// was not filled in: {{call.id}}, ${CALL}, <id>, [id], %ID%.
+// isPlaceholder reports whether an id is what a program wrote in place of one that
+// it did not have: a word for none ("undefined", (null), 0, -), the name or the
+// type of the field (call-id, string), or a variable that was not filled in
+// ({{call.id}}, ${CALL}, <id>, %ID%, :call_id). Some write several, with commas.
 func isPlaceholder(id string) bool {
-	id = strings.ToLower(strings.TrimSpace(id))
-	switch id {
-	case "":
+	id = strings.TrimSpace(strings.ToLower(strings.Map(narrow, id)))
+	if id == "" {
 		return false // there is none
-	case "undefined", "null", "none", "nil", "nan", "unknown", "n/a", "call_id", "callid", "call.id":
+	}
+	if isTemplate(id) {
 		return true
 	}
-	return strings.ContainsAny(id[:1], "{[<$%") || strings.Contains(id, "{{") || strings.Contains(id, "${")
+	for part := range strings.SplitSeq(id, ",") {
+		if !isWordForNone(part) {
+			return false
+		}
+	}
+	return true
+}
+
+// isTemplate reports whether an id is in the syntax of a variable.
+func isTemplate(id string) bool {
+	inside := func(opening string) bool { return strings.Contains(id, opening) }
+	if strings.ContainsAny(id[:1], "{[<$%") || slices.ContainsFunc([]string{"{{", "${", "#{", "@{"}, inside) {
+		return true
+	}
+	isName := len(id) > 1 && strings.Trim(id[1:], "abcdefghijklmnopqrstuvwxyz_.-") == ""
+	return isName && (strings.ContainsAny(id[:1], ":@") || strings.HasPrefix(id, "__") && strings.HasSuffix(id, "__"))
+}
+
+// isWordForNone reports whether a word in lower case stands for no id, whatever
+// quotes and signs are around it.
+func isWordForNone(word string) bool {
+	word = strings.Trim(word, " \t\"'`()-_#:@")
+	letters := strings.Map(func(r rune) rune {
+		if strings.ContainsRune("_-. ", r) {
+			return -1
+		}
+		return r
+	}, word)
+	switch letters {
+	case "undefined", "null", "none", "nil", "nan", "unknown", "n/a", "na", "false", "true", "object", "string",
+		"id", "uuid", "call", "callid", "callsid", "calluuid",
+		"0", "00000000000000000000000000000000": // the last is the nil UUID
+		return true
+	}
+	return word == ""
+}
+
+// narrow writes a full-width character as the one of ASCII.
+func narrow(r rune) rune {
+	if r >= '！' && r <= '～' {
+		return r - '！' + '!'
+	}
+	return r
 }

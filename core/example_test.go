@@ -102,7 +102,7 @@ func ExampleRegisteredTool_Reconcile() {
 	ask(p, "/tools/book", `{}`)
 	fmt.Println(len(calendar), "booking")
 	// Output:
-	// 200 {"result":"It is not certain whether that went through. Do not try it again; the office will check and call back."}
+	// 200 {"result":"It is not certain whether that went through. Do not try it again; ask the caller to check with the office."}
 	// 200 {"result":"Booked."}
 	// 1 booking
 }

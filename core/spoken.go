@@ -16,7 +16,7 @@ const (
 	sayTooSlow    = "That takes too long just now. Ask once more, or offer to take a message for the office."
 	sayNotStarted = "That has not been started, and nothing was changed. Ask again in a moment."
 	sayTooMany    = "That is too much at once, so this was not started, and nothing was changed. Ask for less at a time."
-	sayUncertain  = "It is not certain whether that went through. Do not try it again; the office will check and call back."
+	sayUncertain  = "It is not certain whether that went through. Do not try it again; ask the caller to check with the office."
 	saySafeAgain  = "It is not certain whether that went through. It does no harm to ask once more."
 	sayDoneBefore = "That was done before and was not done again now. Check how it stands before you tell the caller."
 	sayNotNow     = "Sorry, the system cannot be reached just now, and nothing was changed. Offer to take a message for the office."

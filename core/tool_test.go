@@ -32,7 +32,7 @@ func TestCallsOfOneRequest(t *testing.T) {
 	}{
 		{"side effects one after the other", []call{{"fine", "Fine."}, {"fine", "Fine."}, {"fine", "Fine."}}, 3 * time.Second},
 		{"reads side by side", []call{{"look", "Seen."}, {"look", "Seen."}, {"look", "Seen."}}, time.Second},
-		{"each with its own outcome", []call{{"fine", "Fine."}, {"panics", "It is not certain whether that went through. Do not try it again; the office will check and call back."},
+		{"each with its own outcome", []call{{"fine", "Fine."}, {"panics", "It is not certain whether that went through. Do not try it again; ask the caller to check with the office."},
 			{"unknown", "There is no such tool here."}, {"strict", `The argument \"date\" is missing.`}, {"fine", "Fine."}}, 2 * time.Second},
 		{"a read sees what was changed before it", []call{{"fine", "Fine."}, {"look", "Seen."}, {"fine", "Fine."}}, 2 * time.Second},
 		{"nothing overtakes what is late", []call{{"slow", "That is still being worked on. Ask the caller for a moment, then ask again."}, {"fine", notStarted}, {"panics", notStarted}, {"unknown", "There is no such tool here."}}, 4 * time.Second},

@@ -123,8 +123,8 @@ func TestChangesOfMind(t *testing.T) {
 		{"both again, and it can be asked", "reconcile", []step{{"book", nine, "Booked 09:00."}, {"text", nine, "Sent."}, {"book", nine, "Booked 09:00."}, {"text", nine, doneBefore}}},
 		{"a refusal whose cause has gone", "", []step{{"book", nine, "Booked 09:00."}, {"book", `{"time":"09:00","name":"Sam"}`, "That time is taken."}, {"cancel", nine, "Canceled 09:00."}, {"book", `{"time":"09:00","name":"Sam"}`, "Booked 09:00."}}},
 		{"an error that passes", "idempotent", []step{{"away", "", ""}, {"book", nine, "It is not certain whether that went through. It does no harm to ask once more."}, {"book", nine, "Booked 09:00."}}},
-		{"an error that leaves it open", "", []step{{"away", "", ""}, {"book", nine, "It is not certain whether that went through. Do not try it again; the office will check and call back."}, {"book", nine, "It is not certain whether that went through. Do not try it again; the office will check and call back."}}},
-		{"what is not certain may have changed something", "undoes", []step{{"book", nine, "Booked 09:00."}, {"away", "", ""}, {"cancel", nine, "It is not certain whether that went through. Do not try it again; the office will check and call back."}, {"book", nine, doneBefore}}},
+		{"an error that leaves it open", "", []step{{"away", "", ""}, {"book", nine, "It is not certain whether that went through. Do not try it again; ask the caller to check with the office."}, {"book", nine, "It is not certain whether that went through. Do not try it again; ask the caller to check with the office."}}},
+		{"what is not certain may have changed something", "undoes", []step{{"book", nine, "Booked 09:00."}, {"away", "", ""}, {"cancel", nine, "It is not certain whether that went through. Do not try it again; ask the caller to check with the office."}, {"book", nine, doneBefore}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cal := &calendar{booked: map[string]bool{}}
@@ -368,15 +368,18 @@ func TestTwoCallsAreRefused(t *testing.T) {
 // end it for all.
 func TestEventsOfPlaceholders(t *testing.T) {
 	b := newBackend(t, nil)
-	for _, id := range []string{"undefined", "null", "NONE", "{{call.id}}", "${CALL_ID}", "<call>", "%7B%7Bid%7D%7D", "[object Object]"} {
-		r := b.Handle(t.Context(), request("POST", "/events", `{"message":{"type":"end-of-call-report","call":{"id":"`+id+`"}}}`))
+	ids := []string{"undefined", "null", "NONE", "{{call.id}}", "${CALL_ID}", "<call>", "%7B%7Bid%7D%7D", "[object Object]",
+		"(null)", `""`, "''", `"undefined"`, "#{call.id}", ":call_id", "__CALL_ID__", "@call.id", "call-id", "id", "string", "0", "-", "false", "true",
+		"undefined, undefined", "｛｛call｝｝"}
+	for _, id := range ids {
+		r := b.Handle(t.Context(), request("POST", "/events", fmt.Sprintf(`{"message":{"type":"end-of-call-report","call":{"id":%q}}}`, id)))
 		if r.Status != 200 || len(b.inbox.take()) != 0 {
 			t.Errorf("%s: %d, and it counts as a call", id, r.Status)
 		}
 	}
 	kept, err := calls.ListQuarantine(t.Context(), b.store, "", 100)
-	if err != nil || len(kept) != 8 {
-		t.Errorf("%d kept, %v; want all 8", len(kept), err)
+	if err != nil || len(kept) != len(ids) {
+		t.Errorf("%d kept, %v; want all %d", len(kept), err, len(ids))
 	}
 }
 

@@ -126,6 +126,32 @@ func TestToolsInAnyWrapping(t *testing.T) {
 	})
 }
 
+// A body of white space only, in any wrapping, has no arguments, as an empty one. It
+// is not an event.
+func TestBlankBodies(t *testing.T) {
+	b := newBackend(t, func(p *core.Processor) {
+		core.AddTool(p, core.Tool{Name: "hours", Effect: core.ReadOnly}, func(context.Context, struct{}) (string, error) { return "Open till five.", nil })
+		core.AddTool(p, core.Tool{Name: "book"}, func(context.Context, booking) (string, error) { return "Booked.", nil })
+	})
+	for _, body := range []string{"", " ", "\r\n", " \t \n", "\ufeff", "\ufeff\n"} {
+		if got := b.call("/tools/hours", body); got != "Open till five." {
+			t.Errorf("%q: said %q", body, got)
+		}
+		if got := b.call("/tools/book", body); !strings.Contains(got, "is missing") {
+			t.Errorf("%q: said %q", body, got)
+		}
+		if r := b.Handle(t.Context(), request("POST", "/events", body)); r.Status != 400 {
+			t.Errorf("%q: an event got %d", body, r.Status)
+		}
+	}
+	rapid.Check(t, func(rt *rapid.T) {
+		body := rapid.StringMatching("[ \t\r\n]{0,9}").Draw(rt, "body")
+		if got := said(t, b.Handle(t.Context(), wrapped(rt, "/tools/hours", body))); got != "Open till five." {
+			rt.Fatalf("%q: said %q", body, got)
+		}
+	})
+}
+
 // Whatever an authenticated sender posts: a tool's caller gets a sentence, and an
 // event is accepted or in quarantine, without our secret if that can be seen.
 func FuzzNothingIsLost(f *testing.F) {

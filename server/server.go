@@ -27,6 +27,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -306,12 +307,12 @@ func (r *running) routes(requests http.Handler, stopping <-chan struct{}) http.H
 		default:
 		}
 		reads := req.Method == http.MethodGet || req.Method == http.MethodHead // net/http leaves out the body of the latter
-		switch {
-		case (req.URL.Path == "/healthz" || req.URL.Path == "/") && reads: // some platforms probe the root and nothing else
+		switch path := strings.Trim(req.URL.Path, "/"); {
+		case (path == "healthz" || path == "") && reads: // some platforms probe the root and nothing else
 			fmt.Fprintln(w, "ok")
-		case req.URL.Path == "/readyz" && reads && stops:
+		case path == "readyz" && reads && stops:
 			http.Error(w, "stopping", http.StatusServiceUnavailable)
-		case req.URL.Path == "/readyz" && reads:
+		case path == "readyz" && reads:
 			r.serveReady(w, req)
 		default:
 			if stops { // the sender's next request goes to another instance

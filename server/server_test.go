@@ -119,7 +119,7 @@ func TestScenarios(t *testing.T) {
 
 func TestHealth(t *testing.T) {
 	root := startServer(t, freshSQLite(t))
-	for _, path := range []string{"/healthz", "/readyz", "/"} {
+	for _, path := range []string{"/healthz", "/readyz", "/", "//healthz", "/healthz/", "//readyz//", "//"} {
 		for _, method := range []string{"GET", "HEAD"} {
 			req, err := http.NewRequestWithContext(t.Context(), method, root+path, nil)
 			if err != nil {

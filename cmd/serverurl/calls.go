@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -195,6 +196,30 @@ func (v callDetailJSON) print(t *terminal, call calls.Call) {
 		fmt.Fprintf(t.out, "%10s  %s %s → %s\n", "tool", screen.Line(r.Tool), r.State, screen.Line(r.Result))
 	}
 	if v.Report != nil {
-		fmt.Fprintf(t.out, "\n%10s  %s\n%10s  %s, %.1f s, ended by the %s\n", "report", screen.Line(v.Report.Summary), "", screen.Line(v.Report.SuccessEvaluation), v.Report.DurationMs/1000, v.Report.EndedBy)
+		title := "\n    report"
+		for _, line := range v.Report.lines() {
+			fmt.Fprintf(t.out, "%10s  %s\n", title, line)
+			title = ""
+		}
 	}
+}
+
+// lines is what is known of a report, for a person.
+func (r *reportJSON) lines() (known []string) {
+	var facts []string
+	if success := screen.Line(r.SuccessEvaluation); success != "" {
+		facts = append(facts, success)
+	}
+	if r.DurationMs > 0 {
+		facts = append(facts, fmt.Sprintf("%.1f s", r.DurationMs/1000))
+	}
+	if r.EndedBy != "" {
+		facts = append(facts, "ended by the "+screen.Line(r.EndedBy))
+	}
+	for _, line := range []string{screen.Line(r.Summary), strings.Join(facts, ", ")} {
+		if line != "" {
+			known = append(known, line)
+		}
+	}
+	return known
 }

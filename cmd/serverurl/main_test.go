@@ -18,6 +18,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/serverurl/serverurl/core/calls"
 	"github.com/serverurl/serverurl/internal/screen"
 	"github.com/serverurl/serverurl/simulate"
 )
@@ -167,6 +168,24 @@ func TestPlayIsInterrupted(t *testing.T) {
 	stop()
 	if code := <-exit; code != 1 || errs.String() != "serverurl: stopped after 0 of 1 calls\n" {
 		t.Errorf("exit %d: %q", code, errs.String())
+	}
+}
+
+// Of a report only what is known is printed.
+func TestReportLines(t *testing.T) {
+	for want, r := range map[string]reportJSON{
+		"": {},
+		"\n    report  A cleaning.\n            Good, 1.5 s, ended by the user\n": {Summary: "A cleaning.", SuccessEvaluation: "Good", DurationMs: 1500, EndedBy: "user"},
+		"\n    report  A cleaning.\n":                                     {Summary: "A cleaning."},
+		"\n    report  A cleaning.\n            ended by the assistant\n": {Summary: "A cleaning.", EndedBy: "assistant"},
+		"\n    report  Good, 0.1 s\n":                                     {SuccessEvaluation: "Good", DurationMs: 100},
+		"\n    report  60.0 s\n":                                          {Summary: "\u202e", DurationMs: 60_000},
+	} {
+		var out bytes.Buffer
+		callDetailJSON{Report: &r}.print(&terminal{out: screen.NewWriter(&out)}, calls.Call{})
+		if _, got, _ := strings.Cut(out.String(), "\n\n"); got != want {
+			t.Errorf("%+v: printed %q, want %q", r, got, want)
+		}
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
+	"pgregory.net/rapid"
 
 	"github.com/serverurl/serverurl/internal/arguments"
 )
@@ -99,6 +100,73 @@ func read(s *arguments.Shape, body, query string) string {
 	return string(canonical)
 }
 
+// The form of other platforms, in which the arguments are inside another object.
+func TestWrapped(t *testing.T) {
+	type booking struct {
+		Name string `json:"name"`
+		Call string `json:"call,omitzero"`
+		Day  string `json:"day"`
+		Note string `json:"note,omitzero"`
+	}
+	type search struct {
+		Name string `json:"name"`
+		Day  string `json:"day,omitzero"`
+	}
+	type lookup struct {
+		Day string `json:"day"`
+	}
+	bookings, searches, lookups := shapeOf[booking](t), shapeOf[search](t), shapeOf[lookup](t)
+	for _, c := range []struct {
+		situation string
+		shape     *arguments.Shape
+		body      string
+		wrapped   bool
+	}{
+		{"none of its own", lookups, `{"name":"book","args":{"day":"Monday"},"call":{"id":"1"}}`, true},
+		{"none of its own, and others inside", lookups, `{"args":{"x":1}}`, true},
+		{"its own name and call are the wrapping's", bookings, `{"name":"book","args":{"name":"Sam","day":"Monday"},"call":{"id":"1"}}`, true},
+		{"its own name alone", bookings, `{"name":"book","arguments":{"day":"Monday"}}`, true},
+		{"its own call alone", bookings, `{"call":"1","parameters":{"name":"Sam"}}`, true},
+		{"inside a string", bookings, `{"name":"book","args":"{\"name\":\"Sam\"}"}`, true},
+		{"the required one is null", bookings, `{"name":null,"args":{"day":"Monday"}}`, true},
+		{"a name that has nothing inside", bookings, `{"name":"Sam","args":{}}`, false},
+		{"a name, and inside are others", bookings, `{"name":"Sam","args":{"x":1}}`, false},
+		{"a name, and inside is no object", bookings, `{"name":"Sam","args":["day"]}`, false},
+		{"an argument that no wrapping has", bookings, `{"name":"Sam","note":"x","args":{"day":"Monday"}}`, false},
+		{"all that is required", bookings, `{"name":"Sam","day":"Monday","args":{"day":"Monday"}}`, false},
+		{"all that is required is a name", searches, `{"name":"Sam","args":{"day":"Monday"}}`, false},
+	} {
+		if _, err := c.shape.Read(jsontext.Value(c.body), nil); errors.Is(err, arguments.ErrWrapped) != c.wrapped {
+			t.Errorf("%s: %s: %v", c.situation, c.body, err)
+		}
+	}
+}
+
+// Whatever a tool with a name and a call of its own requires, a call of it in that
+// form never reaches it with the name of the tool.
+func TestWrappingIsNeverTakenForArguments(t *testing.T) {
+	type patient struct {
+		Name string `json:"name"`
+		Call string `json:"call,omitzero"`
+		Day  string `json:"day"`
+		Note string `json:"note,omitzero"`
+	}
+	s := shapeOf[patient](t)
+	rapid.Check(t, func(t *rapid.T) {
+		inside := []string{`"x":1`}
+		for _, name := range []string{"name", "call", "day", "note"} {
+			if rapid.Bool().Draw(t, name) {
+				inside = append(inside, `"`+name+`":"a"`)
+			}
+		}
+		in := rapid.SampledFrom([]string{"args", "arguments", "parameters"}).Draw(t, "in")
+		body := `{"name":"book","` + in + `":{` + strings.Join(inside, ",") + `},"call":{"call_id":"1"}}`
+		if _, err := s.Read(jsontext.Value(body), nil); err == nil || len(inside) > 1 && !errors.Is(err, arguments.ErrWrapped) {
+			t.Fatalf("%s: %v", body, err)
+		}
+	})
+}
+
 // What is sent in a body, and the result: what the tool receives, or the sentence for the model.
 func TestBody(t *testing.T) {
 	s := shapeOf[everything](t)
@@ -116,9 +184,27 @@ func TestBody(t *testing.T) {
 		{`{"raw":{"b":9007199254740993,"a":1.50}}`, `{"raw":{"a":1.5,"b":9007199254740993}}`},
 		{`{"any":9007199254740993}`, `The argument "any" must have numbers of at most 15 digits; longer ones as text.`},
 		{`{"f":9007199254740993}`, `The argument "f" must be a number of at most 15 digits.`},
-		{`{"f":1e400}`, `The argument "f" must be a number.`},
+		{`{"f":1e400}`, `The argument "f" must be a number that is not so large.`},
+		{`{"f":1e309}`, `The argument "f" must be a number that is not so large.`},
+		{`{"f":-1e309}`, `The argument "f" must be a number that is not so far below zero.`},
+		{`{"f":"1e99999999999"}`, `The argument "f" must be a number that is not so large.`},
+		{`{"f":1e-400}`, `The argument "f" must be a number that is not so close to zero.`},
+		{`{"f":"1e"}`, `The argument "f" must be a number.`},
+		{`{"f":"1e5e5"}`, `The argument "f" must be a number.`},
+		{`{"f":"-x1e400"}`, `The argument "f" must be a number.`},
+		{`{"f32":1e39}`, `The argument "f32" must be a number that is not so large.`},
+		{`{"f32":"-3.5e38"}`, `The argument "f32" must be a number that is not so far below zero.`},
+		{`{"f32":1e-60}`, `The argument "f32" must be a number that is not so close to zero.`},
+		{`{"n":1e400}`, `The argument "n" must be at most 9223372036854775807.`},
+		{`{"n":1e-400}`, `The argument "n" must be a whole number.`},
+		{`{"i8":1e400}`, `The argument "i8" must be between -128 and 127.`},
+		{`{"big":1e400}`, `The argument "big" must be a whole number that is not so large.`},
+		{`{"big":-1e400}`, `The argument "big" must be a whole number that is not so far below zero.`},
+		{`{"big":"` + strings.Repeat("0", 400) + `5"}`, `The argument "big" must be a whole number without so many zeros.`},
+		{`{"atLeast":1e400}`, `The argument "atLeast" must be a number that is not so large.`},
+		{`{"atLeast":1e-400}`, `The argument "atLeast" must be at least 0.5.`},
 		{`{"f":1e300}`, `The argument "f" must be a number of at most 15 digits.`},
-		{`{"f32":16777217}`, `The argument "f32" must be a number of at most 15 digits.`},
+		{`{"f32":16777217}`, `The argument "f32" must be a number of at most 7 digits.`},
 		{`{"f":0.10}`, `{"f":0.1}`},
 		// One value in several spellings.
 		{`{"n":5.0}`, `{"n":5}`},

@@ -1,6 +1,7 @@
 package arguments
 
 import (
+	"errors"
 	"strconv"
 	"strings"
 )
@@ -21,19 +22,19 @@ type decimal struct {
 }
 
 // parseDecimal reads a number of JSON, and what people write for one: a plus, a
-// zero in front, nothing before or after the point.
+// zero in front, nothing before or after the point. Of a number that is too long,
+// too large or too close to zero it returns what is known, and false; of anything
+// else, the zero.
 func parseDecimal(s string) (d decimal, ok bool) {
-	if len(s) > maxNumberText {
-		return d, false
-	}
+	text := s
 	s, d.neg = cutSign(s)
 	mantissa, exponent := s, ""
 	if i := strings.IndexAny(s, "eE"); i >= 0 {
 		mantissa, exponent = s[:i], s[i+1:]
 		e, negative := cutSign(exponent)
-		n, err := strconv.ParseUint(e, 10, 16)
-		if err != nil {
-			return d, false
+		n, err := strconv.ParseUint(e, 10, 16) // the largest, if it is out of range
+		if err != nil && !errors.Is(err, strconv.ErrRange) {
+			return decimal{}, false
 		}
 		if d.exp = int(n); negative {
 			d.exp = -d.exp
@@ -42,17 +43,20 @@ func parseDecimal(s string) (d decimal, ok bool) {
 	whole, fraction, _ := strings.Cut(mantissa, ".")
 	d.digits = whole + fraction
 	if d.digits == "" || strings.Trim(d.digits, "0123456789") != "" {
-		return d, false
+		return decimal{}, false
 	}
 	d.exp -= len(fraction)
 	trimmed := strings.TrimRight(d.digits, "0")
 	d.exp += len(d.digits) - len(trimmed)
 	if d.digits = strings.TrimLeft(trimmed, "0"); d.digits == "" {
-		return decimal{}, true
+		return decimal{}, len(text) <= maxNumberText
 	}
-	size := len(d.digits) + d.exp
-	return d, -maxExponent < size && size < maxExponent
+	size := d.size()
+	return d, len(text) <= maxNumberText && -maxExponent < size && size < maxExponent
 }
+
+// size is the count of digits before the point, negative for zeros after it.
+func (d decimal) size() int { return len(d.digits) + d.exp }
 
 func cutSign(s string) (rest string, negative bool) {
 	if rest, ok := strings.CutPrefix(s, "-"); ok {
@@ -83,7 +87,7 @@ func (d decimal) String() string {
 	if d.neg {
 		sign = "-"
 	}
-	size := len(d.digits) + d.exp // digits before the point
+	size := d.size()
 	switch {
 	case d.digits == "", d.exp >= 0 && size <= plainDigits:
 		return d.plain()
@@ -106,7 +110,7 @@ func (d decimal) compare(e decimal) int {
 	if d.neg {
 		a, b = e, d
 	}
-	sizes := (len(a.digits) + a.exp) - (len(b.digits) + b.exp)
+	sizes := a.size() - b.size()
 	if a.digits == "" {
 		return 0
 	}

@@ -1,7 +1,9 @@
 package arguments_test
 
 import (
+	"errors"
 	"fmt"
+	"math"
 	"math/big"
 	"net/url"
 	"reflect"
@@ -180,6 +182,43 @@ func TestNumbersAreNeverMixedUp(t *testing.T) {
 			if got != p.Num().String() {
 				t.Fatalf("%s arrives as %s", a, got)
 			}
+		}
+	})
+}
+
+// The sentence about a number that a float cannot hold is true of that number.
+func TestSentencesAboutNumbersAreTrue(t *testing.T) {
+	type floats struct {
+		F64 float64 `json:"f64,omitzero"`
+		F32 float32 `json:"f32,omitzero"`
+	}
+	shape := shapeOf[floats](t)
+	largest := map[string]*big.Rat{"f64": new(big.Rat).SetFloat64(math.MaxFloat64), "f32": new(big.Rat).SetFloat64(math.MaxFloat32)}
+	smallest := map[string]*big.Rat{"f64": new(big.Rat).SetFloat64(math.SmallestNonzeroFloat64), "f32": new(big.Rat).SetFloat64(math.SmallestNonzeroFloat32)}
+	digits := map[string]int{"f64": 15, "f32": 7}
+	rapid.Check(t, func(t *rapid.T) {
+		name := rapid.SampledFrom([]string{"f64", "f32"}).Draw(t, "name")
+		sent := rapid.StringMatching(`-?[0-9]{1,20}(\.[0-9]{1,3})?([eE][+-]?([0-9]{1,2}|3[0-9]{2}|[0-9]{3}))?`).Draw(t, "number")
+		_, err := shape.Read(jsontext.Value(`{"`+name+`":"`+sent+`"}`), nil)
+		value, _ := new(big.Rat).SetString(sent)
+		size := new(big.Rat).Abs(value)
+		isTrue := map[string]bool{
+			"is not so large":          value.Cmp(largest[name]) > 0,
+			"is not so far below zero": value.Sign() < 0 && size.Cmp(largest[name]) > 0,
+			"is not so close to zero":  value.Sign() != 0 && size.Cmp(smallest[name]) < 0,
+			fmt.Sprintf("a number of at most %d digits", digits[name]): value.IsInt() && len(size.Num().String()) > digits[name],
+		}
+		for words, is := range isTrue {
+			var problem *arguments.Problem
+			if errors.As(err, &problem) && strings.HasSuffix(problem.Sentence(), words+".") {
+				if !is {
+					t.Fatalf("%s: %s", sent, problem.Sentence())
+				}
+				return
+			}
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", sent, err)
 		}
 	})
 }

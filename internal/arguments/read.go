@@ -74,22 +74,35 @@ func argumentsOf(body jsontext.Value) (map[string]jsontext.Value, error) {
 }
 
 // isWrapped reports whether none of the arguments is ours, but an object inside
-// one of them has arguments.
+// one of them has arguments. A wrapping has a name and a call of its own: if they
+// are all that is ours, one that is required is missing, and the object inside has
+// one that is ours, they are the wrapping's.
 func (n *node) isWrapped(args map[string]jsontext.Value) bool {
 	if len(n.fields) == 0 {
 		return false
 	}
+	given, missing := false, false
 	for _, f := range n.fields {
-		if _, given := args[f.name]; given {
-			return false
+		if _, is := args[f.name]; is {
+			if f.name != "name" && f.name != "call" {
+				return false
+			}
+			given = true
 		}
+		missing = missing || !f.optional && f.isAbsent(args[f.name])
 	}
 	for _, name := range []string{"args", "arguments", "parameters"} {
-		if inner, err := argumentsOf(args[name]); err == nil && len(inner) > 0 {
+		inner, err := argumentsOf(args[name])
+		if err == nil && len(inner) > 0 && (!given || missing && n.hasAny(inner)) {
 			return true
 		}
 	}
 	return false
+}
+
+// hasAny reports whether one of the arguments is ours.
+func (n *node) hasAny(args map[string]jsontext.Value) bool {
+	return slices.ContainsFunc(n.fields, func(f field) bool { return args[f.name] != nil })
 }
 
 // A reader reads values into canonical form. Its methods return a *Problem.
@@ -172,7 +185,7 @@ func (r reader) byKind(n *node, v jsontext.Value, path string) (jsontext.Value, 
 	if s, ok := r.scalar(n, v); ok {
 		return s, nil
 	}
-	if d, ok := parseDecimal(scalarText(v)); ok && n.bits > 0 {
+	if d, ok := parseDecimal(strings.TrimSpace(scalarText(v))); (ok || d.digits != "") && (n.kind == integer || n.kind == number) {
 		return nil, wrong(path, n.mustFit(d))
 	}
 	return nil, wrong(path, n.must())

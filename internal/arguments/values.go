@@ -95,16 +95,39 @@ func (n *node) mustFit(d decimal) string {
 		high = n.max
 	}
 	switch {
-	case len(n.enum) > 0, n.kind == integer && !d.isWhole(), n.isWithin(d) && n.kind == integer:
+	case len(n.enum) > 0, n.kind == integer && !d.isWhole():
 		return n.must()
-	case n.isWithin(d): // a float that would be rounded
-		return "must be a number of at most 15 digits"
+	case n.isWithin(d):
+		return "must be " + n.kindWords() + n.sizeWords(d)
 	case n.low != nil && n.high != nil:
 		return "must be between " + n.low.String() + " and " + n.high.String()
 	case low != nil && d.compare(*low) < 0:
 		return "must be at least " + low.String()
 	}
 	return "must be at most " + high.String()
+}
+
+// sizeWords follows "a number" for one that is within the bounds, if any, and that
+// its type cannot hold.
+func (n *node) sizeWords(d decimal) string {
+	isHuge, isTiny := d.size() >= maxExponent, false
+	if n.kind == number {
+		f, err := strconv.ParseFloat(d.String(), n.bits)
+		isHuge, isTiny = err != nil, f == 0 && d.digits != ""
+	}
+	switch {
+	case isHuge && d.neg:
+		return " that is not so far below zero"
+	case isHuge:
+		return " that is not so large"
+	case isTiny:
+		return " that is not so close to zero"
+	case n.kind == integer:
+		return " without so many zeros" // in front of it
+	case n.bits == 32:
+		return " of at most 7 digits"
+	}
+	return " of at most 15 digits" // it would be rounded
 }
 
 // anything reads a value of no type. If a float64 is to hold its numbers, they

@@ -64,7 +64,7 @@ func classOf(name []byte) class {
 		return classURL
 	case "headers":
 		return classHeaders
-	case "metadata", "structureddata", "arguments", "parameters", "messages":
+	case "metadata", "structureddata", "arguments", "parameters", "messages", "dynamicvariables", "variablevalues":
 		return classFree
 	}
 	if len(name) == 0 {

@@ -40,6 +40,10 @@ func TestJSON(t *testing.T) {
 		{"names in the app's data mean nothing", `{"call":{"metadata":{"token":"queue 7","server":{"secret":"s"}},"secret":"s"}}`, `{"call":{"metadata":{"token":"queue 7","server":{"secret":"s"}},"secret":"***"}}`},
 		{"also inside configuration", `{"assistant":{"assistantAnalysis":{"structuredData":{"schema":{"password":{"type":"string"}}}},"parameters":{"token":{}}}}`, `{"assistant":{"assistantAnalysis":{"structuredData":{"schema":{"password":{"type":"string"}}}},"parameters":{"token":{}}}}`},
 		{"arguments and messages too", `{"message":{"toolCalls":[{"function":{"arguments":{"token":"t"}}}],"messages":[{"text":"t","secret":"s"}]}}`, `{"message":{"toolCalls":[{"function":{"arguments":{"token":"t"}}}],"messages":[{"text":"t","secret":"s"}]}}`},
+		{"an assistant's variables are the app's data too", `{"assistantOverrides":{"dynamicVariables":{"priorAuthorization":"PA-17","resetToken":"t"},"variable_values":{"x":[{"priorAuthorization":{"apiKey":"k"},"headers":{"a":1}}]},"server":{"secret":"s"}}}`,
+			`{"assistantOverrides":{"dynamicVariables":{"priorAuthorization":"PA-17","resetToken":"t"},"variable_values":{"x":[{"priorAuthorization":{"apiKey":"k"},"headers":{"a":1}}]},"server":{"secret":"***"}}}`},
+		{"our secret among them", `{"call":{"assistantOverrides":{"variableValues":{"resetToken":"` + ours + `"},"dynamicVariables":{"key":"it is ` + ours + `","controlUrl":"u"}}}}`,
+			`{"call":{"assistantOverrides":{"variableValues":{"resetToken":"***"},"dynamicVariables":{"key":"it is ***","controlUrl":"***"}}}}`},
 		{"the app's data ends with its object", `{"metadata":{"a":[{}],"token":1},"token":1}`, `{"metadata":{"a":[{}],"token":1},"token":"***"}`},
 		{"header fields end with their object", `{"headers":{"a":1},"b":[{"headers":{}},2]}`, `{"headers":{"a":"***"},"b":[{"headers":{}},2]}`},
 		{"a credential in an unknown place", `{"message":{"newThing":[{"token":"t"}]}}`, `{"message":{"newThing":[{"token":"***"}]}}`},
@@ -223,7 +227,7 @@ func randomEvent(t *rapid.T, depth int, named bool) string {
 		case kind == 2 && named:
 			key, value = "headers", `{"Authorization":`+secretValue(t)+`,"b":`+secretValue(t)+`}`
 		case kind == 3 && depth > 0:
-			key = rapid.SampledFrom([]string{"metadata", "structured_Data", "\\u0061rguments", "messages"}).Draw(t, "free")
+			key = rapid.SampledFrom([]string{"metadata", "structured_Data", "\\u0061rguments", "messages", "dynamicVariables", "variable-values"}).Draw(t, "free")
 			value = randomEvent(t, depth-1, false)
 		case kind == 4 && depth > 0:
 			key, value = rapid.SampledFrom([]string{"call", "list"}).Draw(t, "object"), "["+randomEvent(t, depth-1, named)+",[],{}]"

@@ -13,13 +13,18 @@ import (
 
 func TestWriter(t *testing.T) {
 	for in, want := range map[string]string{
-		"Hello, Jürgen 😀 \u05d0\n\tand on":  "Hello, Jürgen 😀 \u05d0\n\tand on",
-		"\x1b[31mred\x1b[0m":                "[31mred[0m",
-		"\x1b]0;title\x07":                  "]0;title",
-		"line\r\nover\rwritten":             "line\noverwritten",
-		"\u009b2J and \x7f":                 "2J and ",
-		"\x9b2J \xff bytes":                 "2J  bytes",
-		"\x1bABCDEFGHIJKLMNOPQRSTUVWXYZ;5m": "ABCDEFGHIJKLMNOPQRSTUVWXYZ;5m",
+		"Hello, Jürgen 😀 \u05d0\n\tand on":   "Hello, Jürgen 😀 \u05d0\n\tand on",
+		"\x1b[31mred\x1b[0m":                 "[31mred[0m",
+		"\x1b]0;title\x07":                   "]0;title",
+		"line\r\nover\rwritten":              "line\noverwritten",
+		"\u009b2J and \x7f":                  "2J and ",
+		"\x9b2J \xff bytes":                  "2J  bytes",
+		"evil\u202egpj.exe\u202c":            "evilgpj.exe",
+		"\u2066left\u2069 \u2067right\u2068": "left right",
+		"pay\u200bpal \u200e\u200f\u061cx":   "paypal x",
+		"\ufefffirst\u2028second\u2029":      "firstsecond",
+		"👩\u200d⚕️ and 👨\u200d👩\u200d👧":      "👩\u200d⚕️ and 👨\u200d👩\u200d👧",
+		"\x1bABCDEFGHIJKLMNOPQRSTUVWXYZ;5m":  "ABCDEFGHIJKLMNOPQRSTUVWXYZ;5m",
 	} {
 		var out bytes.Buffer
 		if n, err := fmt.Fprint(screen.NewWriter(&out), in); err != nil || n != len(in) || out.String() != want {
@@ -49,7 +54,7 @@ func TestWriterOfParts(t *testing.T) {
 }
 
 func TestLine(t *testing.T) {
-	if got := screen.Line("one\r\ntwo\tthree\x1b[2J"); got != "one two three[2J" {
+	if got := screen.Line("one\r\ntwo\tthree\x1b[2J\u2028four\u2029five\u202e"); got != "one two three[2J four five" {
 		t.Errorf("%q", got)
 	}
 }
@@ -72,4 +77,26 @@ func FuzzWriter(f *testing.F) {
 			t.Fatalf("%q became %q", b, safe)
 		}
 	})
+}
+
+// What is removed from a terminal's text is escaped in JSON, so programs get all of it.
+func TestJSON(t *testing.T) {
+	for r := range rune(0x3000) {
+		in, err := json.Marshal(string(r))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var shown bytes.Buffer
+		raw := []byte(`"` + string(r) + `"`)
+		if json.Valid(raw) { // as other encoders write it
+			in = raw
+		}
+		if _, err := screen.NewWriter(&shown).Write(screen.JSON(in)); err != nil {
+			t.Fatal(err)
+		}
+		var got string
+		if err := json.Unmarshal(shown.Bytes(), &got); err != nil || got != string(r) {
+			t.Errorf("%U became %q, %v", r, got, err)
+		}
+	}
 }
