@@ -24,7 +24,7 @@ var (
 		`(?: ?(?:(o.?clock)|h|hrs?|hours))?(?: ?([ap])\.? ?(?:m\.?)?)?([+-]\d{2}:?\d{2})?$`)
 	dayTimes = strings.NewReplacer(" in the morning", " am", " in the afternoon", " pm", " in the evening", " pm",
 		"12:00 noon", "12 pm", "12 noon", "12 pm", "noon", "12 pm", "midday", "12 pm", "midnight", "12 am")
-	template = regexp.MustCompile(`\{\{|\}\}|^\{.*\}$|^<.*>$|^\[.*\]$|\$\{|^%|^\$[A-Za-z_]`)
+	template = regexp.MustCompile(`[{}]|^<.*>$|^\[.*\]$|^%|^\$[A-Za-z_]`)
 	camel    = regexp.MustCompile(`([a-z])([A-Z])`)
 )
 
