@@ -49,15 +49,15 @@ const (
 // latest run. Each transition is one conditional commit, so that an owner that
 // was superseded cannot write.
 type ToolRecord struct {
-	V     int          `json:"v"`
-	Tool  string       `json:"tool"`
-	Call  event.CallID `json:"call,omitempty"`
+	V    int          `json:"v"`
+	Tool string       `json:"tool"`
+	Call event.CallID `json:"call,omitempty"`
 	// Caller is a digest of who called, as far as an argument names one.
 	Caller string `json:"caller,omitempty"`
 
-	State ToolState    `json:"state"`
-	Fence int64        `json:"fence"` // the fencing token: how many owners there were
-	Owner string       `json:"owner"` // random, for the owner to recognize its record
+	State ToolState `json:"state"`
+	Fence int64     `json:"fence"` // the fencing token: how many owners there were
+	Owner string    `json:"owner"` // random, for the owner to recognize its record
 
 	// Generation counts the runs that were made because the same was wanted
 	// again, from 0. A run that makes up for one whose outcome was unknown is of
