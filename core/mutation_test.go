@@ -32,7 +32,7 @@ func TestSchedulesNoticeBrokenRules(t *testing.T) {
 		{"rerun-unconfirmed", "TestSchedulesOfOnce", "duplicated: "},
 		{"no-budget", "TestSchedulesOfOnce", "late: "},
 		{"replay-stale", "TestSchedulesOfTruth", "false: "},
-		{"rerun-unconfirmed", "TestSchedulesOfTruth", "duplicated: "},
+		{"rerun-unconfirmed", "TestSchedulesOfTruth", "duplicated: |false: "},
 		{"unordered", "TestOrderOfOneMessage", "said "},
 		{"no-dedup", "TestSchedulesOfMerge", "duplicated: "},
 		{"status-regresses", "TestSchedulesOfMerge", "regressed: "},

@@ -171,7 +171,7 @@ func checkPeak(t *testing.T, p *process) {
 	}
 }
 
-// 64 valid events of nearly 6 MB at once, eight times what may be in memory: each
+// 32 valid events of nearly 6 MB at once, four times what may be in memory: each
 // is stored or refused with a response that its sender receives, and so are the
 // small events that arrive with them. SERVERURL_TEST_RUSH=256 is the burst of P12.
 func TestMemoryUnderLoad(t *testing.T) {
@@ -184,7 +184,7 @@ func TestMemoryUnderLoad(t *testing.T) {
 	var acked sync.Map
 	var took, refused atomic.Int64
 	var wg sync.WaitGroup
-	rush := 64
+	rush := 32
 	if n, err := strconv.Atoi(os.Getenv("SERVERURL_TEST_RUSH")); err == nil {
 		rush = n
 	}
