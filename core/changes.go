@@ -181,7 +181,7 @@ func (since *changes) add(p *Processor, c *claim, f found, r records.Record) {
 		since.running = true
 	case rec.State == callstate.ToolRunning: // its owner is dead
 		since.any = true
-	case rec.Seq == 0 && (c.counted || rec.Generation == 0) && (rec.State == callstate.ToolNotApplied || rec.State == callstate.ToolAbsent):
+	case rec.Seq == 0 && (rec.Call != "" || rec.Generation == 0) && (rec.State == callstate.ToolNotApplied || rec.State == callstate.ToolAbsent):
 		// nothing was ever changed
 	case !endedBefore(rec, r, f):
 		since.any = true

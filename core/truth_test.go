@@ -456,3 +456,20 @@ func TestChangesOfMindInPartsOfACall(t *testing.T) {
 		})
 	}
 }
+
+// That a cancellation without a call is refused the second time does not hide that
+// the first one was done.
+func TestRefusalDoesNotHideWhatWasDone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cal := &calendar{booked: map[string]bool{}}
+		b := newBackend(t, func(p *core.Processor) { cal.tools(p, "") })
+		for i, s := range []struct{ target, said string }{
+			{"book?call=CA1", "Booked 09:00."}, {"cancel", "Canceled 09:00."}, {"cancel", "There is no appointment then."}, {"book?call=CA1", doneBefore},
+		} {
+			if got := b.call("/tools/"+s.target, `{"time":"09:00"}`); got != s.said {
+				t.Errorf("step %d, %s: said %q, want %q", i+1, s.target, got, s.said)
+			}
+			time.Sleep(30 * time.Second) // the next one without a call is another wish
+		}
+	})
+}
