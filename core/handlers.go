@@ -51,9 +51,10 @@ type CallEnded struct {
 
 // handler is one function of the user's, for one effect.
 type handler struct {
-	name   string // kept in the store, to know which are done
-	effect callstate.Effect
-	run    func(ctx context.Context, o *handlerInput) error
+	name    string // kept in the store, to know which are done
+	effect  callstate.Effect
+	tenants []string // whose events it handles; nil: everybody's
+	run     func(ctx context.Context, o *handlerInput) error
 }
 
 // A handlerInput is a change, as handlers see it. Parts that have to be read from

@@ -69,6 +69,8 @@ type Processor struct {
 	onStart  []func(context.Context, Operation) (context.Context, func(outcome string))
 	observe  []func(Observation)
 
+	onFailure []func(context.Context, Failure)
+
 	on    Platform
 	bound bool
 	log   *slog.Logger
