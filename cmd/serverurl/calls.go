@@ -99,7 +99,7 @@ func (c *callsCommand) list(ctx context.Context, t *terminal, s records.Store) e
 		return writeJSON(t, all)
 	}
 	if len(all.Calls) == 0 {
-		fmt.Fprintln(t.out, "no calls yet; play one: serverurl play booking --url URL")
+		fmt.Fprintln(t.out, "no calls yet; play one: serverurl play booking --url URL --store URL")
 	}
 	return nil
 }
