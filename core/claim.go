@@ -112,9 +112,9 @@ func (p *Processor) runClaimed(ctx context.Context, c *claim, mine callstate.Too
 	p.work.Go(func() {
 		<-r.done
 		if c.q.call == "" {
-			p.reads.noteChange()
+			p.reads.noteChange(c.q.from.tenant())
 		} else {
-			p.lastEffect.note()
+			p.lastEffect.note(c.q.from.tenant())
 		}
 		fault.Point("after effect")
 		a := p.settle(ctx, c, mine, r)

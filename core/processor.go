@@ -78,6 +78,7 @@ type Processor struct {
 
 	work     sync.WaitGroup // tools that outlive their reply
 	alive    signs          // of calls, by their tools
+	early    signs          // of calls, by their first events
 	inflight singleflight   // the same requests at the same time
 	reads    reads          // those that have outlived their reply
 

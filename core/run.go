@@ -30,15 +30,38 @@ func (p *Processor) start(ctx context.Context, t *tool, args []byte, inv Invocat
 		defer close(r.done)
 		defer cancel()
 		defer func() { r.ended, r.outOfTime = time.Now(), r.err != nil && ctx.Err() != nil }()
-		// What a panic says may quote a patient, so it goes nowhere.
-		defer func() { _ = recover() }()
-		v, err := t.run(ctx, args)
-		if err == nil {
-			r.text, err = resultText(v, t.Effect) // the value's own methods may panic as well
-		}
-		r.err = err
+		r.text, r.err = p.runSafely(ctx, t, args)
 	})
 	return r
+}
+
+// runSafely runs the function of a tool, recovers its panic, and reports its
+// failure.
+func (p *Processor) runSafely(ctx context.Context, t *tool, args []byte) (text string, err error) {
+	f := Failure{Kind: FailureTool, Name: t.Name, Place: t.line}
+	defer func() {
+		if v := recover(); v != nil {
+			text, err = "", errPanicked // the panic's text may quote a patient
+			p.reportFailure(ctx, f.panicked(v))
+		}
+	}()
+	v, err := t.run(ctx, args)
+	if err == nil {
+		text, err = resultText(v, t.Effect) // the value's own methods may panic as well
+	}
+	if cause := causeOf(err); cause != nil {
+		p.reportFailure(ctx, f.returned(cause))
+	}
+	return text, err
+}
+
+// causeOf returns what an operator is told of an error: nothing, if it is a sentence
+// of the tool's own and no more.
+func causeOf(err error) error {
+	if say, ok := errors.AsType[*SayError](err); ok {
+		return say.Err
+	}
+	return err
 }
 
 // answer is what a finished run is answered with.

@@ -66,6 +66,14 @@ type Tool struct {
 	// same, and there must be one: otherwise it may have undone another booking.
 	Undoes []string
 
+	// Tenants are the names of the secrets whose senders may call the tool; for
+	// others there is none of this name. Default: everybody.
+	Tenants []string
+
+	// Headers and Query are the names of the header fields and query parameters
+	// of the request that the tool reads with [Call.Header] and [Call.Query].
+	Headers, Query []string
+
 	// Budget is how long the caller may wait for the reply. After that the
 	// assistant says that it is still being worked on. Default: [DefaultBudget];
 	// never more than the platform allows.
@@ -109,6 +117,7 @@ type ToolFunc[In, Out any] func(ctx context.Context, in In) (Out, error)
 // unknown argument: these are mistakes in the program, found at its start.
 func AddTool[In, Out any](p *Processor, t Tool, f ToolFunc[In, Out]) RegisteredTool[In, Out] {
 	added := p.addTool(t, reflect.TypeFor[In]())
+	added.place = placeOf(f)
 	added.run = func(ctx context.Context, args []byte) (any, error) {
 		var in In
 		if err := added.shape.Decode(args, &in); err != nil {
@@ -141,6 +150,7 @@ func (h RegisteredTool[In, Out]) Reconcile(f func(ctx context.Context, in In) (o
 // A tool is a Tool with its types erased.
 type tool struct {
 	Tool
+	place
 	shape     *arguments.Shape
 	run       func(ctx context.Context, args []byte) (any, error)
 	reconcile func(ctx context.Context, args []byte) (any, bool, error) // may be nil

@@ -41,9 +41,11 @@ type toolRequest struct {
 	name  string // the tool's name as sent
 	args  jsontext.Value
 	query arguments.Query
-	call  event.CallID
+	call  event.CallID // as sent; from answer on as stored
 
 	twoCalls bool // the request names two calls
+
+	from *request // the HTTP request that it came in
 }
 
 // A toolAnswer is what a toolRequest came to.
@@ -64,7 +66,7 @@ func (a toolAnswer) shared() bool {
 func (p *Processor) answerURL(ctx context.Context, a *Admission, body []byte) Response {
 	name := a.tool
 	query := arguments.ParseQuery(a.head.Query)
-	q := toolRequest{name: name, args: body, query: query}
+	q := toolRequest{name: name, args: body, query: query, from: a.request(query, nil)}
 	q.call, q.twoCalls = p.callOf(a.head, name, query)
 	answer := p.answer(ctx, q)
 	return reply(toolReply{Result: answer.result}, answer.replayed)
@@ -85,15 +87,19 @@ func (p *Processor) answerUnread(ctx context.Context, a *Admission, reason strin
 
 // answerEnvelope answers the calls of an envelope in their order
 // (docs/tools.md#dialects). A call without a name is of the URL's tool, if any.
-func (p *Processor) answerEnvelope(ctx context.Context, tool string, body []byte) Response {
+func (p *Processor) answerEnvelope(ctx context.Context, a *Admission, tool string, body []byte) Response {
 	reqs, one := envelopeRequests(body, tool)
+	from := a.request(arguments.ParseQuery(a.head.Query), body)
+	for i := range reqs {
+		reqs[i].from = from
+	}
 	if len(reqs) == 0 {
 		p.log.Warn("tool calls without a call", "state", "refused")
 		return reply(toolReply{Result: sayNoCall}, false)
 	}
 	if one { // the older function-call: one call without an id
-		a := p.answer(ctx, reqs[0])
-		return reply(toolReply{Result: a.result}, a.replayed)
+		one := p.answer(ctx, reqs[0])
+		return reply(toolReply{Result: one.result}, one.replayed)
 	}
 	answers := p.answerAll(ctx, reqs)
 	results := make([]toolResult, len(reqs))
@@ -184,8 +190,9 @@ func reply(t toolReply, replayed bool) Response {
 // process.
 func (p *Processor) answer(ctx context.Context, q toolRequest) (a toolAnswer) {
 	start := p.on.Now()
-	q.call = p.validCall(string(q.call))
-	ctx, end := p.begin(ctx, Operation{Tool: nameOf(q.name), Call: callOf(q.call)})
+	q.call = callstate.ScopedID(q.from.tenant(), p.validCall(string(q.call)))
+	ctx = p.withCall(ctx, q)
+	ctx, end := p.begin(ctx, Operation{Tool: nameOf(q.name), Call: q.call})
 	defer func() { end(a.state) }()
 	defer func() { p.recordToolCall(ctx, q, a, start) }()
 	defer p.noteAlive(ctx, q.call)()
@@ -196,12 +203,12 @@ func (p *Processor) answer(ctx context.Context, q toolRequest) (a toolAnswer) {
 		}
 	}()
 	t := p.tools[q.name]
-	if t == nil {
-		p.log.Warn("tool call", "tool", "unknown", "state", "refused")
+	if t == nil || !serves(t.Tenants, q.from.tenant()) {
+		p.log.Warn("tool call", "tool", "unknown", "tenant", q.from.tenant(), "state", "refused")
 		return toolAnswer{result: sayNoTool, state: callstate.ToolRefused}
 	}
 	a = p.answerKnown(ctx, t, q)
-	p.log.Info("tool call", "tool", t.Name, "call", p.tag(q.call), "state", a.state,
+	p.log.Info("tool call", "tool", t.Name, "tenant", q.from.tenant(), "call", p.tag(q.call), "state", a.state,
 		"replayed", a.replayed, "took_ms", float64(p.on.Now().Sub(start).Microseconds())/1000)
 	return a
 }
@@ -229,7 +236,7 @@ func (p *Processor) answerKnown(ctx context.Context, t *tool, q toolRequest) too
 	case ctx.Err() != nil:
 		return toolAnswer{result: sayNotStarted, state: callstate.ToolNotStarted}
 	case t.Effect == ReadOnly:
-		return p.read(ctx, t, q.call, canon)
+		return p.read(ctx, t, q, canon)
 	case q.twoCalls:
 		return toolAnswer{result: sayTwoCalls, state: callstate.ToolRefused}
 	}

@@ -147,7 +147,7 @@ func TestVerify(t *testing.T) {
 		t.Run(c.rule, func(t *testing.T) {
 			r := request(c.fields...)
 			got, err := c.sender.Verify(r.Header, r.Body, time.Unix(signedAt, 0))
-			if got != c.want || err != c.err {
+			if got.Matched != c.want || err != c.err {
 				t.Errorf("got %q, %v; want %q, %v", got, err, c.want, c.err)
 			}
 			if string(r.Body) != signedBody {
