@@ -133,5 +133,5 @@ func (c *demoCommand) play(ctx context.Context, t *terminal, url, page string, s
 		return errFailed
 	}
 	fmt.Fprintf(t.out, "\n%s This is what the backend has stored of it:\n\n", t.mark(true))
-	return printCall(ctx, t, r.store, result.Call, false)
+	return printCall(ctx, t, r.store, result.Call, nil, false)
 }

@@ -64,6 +64,7 @@ type inspector struct {
 	addr      string
 	name      string
 	secret    string // of the backend's sender
+	tenant    string // its name
 	synthetic bool
 	recorder  *inspect.Recorder
 	ready     func(url string)
@@ -91,7 +92,7 @@ func (i *inspector) serve(ctx context.Context, with server.Components) error {
 			if err != nil {
 				return err
 			}
-			r, err := simulate.Run(ctx, simulate.Options{URL: with.URL, Secret: i.secret, Speed: 2, CallIDInURL: true, State: finalstate.In(with.Store)}, s)
+			r, err := simulate.Run(ctx, simulate.Options{URL: with.URL, Secret: i.secret, Speed: 2, CallIDInURL: true, State: finalstate.In(with.Store, i.tenant)}, s)
 			if err == nil && !r.OK() {
 				err = errFailed
 			}

@@ -81,7 +81,7 @@ func (c *playCommand) Run(ctx context.Context, t *terminal) error {
 			return err
 		}
 		defer r.close()
-		o.State = finalstate.In(r.store)
+		o.State = finalstate.In(r.store, to.tenant)
 	}
 	return c.play(ctx, t, o, scenarios)
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"strings"
+
+	"github.com/serverurl/serverurl/core/auth"
 )
 
 // secretFlags say which secret authenticates the sender. There is no flag with the secret itself:
@@ -30,21 +32,30 @@ func (f secretFlags) readSecret() (string, error) {
 	return secret, nil
 }
 
-// newest returns the first of several secrets, which a sender uses.
-func newest(secrets string) string {
-	first, _, _ := strings.Cut(secrets, ",")
-	return strings.TrimSpace(first)
+// newest returns the first of several secrets, which a sender uses, and the name of
+// the tenant who knows it. With a name it is the first of that tenant, "" if there is
+// none.
+func newest(secrets, name string) (secret, tenant string) {
+	for part := range strings.SplitSeq(secrets, ",") {
+		tenant, secret := auth.CutTenant(part)
+		if name == "" || tenant == name {
+			return secret, tenant
+		}
+	}
+	return "", name
 }
 
 // targetFlags say which server is sent to, and how the sender authenticates.
 type targetFlags struct {
-	URL string `help:"The root of the server's URLs, or the URL of its events." placeholder:"URL"`
+	URL    string `help:"The root of the server's URLs, or the URL of its events." placeholder:"URL"`
+	Tenant string `help:"With named secrets: whose to send with. Default: the first." placeholder:"NAME"`
 	secretFlags
 }
 
 // A target is the server that a command sends to.
 type target struct {
 	url, secret string
+	tenant      string // the name of the secret
 	tool        string // the path of a tool's URL, if that was given
 }
 
@@ -53,9 +64,16 @@ func (f targetFlags) target() (target, error) {
 	if f.URL == "" {
 		return target{}, usageError{errors.New("--url is needed, such as: --url http://127.0.0.1:8080")}
 	}
-	secret, err := f.readSecret()
+	secrets, err := f.readSecret()
+	if err != nil {
+		return target{}, err
+	}
+	secret, tenant := newest(secrets, f.Tenant)
+	if f.Tenant != "" && secret == "" {
+		return target{}, usageError{fmt.Errorf("no secret has the name %q: SERVERURL_SECRET or the file has them as NAME:SECRET", f.Tenant)}
+	}
 	root, tool := splitURL(f.URL)
-	return target{url: root, secret: newest(secret), tool: tool}, err
+	return target{url: root, secret: secret, tenant: tenant, tool: tool}, nil
 }
 
 // root is target for commands that send to more than one URL of a server.

@@ -62,15 +62,21 @@ func NamedSecret(name, s string) Secret {
 func ParseSecrets(s string) []Secret {
 	var all []Secret
 	for part := range strings.SplitSeq(s, ",") {
-		name, value, named := strings.Cut(strings.TrimSpace(part), ":")
-		if !named || !isTenant(name) {
-			name, value = "", part
-		}
-		if one := NamedSecret(name, value); !one.IsZero() {
+		if one := NamedSecret(CutTenant(part)); !one.IsZero() {
 			all = append(all, one)
 		}
 	}
 	return all
+}
+
+// CutTenant returns the name and the secret of one element of such a list, for a
+// program that sends; the name is "" if it has none.
+func CutTenant(s string) (tenant, secret string) {
+	s = strings.TrimSpace(s)
+	if name, value, named := strings.Cut(s, ":"); named && isTenant(name) {
+		return name, strings.TrimSpace(value)
+	}
+	return "", s
 }
 
 var tenantPattern = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)

@@ -10,25 +10,20 @@ import (
 	"github.com/serverurl/serverurl/core/calls"
 	"github.com/serverurl/serverurl/core/event"
 	"github.com/serverurl/serverurl/core/records"
+	"github.com/serverurl/serverurl/internal/callstate"
 	"github.com/serverurl/serverurl/simulate"
 )
 
 // In returns the State of simulate.Options that reads from s. The simulator knows a
-// call by the id that it sends; with named secrets the store has it below the name
-// of one of the tenants.
+// call by the id that it sends; with named secrets the store has it as that of one
+// of the tenants.
 func In(s records.Store, tenants ...string) func(context.Context, string) (simulate.State, bool, error) {
-	ids := func(id string) []event.CallID {
-		all := []event.CallID{event.CallID(id)}
-		for _, name := range tenants {
-			if name != "" {
-				all = append(all, event.CallID(name+"/"+id))
-			}
-		}
-		return all
+	if len(tenants) == 0 {
+		tenants = []string{""}
 	}
 	return func(ctx context.Context, id string) (simulate.State, bool, error) {
-		for _, id := range ids(id) {
-			c, err := calls.Read(ctx, s, id)
+		for _, name := range tenants {
+			c, err := calls.Read(ctx, s, callstate.ScopedID(name, event.CallID(id)))
 			if errors.Is(err, calls.ErrNotFound) {
 				continue
 			}

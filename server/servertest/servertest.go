@@ -53,7 +53,7 @@ func StartConfig(t testing.TB, p *core.Processor, c server.Config) simulate.Opti
 		return nil
 	}
 	with := run(t, p, c, ready)
-	o.URL, o.State = with.URL, finalstate.In(with.Store)
+	o.URL, o.State = with.URL, finalstate.In(with.Store, c.Verifier.Tenants()...)
 	return o
 }
 
