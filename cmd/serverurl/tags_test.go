@@ -14,7 +14,7 @@ import (
 	"github.com/serverurl/serverurl/internal/callstate"
 )
 
-// The search of a large store says how far it is, and stops where it was told to.
+// The search of a large store says how far it is, and stops at its limit.
 func TestTagInALargeStore(t *testing.T) {
 	const n = 25_000
 	s := coretest.NewMemoryStore()
