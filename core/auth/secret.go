@@ -62,15 +62,20 @@ func NamedSecret(name, s string) Secret {
 func ParseSecrets(s string) []Secret {
 	var all []Secret
 	for part := range strings.SplitSeq(s, ",") {
-		name, value, named := strings.Cut(strings.TrimSpace(part), ":")
-		if !named || !isTenant(name) {
-			name, value = "", part
-		}
-		if one := NamedSecret(name, value); !one.IsZero() {
+		if one := NamedSecret(CutName(part)); !one.IsZero() {
 			all = append(all, one)
 		}
 	}
 	return all
+}
+
+// CutName returns the name and the secret of one element of such a list.
+func CutName(s string) (name, secret string) {
+	s = strings.TrimSpace(s)
+	if name, secret, named := strings.Cut(s, ":"); named && isTenant(name) {
+		return name, secret
+	}
+	return "", s
 }
 
 var tenantPattern = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
