@@ -192,6 +192,9 @@ func (p *Processor) addTool(t Tool, in reflect.Type) *tool {
 func (p *Processor) checkTools() error {
 	for _, name := range p.order {
 		t := p.tools[name]
+		if err := p.checkTenants("tool "+name, t.Tenants); err != nil {
+			return err
+		}
 		for _, other := range t.Undoes {
 			if u := p.tools[other]; u == nil || u.Effect == ReadOnly || t.Effect == ReadOnly {
 				return fmt.Errorf("core: tool %q undoes %q: both must be tools that change something", name, other)

@@ -32,24 +32,25 @@ func (f secretFlags) readSecret() (string, error) {
 	return secret, nil
 }
 
-// newest returns the first of several secrets, which a sender uses, and the name of
-// the tenant who knows it. With a name it is the first of that tenant, "" if there is
-// none.
-func newest(secrets, name string) (secret, tenant string) {
+// secretOf returns the first of several secrets, which a sender uses: of a tenant, or
+// of anybody if tenant is "". It returns whose it is.
+func secretOf(secrets, tenant string) (secret, of string, err error) {
+	var names []string
 	for part := range strings.SplitSeq(secrets, ",") {
-		tenant, secret := auth.CutTenant(part)
-		if name == "" || tenant == name {
-			return secret, tenant
+		name, secret := auth.CutName(part)
+		if tenant == "" || name == tenant {
+			return secret, name, nil
 		}
+		names = append(names, name)
 	}
-	return "", name
+	return "", "", usageError{fmt.Errorf("--tenant %s: no secret has this name; there is %s", tenant, strings.Join(names, ", "))}
 }
 
 // targetFlags say which server is sent to, and how the sender authenticates.
 type targetFlags struct {
-	URL    string `help:"The root of the server's URLs, or the URL of its events." placeholder:"URL"`
-	Tenant string `help:"With named secrets: whose to send with. Default: the first." placeholder:"NAME"`
+	URL string `help:"The root of the server's URLs, or the URL of its events." placeholder:"URL"`
 	secretFlags
+	Tenant string `help:"Send with the secret of this name. Default: the first." placeholder:"NAME"`
 }
 
 // A target is the server that a command sends to.
@@ -64,16 +65,14 @@ func (f targetFlags) target() (target, error) {
 	if f.URL == "" {
 		return target{}, usageError{errors.New("--url is needed, such as: --url http://127.0.0.1:8080")}
 	}
-	secrets, err := f.readSecret()
+	secret, err := f.readSecret()
 	if err != nil {
 		return target{}, err
 	}
-	secret, tenant := newest(secrets, f.Tenant)
-	if f.Tenant != "" && secret == "" {
-		return target{}, usageError{fmt.Errorf("no secret has the name %q: SERVERURL_SECRET or the file has them as NAME:SECRET", f.Tenant)}
-	}
-	root, tool := splitURL(f.URL)
-	return target{url: root, secret: secret, tenant: tenant, tool: tool}, nil
+	to := target{}
+	to.url, to.tool = splitURL(f.URL)
+	to.secret, to.tenant, err = secretOf(secret, f.Tenant)
+	return to, err
 }
 
 // root is target for commands that send to more than one URL of a server.

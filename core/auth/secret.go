@@ -62,19 +62,18 @@ func NamedSecret(name, s string) Secret {
 func ParseSecrets(s string) []Secret {
 	var all []Secret
 	for part := range strings.SplitSeq(s, ",") {
-		if one := NamedSecret(CutTenant(part)); !one.IsZero() {
+		if one := NamedSecret(CutName(part)); !one.IsZero() {
 			all = append(all, one)
 		}
 	}
 	return all
 }
 
-// CutTenant returns the name and the secret of one element of such a list, for a
-// program that sends; the name is "" if it has none.
-func CutTenant(s string) (tenant, secret string) {
+// CutName returns the name and the secret of one element of such a list.
+func CutName(s string) (name, secret string) {
 	s = strings.TrimSpace(s)
-	if name, value, named := strings.Cut(s, ":"); named && isTenant(name) {
-		return name, strings.TrimSpace(value)
+	if name, secret, named := strings.Cut(s, ":"); named && isTenant(name) {
+		return name, secret
 	}
 	return "", s
 }

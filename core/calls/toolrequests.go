@@ -39,6 +39,9 @@ type ToolRequest struct {
 	Reply       []byte         `json:"reply,omitempty"`  // body of the response, for all tool calls of the request
 }
 
+// SentID returns the call's id as it was sent.
+func (r ToolRequest) SentID() event.CallID { return callstate.SentID(r.Tenant, r.Call) }
+
 // An EventArrival is one delivery of an event.
 type EventArrival struct {
 	Call     event.CallID `json:"call"`
