@@ -209,7 +209,7 @@ func TestDeliveryWhileAToolLooksForItsCall(t *testing.T) {
 	}
 }
 
-// If neither store nor inbox answer, the tool runs, and is told that.
+// If neither store nor inbox answer, the tool runs, and is given that.
 func TestToolWhileNothingIsKnown(t *testing.T) {
 	var got core.Call
 	b := newBackend(t, asksForItsCall(&got))

@@ -107,7 +107,7 @@ func unwrapped(err error) error {
 }
 
 // reportFailure logs what quotes nobody, and calls the hooks. A panic is a mistake
-// in the program that somebody has to mend; an error may be an outage that passes.
+// in the program that somebody has to fix; an error may be an outage that passes.
 func (p *Processor) reportFailure(ctx context.Context, f Failure) {
 	f.CallTag = p.tag(callIn(ctx))
 	f.Fingerprint = callstate.Digest("failure", f.Name, f.Effect, f.Type, f.Place)[:12]

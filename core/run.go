@@ -55,7 +55,7 @@ func (p *Processor) runSafely(ctx context.Context, t *tool, args []byte) (text s
 	return text, err
 }
 
-// causeOf returns what an operator is told of an error: nothing, if it is a sentence
+// causeOf returns the part of an error that is for the operator: nil, if it is a sentence
 // of the tool's own and no more.
 func causeOf(err error) error {
 	if say, ok := errors.AsType[*SayError](err); ok {

@@ -133,7 +133,7 @@ func (s *stand) state(tenant string) string {
 // is beyond the deeds. It returns what is seen of it.
 func (s *stand) do(step int, tenant string, pause time.Duration) string {
 	ctx := context.Background() // of no test: this is in a bubble
-	defer synctest.Wait()       // signs of life are noted beside the tool
+	defer synctest.Wait()       // signs of life are noted next to the tool
 	switch step - len(deeds) {
 	case 0:
 		for _, e := range s.inbox.take() {

@@ -46,7 +46,7 @@ func NewSecret(s string) Secret {
 
 // NamedSecret is [NewSecret] with the name of the tenant who knows it: several
 // secrets of one name are those of one tenant. A name has up to 32 of a-z, 0-9 and
-// "-", and begins with a letter. It is no secret: it is in logs and ids.
+// "-", and begins with a letter. It is not secret: logs and ids have it.
 func NamedSecret(name, s string) Secret {
 	named := NewSecret(s)
 	if !named.IsZero() {
