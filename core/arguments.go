@@ -19,11 +19,11 @@ func (t *tool) read(q toolRequest) (jsontext.Value, error) {
 	if err == nil {
 		return canon, nil
 	}
-	sentence := sayArguments
+	sentence := q.say.Unreadable
 	if problem, ok := errors.AsType[*arguments.Problem](err); ok {
-		sentence = problem.Sentence()
+		sentence = q.say.about(problem)
 	} else if errors.Is(err, arguments.ErrWrapped) {
-		sentence = sayWrapped
+		sentence = q.say.Wrapped
 	}
 	return nil, &SayError{Sentence: sentence, Err: err}
 }

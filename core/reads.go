@@ -32,7 +32,8 @@ type lateRead struct {
 }
 
 // read answers a request to a tool that changes nothing.
-func (p *Processor) read(ctx context.Context, t *tool, call event.CallID, canon []byte) toolAnswer {
+func (p *Processor) read(ctx context.Context, t *tool, q toolRequest, canon []byte) toolAnswer {
+	call := q.call
 	key := callstate.Digest("read", t.Name, string(call), string(canon))
 	r := p.joinRead(ctx, key, call)
 	if r == nil {
@@ -45,15 +46,15 @@ func (p *Processor) read(ctx context.Context, t *tool, call event.CallID, canon 
 			break // its context ended first, and its error says no more than that
 		}
 		p.reads.forget(key, r)
-		return r.answer(t)
+		return r.answer(t, q.say)
 	case <-ctx.Done():
 		if p.on.BackgroundGrace > 0 {
 			p.reads.keep(key, r)
-			return toolAnswer{result: sayWorking, state: callstate.ToolTimedOut}
+			return toolAnswer{result: q.say.Working, state: callstate.ToolTimedOut}
 		}
 	}
 	p.reads.forget(key, r)
-	return toolAnswer{result: sayTooSlow, state: callstate.ToolTimedOut}
+	return toolAnswer{result: q.say.TooSlow, state: callstate.ToolTimedOut}
 }
 
 // joinRead returns the run of the same read that goes on, or nil if there is

@@ -37,9 +37,10 @@ func (fs *singleflight) join(key string) (f *flight, leads bool) {
 	return f, true
 }
 
-// run does the work and publishes its answer to those who joined.
-func (fs *singleflight) run(key string, f *flight, work func() toolAnswer) toolAnswer {
-	f.answer = toolAnswer{result: sayUncertain, state: string(callstate.ToolIndeterminate)} // in case work panics
+// run does the work and publishes its answer to those who joined. If work panics,
+// they are answered with the sentence.
+func (fs *singleflight) run(key string, f *flight, uncertain string, work func() toolAnswer) toolAnswer {
+	f.answer = toolAnswer{result: uncertain, state: string(callstate.ToolIndeterminate)}
 	defer func() {
 		fs.mu.Lock()
 		delete(fs.flights, key)

@@ -74,6 +74,11 @@ type Tool struct {
 	// Location is the time zone of the tool: an argument of type [time.Time] that
 	// comes without a zone is in it, and every one arrives in it. Default: UTC.
 	Location *time.Location
+
+	// Language is what is said in place of this tool's results, such as "es", also
+	// about its arguments: see [Sentences]. Default: what [Processor.SpeakLanguage]
+	// chooses for the call, or else English.
+	Language string
 }
 
 // A ToolFunc does the work of a tool. Its context ends when the work must stop:
@@ -112,7 +117,7 @@ func AddTool[In, Out any](p *Processor, t Tool, f ToolFunc[In, Out]) RegisteredT
 	added.run = func(ctx context.Context, args []byte) (any, error) {
 		var in In
 		if err := added.shape.Decode(args, &in); err != nil {
-			return nil, NotApplied(Say(sayArguments)) // the decoder's text quotes the value
+			return nil, NotApplied(errBadArguments) // the decoder's text quotes the value
 		}
 		return f(ctx, in)
 	}
@@ -186,6 +191,9 @@ func (p *Processor) checkTools() error {
 			if u := p.tools[other]; u == nil || u.Effect == ReadOnly || t.Effect == ReadOnly {
 				return fmt.Errorf("core: tool %q undoes %q: both must be tools that change something", name, other)
 			}
+		}
+		if t.Language != "" && p.spoken(t.Language) == nil {
+			return fmt.Errorf("core: tool %q speaks %q, which has no sentences: add them with AddSentences; there are %s", name, t.Language, p.languages())
 		}
 		if t.Effect == SideEffect && len(t.CallerArgs) == 0 {
 			p.log.Warn("without a call's id, two callers who ask this tool for the same within 20 s are taken for one: send the id (docs/tools.md#which-call), or set Tool.CallerArgs", "tool", name)

@@ -42,6 +42,7 @@ type toolRequest struct {
 	args  jsontext.Value
 	query arguments.Query
 	call  event.CallID
+	say   *Sentences // in the call's language
 
 	twoCalls bool // the request names two calls
 }
@@ -64,7 +65,7 @@ func (a toolAnswer) shared() bool {
 func (p *Processor) answerURL(ctx context.Context, a *Admission, body []byte) Response {
 	name := a.tool
 	query := arguments.ParseQuery(a.head.Query)
-	q := toolRequest{name: name, args: body, query: query}
+	q := toolRequest{name: name, args: body, query: query, say: p.sentencesFor(name, p.language(ctx))}
 	q.call, q.twoCalls = p.callOf(a.head, name, query)
 	answer := p.answer(ctx, q)
 	return reply(toolReply{Result: answer.result}, answer.replayed)
@@ -78,7 +79,7 @@ var unread = jsontext.Value("{")
 func (p *Processor) answerUnread(ctx context.Context, a *Admission, reason string) Response {
 	p.log.Warn("tool call unreadable", "reason", reason, "status", 200)
 	if a.tool == "" {
-		return reply(toolReply{Result: sayArguments}, false)
+		return reply(toolReply{Result: p.sentencesFor("", p.language(ctx)).Unreadable}, false)
 	}
 	return p.answerURL(ctx, a, unread)
 }
@@ -87,9 +88,13 @@ func (p *Processor) answerUnread(ctx context.Context, a *Admission, reason strin
 // (docs/tools.md#dialects). A call without a name is of the URL's tool, if any.
 func (p *Processor) answerEnvelope(ctx context.Context, tool string, body []byte) Response {
 	reqs, one := envelopeRequests(body, tool)
+	language := p.language(ctx)
+	for i := range reqs {
+		reqs[i].say = p.sentencesFor(reqs[i].name, language)
+	}
 	if len(reqs) == 0 {
 		p.log.Warn("tool calls without a call", "state", "refused")
-		return reply(toolReply{Result: sayNoCall}, false)
+		return reply(toolReply{Result: p.sentencesFor(tool, language).NoCall}, false)
 	}
 	if one { // the older function-call: one call without an id
 		a := p.answer(ctx, reqs[0])
@@ -121,7 +126,7 @@ func (p *Processor) answerAll(ctx context.Context, reqs []toolRequest) []toolAns
 		t := p.tools[q.name]
 		switch {
 		case i >= maxCalls:
-			answers[i] = toolAnswer{result: sayTooMany, state: callstate.ToolRefused}
+			answers[i] = toolAnswer{result: q.say.TooMany, state: callstate.ToolRefused}
 		case t == nil || t.Effect == ReadOnly || fault.Mutated("unordered"):
 			slots <- struct{}{}
 			reads.Go(func() {
@@ -129,7 +134,7 @@ func (p *Processor) answerAll(ctx context.Context, reqs []toolRequest) []toolAns
 				answers[i] = p.answer(ctx, q)
 			})
 		case stopped:
-			answers[i] = toolAnswer{result: sayNotStarted, state: callstate.ToolNotStarted}
+			answers[i] = toolAnswer{result: q.say.NotStarted, state: callstate.ToolNotStarted}
 		default:
 			answers[i] = p.answer(ctx, q)
 			stopped = answers[i].state == callstate.ToolTimedOut
@@ -168,9 +173,9 @@ type toolResult struct {
 }
 
 func reply(t toolReply, replayed bool) Response {
-	body, err := json.Marshal(t)
+	body, err := json.Marshal(t, jsontext.AllowInvalidUTF8(true))
 	if err != nil {
-		body = []byte(`{"result":"` + sayFailed + `"}`)
+		panic("core: reply encoding failed") // of nothing but text
 	}
 	r := Response{Status: 200, Header: jsonHeader(), Body: body}
 	if replayed {
@@ -192,13 +197,13 @@ func (p *Processor) answer(ctx context.Context, q toolRequest) (a toolAnswer) {
 	defer func() {
 		if recover() != nil {
 			p.log.Error("tool call panicked", "tool", q.name, "state", "panic")
-			a = toolAnswer{result: sayUncertain, state: string(callstate.ToolIndeterminate)}
+			a = toolAnswer{result: q.say.Uncertain, state: string(callstate.ToolIndeterminate)}
 		}
 	}()
 	t := p.tools[q.name]
 	if t == nil {
 		p.log.Warn("tool call", "tool", "unknown", "state", "refused")
-		return toolAnswer{result: sayNoTool, state: callstate.ToolRefused}
+		return toolAnswer{result: q.say.NoTool, state: callstate.ToolRefused}
 	}
 	a = p.answerKnown(ctx, t, q)
 	p.log.Info("tool call", "tool", t.Name, "call", p.tag(q.call), "state", a.state,
@@ -215,10 +220,10 @@ func (p *Processor) answerKnown(ctx context.Context, t *tool, q toolRequest) too
 		p.usedIDs.note(q.call, q.id)
 	}
 	if errors.Is(err, arguments.ErrNotObject) {
-		return toolAnswer{result: sentence(err, sayArguments), state: callstate.ToolUnreadable}
+		return toolAnswer{result: sentence(err, q.say.Unreadable), state: callstate.ToolUnreadable}
 	}
 	if err != nil {
-		return toolAnswer{result: sentence(err, sayArguments), state: callstate.ToolRefused}
+		return toolAnswer{result: sentence(err, q.say.Unreadable), state: callstate.ToolRefused}
 	}
 
 	// The client may disconnect meanwhile; the run is finished anyway, and its
@@ -227,11 +232,11 @@ func (p *Processor) answerKnown(ctx context.Context, t *tool, q toolRequest) too
 	defer cancel()
 	switch {
 	case ctx.Err() != nil:
-		return toolAnswer{result: sayNotStarted, state: callstate.ToolNotStarted}
+		return toolAnswer{result: q.say.NotStarted, state: callstate.ToolNotStarted}
 	case t.Effect == ReadOnly:
-		return p.read(ctx, t, q.call, canon)
+		return p.read(ctx, t, q, canon)
 	case q.twoCalls:
-		return toolAnswer{result: sayTwoCalls, state: callstate.ToolRefused}
+		return toolAnswer{result: q.say.TwoCalls, state: callstate.ToolRefused}
 	}
 	return p.runOnce(ctx, t, q, canon)
 }
