@@ -9,7 +9,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/go-json-experiment/json/jsontext"
 	"github.com/serverurl/serverurl/core/event"
 	"github.com/serverurl/serverurl/internal/arguments"
 )
@@ -79,6 +78,19 @@ type Tool struct {
 	// about its arguments: see [Sentences]. Default: what [Processor.SpeakLanguage]
 	// chooses for the call, or else English.
 	Language string
+
+	// StartMessage is what the assistant says while the tool runs: one line that can
+	// be spoken, variables of the assistant in it ({{name}}) allowed. Default: what
+	// the model comes up with.
+	StartMessage string
+
+	// Async, Strict and Method are settings of the platform, for the tool's
+	// [ToolDefinition]. Async means that the assistant neither waits nor reads the
+	// result. Strict holds the model to the schema, for which all arguments must be
+	// required. Method is GET, POST, PUT, PATCH or DELETE; default: the platform's,
+	// which is POST. Here the tool is reached by each of them.
+	Async, Strict bool
+	Method        string
 }
 
 // A ToolFunc does the work of a tool. Its context ends when the work must stop:
@@ -169,6 +181,9 @@ func (p *Processor) addTool(t Tool, in reflect.Type) *tool {
 	if err != nil {
 		fail("%v", err)
 	}
+	if err := t.checkDefinition(shape); err != nil {
+		fail("%v", err)
+	}
 	added := &tool{Tool: t, shape: shape}
 	added.Budget = cmp.Or(t.Budget, DefaultBudget)
 	for _, k := range slices.Concat(t.IdempotencyArgs, t.CallerArgs) {
@@ -195,47 +210,14 @@ func (p *Processor) checkTools() error {
 		if t.Language != "" && p.spoken(t.Language) == nil {
 			return fmt.Errorf("core: tool %q speaks %q, which has no sentences: add them with AddSentences; there are %s", name, t.Language, p.languages())
 		}
+		for _, w := range t.warnings() {
+			p.log.Warn("not every model takes this tool's definition (docs/tools.md#definition)", "tool", name, "reason", w.reason)
+		}
 		if t.Effect == SideEffect && len(t.CallerArgs) == 0 {
 			p.log.Warn("without a call's id, two callers who ask this tool for the same within 20 s are taken for one: send the id (docs/tools.md#which-call), or set Tool.CallerArgs", "tool", name)
 		}
 	}
 	return nil
-}
-
-// A ToolDefinition is a tool in the form of Interactly's API: the body of the
-// request that creates it there (docs/tools.md#definition).
-type ToolDefinition struct {
-	Type     string `json:"type"` // "function"
-	Async    bool   `json:"async"`
-	Function struct {
-		Name        string         `json:"name"`
-		Description string         `json:"description"`
-		Parameters  jsontext.Value `json:"parameters"` // JSON Schema of an object
-		Strict      bool           `json:"strict"`
-	} `json:"function"`
-	Server struct {
-		URL            string `json:"url"`
-		TimeoutSeconds int    `json:"timeoutSeconds"`
-	} `json:"server"`
-}
-
-// ToolDefinitions returns the definitions of the tools in the order in which they
-// were added, with URLs below base ("https://example.com"). They contain no
-// secrets.
-func (p *Processor) ToolDefinitions(base string) []ToolDefinition {
-	ds := make([]ToolDefinition, 0, len(p.order))
-	for _, name := range p.order {
-		t := p.tools[name]
-		d := ToolDefinition{Type: "function"}
-		d.Function.Name = t.Name
-		d.Function.Description = t.Description
-		d.Function.Parameters = t.shape.Schema()
-		d.Server.URL = base + "/tools/" + t.Name
-		// 20 s is Interactly's default. The tool answers well before it.
-		d.Server.TimeoutSeconds = max(20, int(t.Budget/time.Second)+5)
-		ds = append(ds, d)
-	}
-	return slices.Clip(ds)
 }
 
 // Tools returns the tools in the order in which they were added.
