@@ -171,7 +171,7 @@ func (a *Admission) dispatch(ctx context.Context, body []byte) Response {
 	case err != nil:
 		return a.refuseBody(ctx, plain, encoding, err)
 	case isTool && isEnvelope(plain):
-		return p.answerEnvelope(ctx, a.tool, plain)
+		return p.answerEnvelope(ctx, a, plain)
 	case isTool:
 		return p.answerURL(ctx, a, plain)
 	}
@@ -180,7 +180,7 @@ func (a *Admission) dispatch(ctx context.Context, body []byte) Response {
 		return p.refuse(ctx, calls.QuarantinedBody{Body: plain, Received: a.received, Reason: "no event"}, badRequest)
 	}
 	if a.kind = kindOf(typ); a.kind == KindToolCall {
-		return p.answerEnvelope(ctx, "", plain)
+		return p.answerEnvelope(ctx, a, plain)
 	}
 	return p.accept(ctx, plain, a.received, typ, call)
 }

@@ -2,6 +2,7 @@ package core
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -13,11 +14,12 @@ var errBadArguments = errors.New("core: arguments do not match the tool")
 
 // read returns the arguments of a request in canonical form: the same bytes
 // whatever their order, white space and spelling (docs/tools.md#arguments). The
-// error has a sentence, which names the argument and never its value.
-func (t *tool) read(q toolRequest) (jsontext.Value, error) {
+// error has a sentence, which names the argument and never its value. call is
+// asked if a hidden argument is of the call.
+func (t *tool) read(q toolRequest, call func() Call) (jsontext.Value, error) {
 	canon, err := t.shape.Read(q.args, q.query)
 	if err == nil {
-		return canon, nil
+		return t.addHidden(q, canon, call)
 	}
 	sentence := q.say.Unreadable
 	if problem, ok := errors.AsType[*arguments.Problem](err); ok {
@@ -29,11 +31,12 @@ func (t *tool) read(q toolRequest) (jsontext.Value, error) {
 }
 
 // keyArguments returns those of the canonical arguments that identify a request.
+// Hidden ones always do: the same request of two clinics is two.
 func (t *tool) keyArguments(canon []byte) []byte {
 	if len(t.IdempotencyArgs) == 0 || len(canon) == 0 {
 		return canon
 	}
-	return arguments.Only(canon, t.IdempotencyArgs)
+	return arguments.Only(canon, slices.Concat(t.IdempotencyArgs, t.shape.HiddenNames()))
 }
 
 // identifying returns the canonical arguments that identify a request, by name. It

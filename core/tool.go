@@ -79,6 +79,10 @@ type Tool struct {
 	// chooses for the call, or else English.
 	Language string
 
+	// Headers and Query are the names of headers and of parameters of the tool's
+	// URL that the tool may read from [CallFrom]. Default: none.
+	Headers, Query []string
+
 	// StartMessage is what the assistant says while the tool runs: one line that can
 	// be spoken, variables of the assistant in it ({{name}}) allowed. Default: what
 	// the model comes up with.
@@ -115,6 +119,15 @@ type ToolFunc[In, Out any] func(ctx context.Context, in In) (Out, error)
 //		Guests  int           `json:"guests,omitzero" minimum:"1" maximum:"4"`
 //		Zip     string        `json:"zip" pattern:"^[0-9]{5}$" examples:"94110"`
 //	}
+//
+// A field with a from tag is hidden: it is filled from the request and not in the
+// schema, and the model cannot set it. Without a value the tool does not run, unless
+// the field is optional.
+//
+//	Clinic string `from:"query=clinic"`      // of the tool's URL
+//	Region string `from:"header=X-Region"`
+//	Number string `from:"call=user_number"`  // a field of Call, or metadata.NAME
+//	Tenant string `from:"tenant"`
 //
 // The formats are date, date-time, duration, email and uuid. The tags of a list are
 // about its items. What is text, a number or a boolean is converted to what the
@@ -186,8 +199,11 @@ func (p *Processor) addTool(t Tool, in reflect.Type) *tool {
 	}
 	added := &tool{Tool: t, shape: shape}
 	added.Budget = cmp.Or(t.Budget, DefaultBudget)
+	if err := added.checkHidden(); err != nil {
+		fail("%v", err)
+	}
 	for _, k := range slices.Concat(t.IdempotencyArgs, t.CallerArgs) {
-		if !shape.Has(k) {
+		if !shape.Has(k) && !slices.Contains(shape.HiddenNames(), k) {
 			fail("key %q is not an argument", k)
 		}
 	}

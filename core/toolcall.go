@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+	"github.com/serverurl/serverurl/core/auth"
 	"github.com/serverurl/serverurl/core/event"
 	"github.com/serverurl/serverurl/internal/arguments"
 	"github.com/serverurl/serverurl/internal/callstate"
@@ -44,6 +45,9 @@ type toolRequest struct {
 	call  event.CallID
 	say   *Sentences // in the call's language
 
+	url    arguments.Query // of the request, also of an envelope's
+	header auth.Header
+
 	twoCalls bool // the request names two calls
 }
 
@@ -65,7 +69,7 @@ func (a toolAnswer) shared() bool {
 func (p *Processor) answerURL(ctx context.Context, a *Admission, body []byte) Response {
 	name := a.tool
 	query := arguments.ParseQuery(a.head.Query)
-	q := toolRequest{name: name, args: body, query: query, say: p.sentencesFor(name, p.language(ctx))}
+	q := toolRequest{name: name, args: body, query: query, url: query, header: a.head.Header, say: p.sentencesFor(name, p.language(ctx))}
 	q.call, q.twoCalls = p.callOf(a.head, name, query)
 	answer := p.answer(ctx, q)
 	return reply(toolReply{Result: answer.result}, answer.replayed)
@@ -86,11 +90,13 @@ func (p *Processor) answerUnread(ctx context.Context, a *Admission, reason strin
 
 // answerEnvelope answers the calls of an envelope in their order
 // (docs/tools.md#dialects). A call without a name is of the URL's tool, if any.
-func (p *Processor) answerEnvelope(ctx context.Context, tool string, body []byte) Response {
+func (p *Processor) answerEnvelope(ctx context.Context, a *Admission, body []byte) Response {
+	tool, query := a.tool, arguments.ParseQuery(a.head.Query)
 	reqs, one := envelopeRequests(body, tool)
 	language := p.language(ctx)
 	for i := range reqs {
 		reqs[i].say = p.sentencesFor(reqs[i].name, language)
+		reqs[i].url, reqs[i].header = query, a.head.Header
 	}
 	if len(reqs) == 0 {
 		p.log.Warn("tool calls without a call", "state", "refused")
@@ -212,9 +218,12 @@ func (p *Processor) answer(ctx context.Context, q toolRequest) (a toolAnswer) {
 }
 
 func (p *Processor) answerKnown(ctx context.Context, t *tool, q toolRequest) toolAnswer {
-	canon, err := t.read(q)
+	canon, err := t.read(q, func() Call { return CallFrom(ctx) })
 	if errors.Is(err, arguments.ErrWrapped) {
 		p.log.Warn("arguments are inside another object, where no tool looks (docs/tools.md#request)", "tool", t.Name)
+	}
+	if hidden, ok := errors.AsType[*arguments.HiddenError](err); ok {
+		p.logHidden(t, hidden)
 	}
 	if err != nil || t.Effect == ReadOnly {
 		p.usedIDs.note(q.call, q.id)

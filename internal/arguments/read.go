@@ -28,6 +28,7 @@ func (s *Shape) Read(body jsontext.Value, query Query) (jsontext.Value, error) {
 	if s.root.isWrapped(args) {
 		return nil, ErrWrapped
 	}
+	query = query.without(s.hidden)
 	for _, f := range s.root.fields {
 		if _, given := args[f.name]; !given {
 			if v := query.of(f); v != nil {
