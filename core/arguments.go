@@ -21,11 +21,11 @@ func (t *tool) read(q toolRequest, call func() Call) (jsontext.Value, error) {
 	if err == nil {
 		return t.addHidden(q, canon, call)
 	}
-	sentence := q.say.Unreadable
+	sentence := q.say().Unreadable
 	if problem, ok := errors.AsType[*arguments.Problem](err); ok {
-		sentence = q.say.about(problem)
+		sentence = q.say().about(problem)
 	} else if errors.Is(err, arguments.ErrWrapped) {
-		sentence = q.say.Wrapped
+		sentence = q.say().Wrapped
 	}
 	return nil, &SayError{Sentence: sentence, Err: err}
 }

@@ -112,9 +112,9 @@ func (p *Processor) runClaimed(ctx context.Context, c *claim, mine callstate.Too
 	p.work.Go(func() {
 		<-r.done
 		if c.q.call == "" {
-			p.reads.noteChange()
+			p.reads.noteChange(c.q.from.tenant())
 		} else {
-			p.lastEffect.note()
+			p.lastEffect.note(c.q.from.tenant())
 		}
 		fault.Point("after effect")
 		a := p.settle(ctx, c, mine, r)
@@ -139,7 +139,7 @@ func (p *Processor) runClaimed(ctx context.Context, c *claim, mine callstate.Too
 		}
 		return r.answer(c.t, c.q.say)
 	default:
-		return toolAnswer{result: c.q.say.Working, state: callstate.ToolTimedOut}
+		return toolAnswer{result: c.q.say().Working, state: callstate.ToolTimedOut}
 	}
 }
 
@@ -166,7 +166,7 @@ func (p *Processor) settle(ctx context.Context, c *claim, mine callstate.ToolRec
 				if f.rec.State == callstate.ToolDone {
 					return toolAnswer{result: f.rec.Result, state: string(f.rec.State), replayed: true}
 				}
-				return toolAnswer{result: c.q.say.Working, state: callstate.ToolSuperseded}
+				return toolAnswer{result: c.q.say().Working, state: callstate.ToolSuperseded}
 			case f.rec.State != callstate.ToolRunning && f.rec.State != callstate.ToolIndeterminate && !fault.Mutated("no-fencing"): // stored, and the result of the commit was lost
 				return a
 			}

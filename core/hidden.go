@@ -27,9 +27,9 @@ func (t *tool) addHidden(q toolRequest, canon jsontext.Value, call func() Call) 
 		var values []string
 		switch h.Source {
 		case fromQuery:
-			values = q.url.Values(h.Key)
+			values = q.from.query.Values(h.Key)
 		case fromHeader:
-			values = q.header.Values(h.Key)
+			values = q.from.header.Values(h.Key)
 		case fromTenant:
 			values = []string{call().Tenant}
 		default:
@@ -41,7 +41,7 @@ func (t *tool) addHidden(q toolRequest, canon jsontext.Value, call func() Call) 
 		return arguments.Text(strings.Join(values, "")), ""
 	})
 	if err != nil {
-		return nil, &SayError{Sentence: q.say.NotConfigured, Err: err}
+		return nil, &SayError{Sentence: q.say().NotConfigured, Err: err}
 	}
 	return all, nil
 }

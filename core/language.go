@@ -9,8 +9,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
+	"sync"
 	"unicode/utf8"
+
+	"github.com/serverurl/serverurl/internal/callstate"
 )
 
 const (
@@ -18,9 +20,9 @@ const (
 	// twenty seconds of speech.
 	maxSentence = 300
 
-	// maxLanguageTime is how long [Processor.SpeakLanguage] may take. What it needs
-	// is there already, and the caller waits.
-	maxLanguageTime = 200 * time.Millisecond
+	// maxLanguageTime is how long [Processor.SpeakLanguage] may take: as long as
+	// [CallFrom].
+	maxLanguageTime = lookTimeout
 )
 
 // languageTag is the shape of a language in lower case: "es", "es-mx", "zh-hant-tw".
@@ -69,9 +71,9 @@ func replace(to, from reflect.Value) {
 }
 
 // SpeakLanguage sets the function that chooses the language of a call, for example
-// by the assistant of [CallFrom]. It is called once for each request, before the
-// tools run, and has 200 ms. "", a language without sentences, a panic and
-// being late mean English. A tool with a [Tool.Language] of its own speaks that.
+// by the assistant of [CallFrom]. It is called once for each request, while the tools
+// run, and has a second. "", a language without sentences, a panic and being late
+// mean English. A tool with a [Tool.Language] of its own speaks that.
 func (p *Processor) SpeakLanguage(f func(ctx context.Context) (language string)) {
 	if p.bound || p.speakLanguage != nil {
 		panic("core: SpeakLanguage: once, and before the processor is bound")
@@ -79,43 +81,54 @@ func (p *Processor) SpeakLanguage(f func(ctx context.Context) (language string))
 	p.speakLanguage = f
 }
 
-// language returns the language of the call for which ctx answers a request.
-func (p *Processor) language(ctx context.Context) string {
+// language begins to choose the language of the call of a request, and returns a
+// function that waits for it.
+func (p *Processor) language(ctx context.Context, q toolRequest) func() string {
 	if p.speakLanguage == nil {
-		return ""
+		return func() string { return "" }
 	}
-	ctx, cancel := context.WithTimeout(ctx, maxLanguageTime)
+	q.name = "" // it is the same for all tools of the request
+	q.call = callstate.ScopedID(q.from.tenant(), p.validCall(string(q.call)))
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(p.withCall(ctx, q)), maxLanguageTime)
 	chosen := make(chan string, 1)
 	p.work.Go(func() {
 		defer cancel()
-		defer func() {
-			if recover() != nil {
-				p.log.Error("no language was chosen", "reason", "panic")
-				chosen <- ""
-			}
-		}()
-		chosen <- p.speakLanguage(ctx)
+		chosen <- p.chooseLanguage(ctx)
 	})
-	select {
-	case l := <-chosen:
-		return l
-	case <-ctx.Done():
-	}
-	select {
-	case l := <-chosen: // it cancels ctx when it has chosen
-		return l
-	default:
-		p.log.Warn("no language was chosen", "reason", "late")
-		return ""
-	}
+	return sync.OnceValue(func() string {
+		<-ctx.Done() // it is canceled when the language is chosen
+		select {
+		case l := <-chosen:
+			return l
+		default:
+			p.log.Warn("no language was chosen", "reason", "late")
+			return ""
+		}
+	})
 }
 
-// sentencesFor returns what is said of a tool, which may be unknown, in a call's
-// language.
-func (p *Processor) sentencesFor(tool, language string) *Sentences {
-	if t := p.tools[tool]; t != nil && t.Language != "" {
-		language = t.Language
+// chooseLanguage returns what the backend chooses, "" if that panics.
+func (p *Processor) chooseLanguage(ctx context.Context) (l string) {
+	defer func() {
+		if v := recover(); v != nil {
+			l = ""
+			p.reportFailure(ctx, Failure{Kind: FailureHandler, Name: placeOf(p.speakLanguage).function, Effect: "language"}.panicked(v))
+		}
+	}()
+	return p.speakLanguage(ctx)
+}
+
+// sentencesFor returns what is said of a request, in the language of its tool or
+// else of its call.
+func (p *Processor) sentencesFor(q toolRequest, language func() string) func() *Sentences {
+	if t := p.tools[q.name]; t != nil && t.Language != "" && serves(t.Tenants, q.from.tenant()) {
+		language = func() string { return t.Language }
 	}
+	return func() *Sentences { return p.sentencesIn(language()) }
+}
+
+// sentencesIn returns the sentences of a language, those of English if it has none.
+func (p *Processor) sentencesIn(language string) *Sentences {
 	if s := p.spoken(language); s != nil {
 		return s
 	}

@@ -110,6 +110,13 @@ func addRefusers(p *core.Processor) {
 		"fails":       func(t core.Tool) { core.AddTool(p, t, fails) },
 		"again-fails": func(t core.Tool) { t.Effect = core.Idempotent; core.AddTool(p, t, fails) },
 		"book":        func(t core.Tool) { core.AddTool(p, t, empty) },
+		"hidden": func(t core.Tool) {
+			core.AddTool(p, t, func(context.Context, struct {
+				Clinic string `from:"query=clinic"`
+			}) (string, error) {
+				return "", nil
+			})
+		},
 	} {
 		add(core.Tool{Name: name})
 	}
@@ -131,18 +138,19 @@ func refusals(t *testing.T, setup func(*core.Processor)) map[string]string {
 	b.call("/tools/book?call=CA3", `{"n":2}`)
 	got["DoneBefore"] = b.call("/tools/book?call=CA3", `{"n":1}`)
 	for name, text := range map[string]string{
-		"Failed":      b.call("/tools/look-fails", "{}"),
-		"Working":     b.call("/tools/slow", "{}"),
-		"TooSlow":     frozen.call("/tools/look-slow", "{}"),
-		"Uncertain":   b.call("/tools/fails", "{}"),
-		"SafeAgain":   b.call("/tools/again-fails", "{}"),
-		"Unreachable": down.call("/tools/book", "{}"),
-		"NoTool":      b.call("/tools/none", "{}"),
-		"TwoCalls":    said(t, b.Handle(t.Context(), two)),
-		"Unreadable":  b.call("/tools/book", "7"),
-		"Wrapped":     b.call("/tools/book", `{"args":{"n":1}}`),
-		"NoCall":      envelope(),
-		"Nothing":     b.call("/tools/look", "{}"),
+		"Failed":        b.call("/tools/look-fails", "{}"),
+		"Working":       b.call("/tools/slow", "{}"),
+		"TooSlow":       frozen.call("/tools/look-slow", "{}"),
+		"Uncertain":     b.call("/tools/fails", "{}"),
+		"SafeAgain":     b.call("/tools/again-fails", "{}"),
+		"Unreachable":   down.call("/tools/book", "{}"),
+		"NotConfigured": b.call("/tools/hidden", "{}"),
+		"NoTool":        b.call("/tools/none", "{}"),
+		"TwoCalls":      said(t, b.Handle(t.Context(), two)),
+		"Unreadable":    b.call("/tools/book", "7"),
+		"Wrapped":       b.call("/tools/book", `{"args":{"n":1}}`),
+		"NoCall":        envelope(),
+		"Nothing":       b.call("/tools/look", "{}"),
 	} {
 		got[name] = text
 	}
@@ -245,7 +253,7 @@ func TestLanguageIsChosen(t *testing.T) {
 		{"of a region", "", func(context.Context) string { return "es-419" }, spanish, ""},
 		{"unknown", "", func(context.Context) string { return "canary" }, english, "AddSentences"},
 		{"none", "", func(context.Context) string { return "" }, english, ""},
-		{"a panic", "", func(context.Context) string { panic("canary") }, english, "reason=panic"},
+		{"a panic", "", func(context.Context) string { panic("canary") }, english, "handler panicked"},
 		{"late", "", func(ctx context.Context) string { <-ctx.Done(); time.Sleep(time.Second); return "es" }, english, "reason=late"},
 	} {
 		synctest.Test(t, func(t *testing.T) {

@@ -38,15 +38,19 @@ func (fs *singleflight) join(key string) (f *flight, leads bool) {
 }
 
 // run does the work and publishes its answer to those who joined. If work panics,
-// they are answered with the sentence.
-func (fs *singleflight) run(key string, f *flight, uncertain string, work func() toolAnswer) toolAnswer {
-	f.answer = toolAnswer{result: uncertain, state: string(callstate.ToolIndeterminate)}
+// they are answered too.
+func (fs *singleflight) run(key string, f *flight, say func() *Sentences, work func() toolAnswer) toolAnswer {
+	panicked := true
 	defer func() {
+		if panicked {
+			f.answer = toolAnswer{result: say().Uncertain, state: string(callstate.ToolIndeterminate)}
+		}
 		fs.mu.Lock()
 		delete(fs.flights, key)
 		fs.mu.Unlock()
 		close(f.landed)
 	}()
 	f.answer = work()
+	panicked = false
 	return f.answer
 }

@@ -65,6 +65,14 @@ type Tool struct {
 	// same, and there must be one: otherwise it may have undone another booking.
 	Undoes []string
 
+	// Tenants are the names of the secrets whose senders may call the tool; for
+	// others there is none of this name. Default: everybody.
+	Tenants []string
+
+	// Headers and Query are the names of the header fields and query parameters
+	// of the request that the tool reads with [Call.Header] and [Call.Query].
+	Headers, Query []string
+
 	// Budget is how long the caller may wait for the reply. After that the
 	// assistant says that it is still being worked on. Default: [DefaultBudget];
 	// never more than the platform allows.
@@ -78,10 +86,6 @@ type Tool struct {
 	// about its arguments: see [Sentences]. Default: what [Processor.SpeakLanguage]
 	// chooses for the call, or else English.
 	Language string
-
-	// Headers and Query are the names of headers and of parameters of the tool's
-	// URL that the tool may read from [CallFrom]. Default: none.
-	Headers, Query []string
 
 	// StartMessage is what the assistant says while the tool runs: one line that can
 	// be spoken, variables of the assistant in it ({{name}}) allowed. Default: what
@@ -139,6 +143,7 @@ type ToolFunc[In, Out any] func(ctx context.Context, in In) (Out, error)
 // unknown argument: these are mistakes in the program, found at its start.
 func AddTool[In, Out any](p *Processor, t Tool, f ToolFunc[In, Out]) RegisteredTool[In, Out] {
 	added := p.addTool(t, reflect.TypeFor[In]())
+	added.place = placeOf(f)
 	added.run = func(ctx context.Context, args []byte) (any, error) {
 		var in In
 		if err := added.shape.Decode(args, &in); err != nil {
@@ -171,6 +176,7 @@ func (h RegisteredTool[In, Out]) Reconcile(f func(ctx context.Context, in In) (o
 // A tool is a Tool with its types erased.
 type tool struct {
 	Tool
+	place
 	shape     *arguments.Shape
 	run       func(ctx context.Context, args []byte) (any, error)
 	reconcile func(ctx context.Context, args []byte) (any, bool, error) // may be nil
@@ -218,6 +224,9 @@ func (p *Processor) addTool(t Tool, in reflect.Type) *tool {
 func (p *Processor) checkTools() error {
 	for _, name := range p.order {
 		t := p.tools[name]
+		if err := p.checkTenants("tool "+name, t.Tenants); err != nil {
+			return err
+		}
 		for _, other := range t.Undoes {
 			if u := p.tools[other]; u == nil || u.Effect == ReadOnly || t.Effect == ReadOnly {
 				return fmt.Errorf("core: tool %q undoes %q: both must be tools that change something", name, other)
