@@ -30,13 +30,33 @@ func (t *tool) read(q toolRequest, call func() Call) (jsontext.Value, error) {
 	return nil, &SayError{Sentence: sentence, Err: err}
 }
 
-// keyArguments returns those of the canonical arguments that identify a request.
-// Hidden ones always do: the same request of two clinics is two.
-func (t *tool) keyArguments(canon []byte) []byte {
-	if len(t.IdempotencyArgs) == 0 || len(canon) == 0 {
+// sentArguments returns the canonical arguments without those of the call. Requests
+// that differ in nothing else are of the same call, of which more is known by now.
+func (t *tool) sentArguments(canon []byte) []byte {
+	ofCall := t.hiddenNames(func(source string) bool { return source == fromCall })
+	if len(ofCall) == 0 {
 		return canon
 	}
-	return arguments.Only(canon, slices.Concat(t.IdempotencyArgs, t.shape.HiddenNames()))
+	return arguments.Without(canon, ofCall)
+}
+
+// keyArguments returns those of the canonical arguments that identify a request.
+// Hidden ones do, except those of the call: the same request of two clinics is two.
+func (t *tool) keyArguments(canon []byte) []byte {
+	if len(t.IdempotencyArgs) == 0 || len(canon) == 0 {
+		return t.sentArguments(canon)
+	}
+	hidden := t.hiddenNames(func(source string) bool { return source != fromCall })
+	return arguments.Only(canon, slices.Concat(t.IdempotencyArgs, hidden))
+}
+
+func (t *tool) hiddenNames(of func(source string) bool) (names []string) {
+	for _, h := range t.shape.Hidden() {
+		if of(h.Source) {
+			names = append(names, h.Name)
+		}
+	}
+	return names
 }
 
 // identifying returns the canonical arguments that identify a request, by name. It

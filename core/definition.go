@@ -82,6 +82,7 @@ func (p *Processor) ToolDefinitions(base string, o DefinitionOptions) ([]ToolDef
 		for _, w := range t.warnings() {
 			d.Warnings = append(d.Warnings, w.text)
 		}
+		d.Warnings = append(d.Warnings, t.missingFrom(o)...)
 		ds = append(ds, d)
 	}
 	return slices.Clip(ds), nil
@@ -161,6 +162,23 @@ func (t *Tool) checkDefinition(shape *arguments.Shape) error {
 		return fmt.Errorf("it is Strict, and %w", err)
 	}
 	return nil
+}
+
+// missingFrom says what the platform does not send for the hidden arguments.
+func (t *tool) missingFrom(o DefinitionOptions) (warnings []string) {
+	for _, h := range t.shape.Hidden() {
+		hasHeader := func(name string) bool { return strings.EqualFold(name, h.Key) }
+		switch {
+		case h.Source == fromQuery && (t.Method == "GET" || t.Method == "DELETE"):
+			warnings = append(warnings, fmt.Sprintf("in a %s the model writes the query: take %q from a header", t.Method, h.Key))
+		case h.Optional:
+		case h.Source == fromQuery && o.Query[h.Key] == "":
+			warnings = append(warnings, fmt.Sprintf("its URL needs ?%s=VALUE, for a hidden argument", h.Key))
+		case h.Source == fromHeader && !slices.ContainsFunc(slices.Collect(maps.Keys(o.Headers)), hasHeader):
+			warnings = append(warnings, fmt.Sprintf("it needs the header %s, for a hidden argument", h.Key))
+		}
+	}
+	return warnings
 }
 
 // maxDescription is where descriptions become too long for some models: OpenAI

@@ -77,6 +77,31 @@ func TestDefinitionWarnings(t *testing.T) {
 	}
 }
 
+// What a hidden argument needs is said with the definition, unless it is there.
+func TestDefinitionOfHiddenArguments(t *testing.T) {
+	p := core.New()
+	tagged[whose](p)
+	core.AddTool(p, core.Tool{Name: "get", Method: "GET"}, func(context.Context, struct {
+		A string `from:"query=a"`
+	}) (string, error) {
+		return "", nil
+	})
+	for _, c := range []struct {
+		o    core.DefinitionOptions
+		want []string
+	}{
+		{core.DefinitionOptions{}, []string{"its URL needs ?clinic=VALUE, for a hidden argument", "it needs the header X-Desk, for a hidden argument"}},
+		{core.DefinitionOptions{Query: map[string]string{"clinic": "north"}, Headers: map[string]string{"x-desk": "7"}}, nil},
+	} {
+		ds, err := p.ToolDefinitions("", c.o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		equal(t, "see", ds[0].Warnings, c.want)
+		equal(t, "get", ds[1].Warnings, []string{`in a GET the model writes the query: take "a" from a header`})
+	}
+}
+
 // Settings that cannot be are found at the start.
 func TestDefinitionPanics(t *testing.T) {
 	for says, tool := range map[string]core.Tool{

@@ -20,6 +20,9 @@ const (
 	fromTenant = "tenant"
 )
 
+// storeDown is the reason of a hidden argument that could not be read.
+const storeDown = "store down"
+
 // addHidden adds the hidden arguments to those that were read. Its error has a
 // sentence, and wraps an [arguments.HiddenError].
 func (t *tool) addHidden(q toolRequest, canon jsontext.Value, call func() Call) (jsontext.Value, error) {
@@ -31,31 +34,42 @@ func (t *tool) addHidden(q toolRequest, canon jsontext.Value, call func() Call) 
 		case fromHeader:
 			values = q.from.header.Values(h.Key)
 		case fromTenant:
-			values = []string{call().Tenant}
+			values = []string{q.from.tenant()}
 		default:
-			return callField(call(), h.Key), ""
+			c := call()
+			v := callField(c, h.Key)
+			if v == nil && !h.Optional && c.Missing == missingStore {
+				return nil, storeDown
+			}
+			return v, ""
 		}
 		if len(values) > 1 { // one is the operator's, and the other may be the model's
 			return nil, "given twice"
 		}
 		return arguments.Text(strings.Join(values, "")), ""
 	})
-	if err != nil {
-		return nil, &SayError{Sentence: q.say().NotConfigured, Err: err}
+	if bad, ok := errors.AsType[*arguments.HiddenError](err); ok {
+		sentence := q.say().NotConfigured
+		if bad.Reason == storeDown {
+			sentence = q.say().Unreachable
+		}
+		return nil, &SayError{Sentence: sentence, Err: err}
 	}
-	return all, nil
+	return all, err
 }
 
-// logHidden tells the operator why a tool did not run, and what to do.
+// logHidden logs why a tool did not run, and what to do.
 func (p *Processor) logHidden(t *tool, e *arguments.HiddenError) {
-	switch e.Source {
-	case fromQuery:
+	switch {
+	case e.Reason == storeDown:
+		p.log.Warn("tool call refused: the store could not be read", "tool", t.Name, "parameter", e.Key, "reason", e.Reason)
+	case e.Source == fromQuery:
 		p.log.Error("a hidden argument has no value: end the tool's URL with ?PARAMETER=VALUE, once (docs/tools.md#hidden-arguments)",
 			"tool", t.Name, "parameter", e.Key, "reason", e.Reason)
-	case fromHeader:
+	case e.Source == fromHeader:
 		p.log.Error("a hidden argument has no value: let the platform send this header with the tool, once (docs/tools.md#hidden-arguments)",
 			"tool", t.Name, "parameter", e.Key, "reason", e.Reason)
-	case fromTenant:
+	case e.Source == fromTenant:
 		p.log.Error("a hidden argument has no value: give the secrets names (docs/tools.md#hidden-arguments)", "tool", t.Name, "reason", e.Reason)
 	default:
 		p.log.Error("a hidden argument has no value: it is not known of the call; send the call's id with the tool, as ?call= or X-Call-Id (docs/tools.md#which-call)",

@@ -208,8 +208,9 @@ func (p *Processor) addTool(t Tool, in reflect.Type) *tool {
 	if err := added.checkHidden(); err != nil {
 		fail("%v", err)
 	}
+	hidden := added.hiddenNames(func(string) bool { return true })
 	for _, k := range slices.Concat(t.IdempotencyArgs, t.CallerArgs) {
-		if !shape.Has(k) && !slices.Contains(shape.HiddenNames(), k) {
+		if !shape.Has(k) && !slices.Contains(hidden, k) {
 			fail("key %q is not an argument", k)
 		}
 	}

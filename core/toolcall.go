@@ -223,6 +223,10 @@ func (p *Processor) answer(ctx context.Context, q toolRequest) (a toolAnswer) {
 }
 
 func (p *Processor) answerKnown(ctx context.Context, t *tool, q toolRequest) toolAnswer {
+	// The client may disconnect meanwhile; the run is finished anyway, and its
+	// result stored for a duplicate.
+	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), p.budget(ctx, t), errReplyDue)
+	defer cancel()
 	canon, err := t.read(q, func() Call { return CallFrom(ctx) })
 	if errors.Is(err, arguments.ErrWrapped) {
 		p.log.Warn("arguments are inside another object, where no tool looks (docs/tools.md#request)", "tool", t.Name)
@@ -233,18 +237,11 @@ func (p *Processor) answerKnown(ctx context.Context, t *tool, q toolRequest) too
 	if err != nil || t.Effect == ReadOnly {
 		p.usedIDs.note(q.call, q.id)
 	}
-	if errors.Is(err, arguments.ErrNotObject) {
-		return toolAnswer{result: sentence(err, q.say().Unreadable), state: callstate.ToolUnreadable}
-	}
-	if err != nil {
-		return toolAnswer{result: sentence(err, q.say().Unreadable), state: callstate.ToolRefused}
-	}
-
-	// The client may disconnect meanwhile; the run is finished anyway, and its
-	// result stored for a duplicate.
-	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), p.budget(ctx, t), errReplyDue)
-	defer cancel()
 	switch {
+	case errors.Is(err, arguments.ErrNotObject):
+		return toolAnswer{result: sentence(err, q.say().Unreadable), state: callstate.ToolUnreadable}
+	case err != nil:
+		return toolAnswer{result: sentence(err, q.say().Unreadable), state: callstate.ToolRefused}
 	case ctx.Err() != nil:
 		return toolAnswer{result: q.say().NotStarted, state: callstate.ToolNotStarted}
 	case t.Effect == ReadOnly:

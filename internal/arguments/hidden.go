@@ -24,15 +24,6 @@ type Hidden struct {
 // Hidden returns the hidden arguments.
 func (s *Shape) Hidden() []Hidden { return s.hidden }
 
-// HiddenNames returns their names in JSON.
-func (s *Shape) HiddenNames() []string {
-	names := make([]string, len(s.hidden))
-	for i, h := range s.hidden {
-		names[i] = h.Name
-	}
-	return names
-}
-
 // A HiddenError is that a hidden argument has no value that it can take.
 type HiddenError struct {
 	Hidden

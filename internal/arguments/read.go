@@ -56,6 +56,13 @@ func Only(canonical jsontext.Value, names []string) jsontext.Value {
 	return encode(all)
 }
 
+// Without returns the members of a canonical object that do not have these names.
+func Without(canonical jsontext.Value, names []string) jsontext.Value {
+	all := members(canonical)
+	maps.DeleteFunc(all, func(name string, _ jsontext.Value) bool { return slices.Contains(names, name) })
+	return encode(all)
+}
+
 // argumentsOf returns the arguments of a body, never nil without an error.
 func argumentsOf(body jsontext.Value) (map[string]jsontext.Value, error) {
 	if body.Kind() == '"' { // a string may contain an object, not another string
