@@ -89,7 +89,7 @@ func read(s *arguments.Shape, body, query string) string {
 	var p *arguments.Problem
 	switch {
 	case errors.As(err, &p):
-		return p.Sentence()
+		return p.Sentence(arguments.English())
 	case err != nil:
 		return err.Error()
 	}
@@ -381,8 +381,8 @@ func TestNothingIsQuoted(t *testing.T) {
 			if !errors.As(err, &p) {
 				continue
 			}
-			if refused++; strings.Contains(p.Sentence()+err.Error(), canary) || strings.Contains(p.Sentence(), "4711") || !strings.HasPrefix(p.Path, name) {
-				t.Errorf("%s %s: %s", name, sent, p.Sentence())
+			if refused++; strings.Contains(p.Sentence(arguments.English())+err.Error(), canary) || strings.Contains(p.Sentence(arguments.English()), "4711") || !strings.HasPrefix(p.Path, name) {
+				t.Errorf("%s %s: %s", name, sent, p.Sentence(arguments.English()))
 			}
 		}
 	}
