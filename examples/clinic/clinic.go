@@ -29,6 +29,7 @@ type desk struct {
 // New returns the backend of both clinics.
 func New(c Config) *core.Processor {
 	p := core.New()
+	p.SpeakLanguage(languageOf) // what the backend itself says, too
 	if c.Book == nil {
 		c.Book = storeBook{p.AppStore("clinic")}
 	}
@@ -56,19 +57,18 @@ func New(c Config) *core.Processor {
 	return p
 }
 
-// clinicOf returns the clinic that is called: the name of the secret that was sent.
-func clinicOf(ctx context.Context) string { return core.CallFrom(ctx).Tenant }
-
 // A Patient is who a visit is for. Both are asked for: a number is easily learned.
 type Patient struct {
 	Name  core.Sensitive `json:"name" jsonschema:"the patient's full name"`
 	Phone core.Sensitive `json:"phone" jsonschema:"the phone number with country code"`
 }
 
-// Visit holds the arguments of tools about a visit that is booked.
+// Visit holds the arguments of tools about a visit that is booked. The model sees no
+// clinic, and cannot choose one.
 type Visit struct {
 	At      time.Time `json:"at" jsonschema:"the time of the visit"`
 	Patient Patient   `json:"patient"`
+	Clinic  string    `from:"tenant"`
 }
 
 // Booking holds the arguments of book_visit.
@@ -84,9 +84,10 @@ type Move struct {
 }
 
 func (d *desk) findTimes(ctx context.Context, in struct {
-	Day time.Time `json:"day" format:"date"`
+	Day    time.Time `json:"day" format:"date"`
+	Clinic string    `from:"tenant"`
 }) (string, error) {
-	booked, err := d.Book.Between(ctx, clinicOf(ctx), in.Day, in.Day.AddDate(0, 0, 1))
+	booked, err := d.Book.Between(ctx, in.Clinic, in.Day, in.Day.AddDate(0, 0, 1))
 	if err != nil {
 		return "", err
 	}
@@ -117,7 +118,7 @@ func (d *desk) book(ctx context.Context, in Booking) (string, error) {
 	}
 	e := in.entry()
 	e.Service = in.Service
-	return say(ctx, "booked", say(ctx, in.Service), e.Name, in.At), d.change(ctx, nil, &e)
+	return say(ctx, "booked", say(ctx, in.Service), e.Name, in.At), d.change(ctx, in.Visit, nil, &e)
 }
 
 // isBooked reports whether a booking whose reply was lost is in the book.
@@ -136,13 +137,13 @@ func (d *desk) move(ctx context.Context, in Move) (string, error) {
 	}
 	to := from
 	to.At = in.To.UTC()
-	return say(ctx, "moved", in.To), d.change(ctx, &from, &to)
+	return say(ctx, "moved", in.To), d.change(ctx, in.Visit, &from, &to)
 }
 
 // isMoved reports whether the visit is where it was to go: a caller may move it
 // there, back, and there again.
 func (d *desk) isMoved(ctx context.Context, in Move) (string, bool, error) {
-	_, is, err := d.has(ctx, Visit{in.To, in.Patient})
+	_, is, err := d.has(ctx, Visit{in.To, in.Patient, in.Clinic})
 	return say(ctx, "moved", in.To), is, err
 }
 
@@ -151,12 +152,12 @@ func (d *desk) cancel(ctx context.Context, in Visit) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return say(ctx, "canceled", in.At), d.change(ctx, &e, nil)
+	return say(ctx, "canceled", in.At), d.change(ctx, in, &e, nil)
 }
 
 // has reports whether a patient has a visit, and returns it.
 func (d *desk) has(ctx context.Context, in Visit) (e Entry, is bool, err error) {
-	found, err := d.Book.Between(ctx, clinicOf(ctx), in.At, in.At.Add(time.Second))
+	found, err := d.Book.Between(ctx, in.Clinic, in.At, in.At.Add(time.Second))
 	if e = in.entry(); err == nil && len(found) == 1 && strings.EqualFold(found[0].Name, e.Name) && found[0].Phone == e.Phone {
 		e, is = found[0], true
 	}
@@ -176,8 +177,8 @@ func (d *desk) find(ctx context.Context, in Visit) (Entry, error) {
 }
 
 // change changes the book, and returns what to say if it refuses.
-func (d *desk) change(ctx context.Context, from, to *Entry) error {
-	err := d.Book.Change(ctx, clinicOf(ctx), from, to)
+func (d *desk) change(ctx context.Context, in Visit, from, to *Entry) error {
+	err := d.Book.Change(ctx, in.Clinic, from, to)
 	switch {
 	case errors.Is(err, ErrTaken):
 		return core.Say(say(ctx, "taken"))
@@ -217,5 +218,6 @@ func (d *desk) remind(ctx context.Context, in Visit) (string, error) {
 
 // note keeps what the office reads in the morning; the same when it is repeated.
 func (d *desk) note(ctx context.Context, r core.Report) error {
-	return d.Book.Note(ctx, clinicOf(ctx), string(core.CallFrom(ctx).SentID), r.Analysis.Summary)
+	call := core.CallFrom(ctx)
+	return d.Book.Note(ctx, call.Tenant, string(call.SentID), r.Analysis.Summary)
 }

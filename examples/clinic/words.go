@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/serverurl/serverurl/core"
 )
 
 // languages are what a clinic says in each of them.
@@ -30,7 +32,7 @@ var languages = map[string]map[string]string{
 
 // languageOf returns the language of the clinic that is called.
 func languageOf(ctx context.Context) string {
-	if clinicOf(ctx) == "south" {
+	if core.CallFrom(ctx).Tenant == "south" {
 		return "es"
 	}
 	return "en"
