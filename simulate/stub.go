@@ -165,7 +165,7 @@ func (s *Stub) answer(w http.ResponseWriter, r *http.Request) {
 		s.handler.ServeHTTP(w, r)
 	case StubFailing:
 		http.Error(w, "this system fails", http.StatusInternalServerError)
-	default:
+	case StubSlow, StubDown:
 		panic(http.ErrAbortHandler) // it went down, or the client has gone
 	}
 }
