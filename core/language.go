@@ -173,7 +173,7 @@ func checkFields(s reflect.Value) error {
 			err = checkFields(s.Field(i))
 		case s.Field(i).String() != "":
 			if err = checkSentence(s.Field(i).String(), strings.Fields(field.Tag.Get("needs"))); err != nil {
-				err = fmt.Errorf("%s %s", field.Name, err)
+				err = fmt.Errorf("%s %w", field.Name, err)
 			}
 		}
 		if err != nil {
