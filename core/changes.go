@@ -219,7 +219,7 @@ func undoes(t *tool, args []byte, c *claim) bool {
 		if both && !bytes.Equal(v, mine) {
 			return false
 		}
-		common = common || both
+		common = common || both && t.shape.Has(name)
 	}
 	return common
 }

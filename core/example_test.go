@@ -83,6 +83,52 @@ func ExampleNotApplied() {
 	// 200 {"result":"Booked."}
 }
 
+// A Spanish tool, and one that speaks the language of its call.
+func ExampleProcessor_AddSentences() {
+	type Booking struct {
+		Day string `json:"day"`
+	}
+	book := func(ctx context.Context, in Booking) (string, error) { return "", nil }
+	p := core.New()
+	core.AddTool(p, core.Tool{Name: "reservar", Language: "es"}, book)
+	core.AddTool(p, core.Tool{Name: "reserver"}, book)
+	p.AddSentences("fr", core.Sentences{
+		Done:      "C'est fait.",
+		Arguments: core.ArgumentSentences{Missing: `L'argument "{argument}" manque.`},
+	})
+	p.SpeakLanguage(func(ctx context.Context) string { return "fr-CA" })
+	bindForExample(p)
+
+	ask(p, "/tools/reservar", `{}`)
+	ask(p, "/tools/reserver", `{}`)
+	ask(p, "/tools/reserver", `{"day":"lundi"}`)
+	// Output:
+	// 200 {"result":"Falta el argumento \"day\"."}
+	// 200 {"result":"L'argument \"day\" manque."}
+	// 200 {"result":"C'est fait."}
+}
+
+// An argument that the operator sets in the tool's URL, and no model.
+func ExampleAddTool_hidden() {
+	type Booking struct {
+		Day    string `json:"day"`
+		Clinic string `from:"query=clinic"`
+	}
+	p := core.New()
+	core.AddTool(p, core.Tool{Name: "book"}, func(ctx context.Context, in Booking) (string, error) {
+		return fmt.Sprintf("Booked for %s, %s clinic.", in.Day, in.Clinic), nil
+	})
+	bindForExample(p)
+
+	for _, query := range []string{"clinic=north", ""} {
+		r := p.Handle(context.Background(), core.Request{Method: "POST", Path: "/tools/book", Query: query, Body: []byte(`{"day":"Monday","Clinic":"south"}`)})
+		fmt.Println(string(r.Body))
+	}
+	// Output:
+	// {"result":"Booked for Monday, north clinic."}
+	// {"result":"Sorry, that cannot be done from here just now, and nothing was changed. Offer to take a message for the office."}
+}
+
 // A run whose outcome is open is asked for, and not repeated.
 func ExampleRegisteredTool_Reconcile() {
 	p := core.New()

@@ -114,9 +114,9 @@ func (p *Processor) recordToolCall(ctx context.Context, q toolRequest, a toolAns
 			r.Budget = min(r.Budget, p.on.ReplyTimeout-replyMargin)
 		}
 		sent := q.args
-		if canon, err := t.read(q); err == nil {
+		if canon, err := t.read(q, func() Call { return CallFrom(ctx) }); err == nil {
 			sent = canon
-			r.DedupKey = callstate.Digest("same", r.Tenant, string(r.Call), r.Tool, string(canon))[:16]
+			r.DedupKey = callstate.Digest("same", r.Tenant, string(r.Call), r.Tool, string(t.sentArguments(canon)))[:16]
 		}
 		r.Args = redactedArgs(sent, &p.on.Verifier)
 	}

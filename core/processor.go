@@ -72,6 +72,9 @@ type Processor struct {
 
 	onFailure []func(context.Context, Failure)
 
+	sentences     map[string]*Sentences // by the tag of their language
+	speakLanguage func(context.Context) string
+
 	on    Platform
 	bound bool
 	log   *slog.Logger
@@ -87,11 +90,13 @@ type Processor struct {
 	lastEffect lastEffect
 
 	placeholderOnce sync.Once
+	languageOnce    sync.Once
 }
 
 // New returns a Processor without tools or handlers.
 func New() *Processor {
-	return &Processor{tools: map[string]*tool{}}
+	english, spanish := English(), Spanish()
+	return &Processor{tools: map[string]*tool{}, sentences: map[string]*Sentences{"en": &english, "es": &spanish}}
 }
 
 // A Platform is what the package of a platform supplies. Fields without a default

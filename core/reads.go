@@ -44,15 +44,15 @@ func (p *Processor) read(ctx context.Context, t *tool, q toolRequest, canon []by
 			break // its context ended first, and its error says no more than that
 		}
 		p.reads.forget(key, r)
-		return r.answer(t)
+		return r.answer(t, q.say)
 	case <-ctx.Done():
 		if p.on.BackgroundGrace > 0 {
 			p.reads.keep(key, r)
-			return toolAnswer{result: sayWorking, state: callstate.ToolTimedOut}
+			return toolAnswer{result: q.say().Working, state: callstate.ToolTimedOut}
 		}
 	}
 	p.reads.forget(key, r)
-	return toolAnswer{result: sayTooSlow, state: callstate.ToolTimedOut}
+	return toolAnswer{result: q.say().TooSlow, state: callstate.ToolTimedOut}
 }
 
 // joinRead returns the run of the same read that goes on, or nil if there is

@@ -45,7 +45,8 @@ type toolRequest struct {
 
 	twoCalls bool // the request names two calls
 
-	from *request // the HTTP request that it came in
+	from *request          // the HTTP request that it came in
+	say  func() *Sentences // in the language of its call
 }
 
 // A toolAnswer is what a toolRequest came to.
@@ -68,6 +69,7 @@ func (p *Processor) answerURL(ctx context.Context, a *Admission, body []byte) Re
 	query := arguments.ParseQuery(a.head.Query)
 	q := toolRequest{name: name, args: body, query: query, from: a.request(query, nil)}
 	q.call, q.twoCalls = p.callOf(a.head, name, query)
+	q.say = p.sentencesFor(q, p.language(ctx, q))
 	answer := p.answer(ctx, q)
 	return reply(toolReply{Result: answer.result}, answer.replayed)
 }
@@ -80,7 +82,8 @@ var unread = jsontext.Value("{")
 func (p *Processor) answerUnread(ctx context.Context, a *Admission, reason string) Response {
 	p.log.Warn("tool call unreadable", "reason", reason, "status", 200)
 	if a.tool == "" {
-		return reply(toolReply{Result: sayArguments}, false)
+		q := toolRequest{from: a.request(nil, unread)}
+		return reply(toolReply{Result: p.sentencesFor(q, p.language(ctx, q))().Unreadable}, false)
 	}
 	return p.answerURL(ctx, a, unread)
 }
@@ -90,12 +93,18 @@ func (p *Processor) answerUnread(ctx context.Context, a *Admission, reason strin
 func (p *Processor) answerEnvelope(ctx context.Context, a *Admission, tool string, body []byte) Response {
 	reqs, one := envelopeRequests(body, tool)
 	from := a.request(arguments.ParseQuery(a.head.Query), body)
+	first := toolRequest{name: tool, from: from}
+	if len(reqs) > 0 {
+		first.call = reqs[0].call // it is the same of all
+	}
+	language := p.language(ctx, first)
 	for i := range reqs {
 		reqs[i].from = from
+		reqs[i].say = p.sentencesFor(reqs[i], language)
 	}
 	if len(reqs) == 0 {
 		p.log.Warn("tool calls without a call", "state", "refused")
-		return reply(toolReply{Result: sayNoCall}, false)
+		return reply(toolReply{Result: p.sentencesFor(first, language)().NoCall}, false)
 	}
 	if one { // the older function-call: one call without an id
 		one := p.answer(ctx, reqs[0])
@@ -127,7 +136,7 @@ func (p *Processor) answerAll(ctx context.Context, reqs []toolRequest) []toolAns
 		t := p.tools[q.name]
 		switch {
 		case i >= maxCalls:
-			answers[i] = toolAnswer{result: sayTooMany, state: callstate.ToolRefused}
+			answers[i] = toolAnswer{result: q.say().TooMany, state: callstate.ToolRefused}
 		case t == nil || t.Effect == ReadOnly || fault.Mutated("unordered"):
 			slots <- struct{}{}
 			reads.Go(func() {
@@ -135,7 +144,7 @@ func (p *Processor) answerAll(ctx context.Context, reqs []toolRequest) []toolAns
 				answers[i] = p.answer(ctx, q)
 			})
 		case stopped:
-			answers[i] = toolAnswer{result: sayNotStarted, state: callstate.ToolNotStarted}
+			answers[i] = toolAnswer{result: q.say().NotStarted, state: callstate.ToolNotStarted}
 		default:
 			answers[i] = p.answer(ctx, q)
 			stopped = answers[i].state == callstate.ToolTimedOut
@@ -174,9 +183,9 @@ type toolResult struct {
 }
 
 func reply(t toolReply, replayed bool) Response {
-	body, err := json.Marshal(t)
+	body, err := json.Marshal(t, jsontext.AllowInvalidUTF8(true))
 	if err != nil {
-		body = []byte(`{"result":"` + sayFailed + `"}`)
+		panic("core: reply encoding failed") // of nothing but text
 	}
 	r := Response{Status: 200, Header: jsonHeader(), Body: body}
 	if replayed {
@@ -199,13 +208,13 @@ func (p *Processor) answer(ctx context.Context, q toolRequest) (a toolAnswer) {
 	defer func() {
 		if recover() != nil {
 			p.log.Error("tool call panicked", "tool", q.name, "state", "panic")
-			a = toolAnswer{result: sayUncertain, state: string(callstate.ToolIndeterminate)}
+			a = toolAnswer{result: q.say().Uncertain, state: string(callstate.ToolIndeterminate)}
 		}
 	}()
 	t := p.tools[q.name]
 	if t == nil || !serves(t.Tenants, q.from.tenant()) {
 		p.log.Warn("tool call", "tool", "unknown", "tenant", q.from.tenant(), "state", "refused")
-		return toolAnswer{result: sayNoTool, state: callstate.ToolRefused}
+		return toolAnswer{result: q.say().NoTool, state: callstate.ToolRefused}
 	}
 	a = p.answerKnown(ctx, t, q)
 	p.log.Info("tool call", "tool", t.Name, "tenant", q.from.tenant(), "call", p.tag(q.call), "state", a.state,
@@ -214,31 +223,31 @@ func (p *Processor) answer(ctx context.Context, q toolRequest) (a toolAnswer) {
 }
 
 func (p *Processor) answerKnown(ctx context.Context, t *tool, q toolRequest) toolAnswer {
-	canon, err := t.read(q)
-	if errors.Is(err, arguments.ErrWrapped) {
-		p.log.Warn("arguments are inside another object, where no tool looks (docs/tools.md#request)", "tool", t.Name)
-	}
-	if err != nil || t.Effect == ReadOnly {
-		p.usedIDs.note(q.call, q.id)
-	}
-	if errors.Is(err, arguments.ErrNotObject) {
-		return toolAnswer{result: sentence(err, sayArguments), state: callstate.ToolUnreadable}
-	}
-	if err != nil {
-		return toolAnswer{result: sentence(err, sayArguments), state: callstate.ToolRefused}
-	}
-
 	// The client may disconnect meanwhile; the run is finished anyway, and its
 	// result stored for a duplicate.
 	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), p.budget(ctx, t), errReplyDue)
 	defer cancel()
+	canon, err := t.read(q, func() Call { return CallFrom(ctx) })
+	if errors.Is(err, arguments.ErrWrapped) {
+		p.log.Warn("arguments are inside another object, where no tool looks (docs/tools.md#request)", "tool", t.Name)
+	}
+	if hidden, ok := errors.AsType[*arguments.HiddenError](err); ok {
+		p.logHidden(t, hidden)
+	}
+	if err != nil || t.Effect == ReadOnly {
+		p.usedIDs.note(q.call, q.id)
+	}
 	switch {
+	case errors.Is(err, arguments.ErrNotObject):
+		return toolAnswer{result: sentence(err, q.say().Unreadable), state: callstate.ToolUnreadable}
+	case err != nil:
+		return toolAnswer{result: sentence(err, q.say().Unreadable), state: callstate.ToolRefused}
 	case ctx.Err() != nil:
-		return toolAnswer{result: sayNotStarted, state: callstate.ToolNotStarted}
+		return toolAnswer{result: q.say().NotStarted, state: callstate.ToolNotStarted}
 	case t.Effect == ReadOnly:
 		return p.read(ctx, t, q, canon)
 	case q.twoCalls:
-		return toolAnswer{result: sayTwoCalls, state: callstate.ToolRefused}
+		return toolAnswer{result: q.say().TwoCalls, state: callstate.ToolRefused}
 	}
 	return p.runOnce(ctx, t, q, canon)
 }
