@@ -99,9 +99,12 @@ func callField(c Call, key string) jsontext.Value {
 // fieldOfCall finds a field of Call, whether its name is written as in Go or with
 // underscores.
 func fieldOfCall(name string) (reflect.StructField, bool) {
-	plain := func(s string) string { return strings.ToLower(strings.ReplaceAll(s, "_", "")) }
-	f, ok := reflect.TypeFor[Call]().FieldByNameFunc(func(s string) bool { return plain(s) == plain(name) })
-	return f, ok && f.IsExported()
+	for f := range reflect.TypeFor[Call]().Fields() {
+		if f.IsExported() && strings.EqualFold(f.Name, strings.ReplaceAll(name, "_", "")) {
+			return f, true
+		}
+	}
+	return reflect.StructField{}, false
 }
 
 // sourceName is what the name of a parameter or a header may be: it is logged.

@@ -72,7 +72,7 @@ func replace(to, from reflect.Value) {
 
 // SpeakLanguage sets the function that chooses the language of a call, for example
 // by the assistant of [CallFrom]. It is called once for each request, while the tools
-// run, and has a second. "", a language without sentences, a panic and being late
+// run and by several at once, and has a second. "", a language without sentences, a panic and being late
 // mean English. A tool with a [Tool.Language] of its own speaks that.
 func (p *Processor) SpeakLanguage(f func(ctx context.Context) (language string)) {
 	if p.bound || p.speakLanguage != nil {
@@ -173,7 +173,7 @@ func checkFields(s reflect.Value) error {
 			err = checkFields(s.Field(i))
 		case s.Field(i).String() != "":
 			if err = checkSentence(s.Field(i).String(), strings.Fields(field.Tag.Get("needs"))); err != nil {
-				err = fmt.Errorf("%s %s", field.Name, err)
+				err = fmt.Errorf("%s %w", field.Name, err)
 			}
 		}
 		if err != nil {

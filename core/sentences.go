@@ -90,7 +90,7 @@ func English() Sentences {
 		NoCall:        "That request asks for no tool, so nothing was done.",
 		Done:          "Done.",
 		Nothing:       "There is nothing to report.",
-		Arguments:     ArgumentSentences(*arguments.English()),
+		Arguments:     ArgumentSentences(arguments.English()),
 	}
 }
 
@@ -115,12 +115,11 @@ func Spanish() Sentences {
 		NoCall:        "Esa petición no pide ninguna herramienta, así que no se ha hecho nada.",
 		Done:          "Hecho.",
 		Nothing:       "No hay nada de que informar.",
-		Arguments:     ArgumentSentences(*arguments.Spanish()),
+		Arguments:     ArgumentSentences(arguments.Spanish()),
 	}
 }
 
 // about returns the sentence about what is wrong with an argument.
 func (s *Sentences) about(p *arguments.Problem) string {
-	words := arguments.Words(s.Arguments)
-	return p.Sentence(&words)
+	return p.Sentence((*arguments.Words)(&s.Arguments))
 }

@@ -12,6 +12,7 @@ import (
 	"reflect"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -279,16 +280,17 @@ func TestLanguageIsChosen(t *testing.T) {
 // What was answered once is repeated byte for byte, whatever language is chosen by
 // then.
 func TestDuplicatesKeepTheirLanguage(t *testing.T) {
-	language := "es"
+	var language atomic.Value
+	language.Store("es")
 	b := newBackend(t, func(p *core.Processor) {
 		core.AddTool(p, core.Tool{Name: "book"}, func(context.Context, struct{}) (string, error) { return "", nil })
-		p.SpeakLanguage(func(context.Context) string { return language })
+		p.SpeakLanguage(func(context.Context) string { return language.Load().(string) })
 	})
 	for range 2 {
 		if got := b.call("/tools/book?call=CA1", "{}"); got != "Hecho." {
 			t.Errorf("said %q", got)
 		}
-		language = "en"
+		language.Store("en")
 	}
 }
 

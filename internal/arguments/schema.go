@@ -115,7 +115,7 @@ func (n *node) described() string {
 }
 
 func (n *node) hint() string {
-	w := English()
+	w := &english
 	switch {
 	case len(n.enum) > 0 && n.kind != text:
 		return fill(w.OneOf, "values", valuesText(n.enum))

@@ -21,9 +21,12 @@ type Words struct {
 	DescribedText, Described                                   string
 }
 
+// english is for the errors of a program's start, and for schemas.
+var english = English()
+
 // English returns the words of English.
-func English() *Words {
-	return &Words{
+func English() Words {
+	return Words{
 		Missing:    `The argument "{argument}" is missing.`,
 		Wrong:      `The argument "{argument}" must be {what}.`,
 		TooDeep:    `The argument "{argument}" must not be nested as deeply.`,
@@ -42,8 +45,8 @@ func English() *Words {
 }
 
 // Spanish returns the words of Spanish.
-func Spanish() *Words {
-	return &Words{
+func Spanish() Words {
+	return Words{
 		Missing:    `Falta el argumento "{argument}".`,
 		Wrong:      `El argumento "{argument}" debe ser {what}.`,
 		TooDeep:    `El argumento "{argument}" no debe estar tan anidado.`,
