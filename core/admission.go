@@ -117,7 +117,7 @@ func (a *Admission) handle(ctx context.Context, body []byte, large bool) (resp R
 		slog.Default().Error("request refused", "reason", "the Processor is bound to no platform", "status", 503)
 		return a.refusal
 	}
-	ctx, recorder := p.withRecorder(ctx)
+	ctx, recorder := p.withRecorder(p.withHTTP(ctx, a.head.Header.Get("Traceparent")))
 	defer func() { p.notifyObservers(recorder, a, resp) }()
 	defer func() {
 		if recover() != nil { // a bug here; the panic's text may quote the payload

@@ -181,6 +181,7 @@ func (p *Processor) resume(id event.CallID, ev event.Event, s callstate.State, w
 // runHandlers runs the handlers that have not succeeded, and stores which have
 // now. A failure does not keep the others from running.
 func (p *Processor) runHandlers(ctx context.Context, id event.CallID, w *dispatch) error {
+	ctx = p.withHTTP(ctx, "")
 	var failed error
 	var done []string
 	for _, h := range p.handlers {

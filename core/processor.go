@@ -115,6 +115,9 @@ type Platform struct {
 	// Retention is how long data is stored: Sweep deletes what is older.
 	Retention calls.Retention
 
+	// HTTP makes the requests of tools and handlers: see [HTTP]. Default: none.
+	HTTP HTTPTransport
+
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
 
