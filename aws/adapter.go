@@ -14,6 +14,7 @@ import (
 	"github.com/serverurl/serverurl/core/records"
 	"github.com/serverurl/serverurl/internal/envelope"
 	"github.com/serverurl/serverurl/internal/errcode"
+	"github.com/serverurl/serverurl/internal/lifecycle"
 )
 
 // Errors of an invocation. The runtime's client logs the text of what Invoke
@@ -44,6 +45,10 @@ type Options struct {
 
 	// Logger gets states and codes, never an event. Default: slog.Default().
 	Logger *slog.Logger
+
+	// Ready answers health checks of a load balancer with 503 if it returns an
+	// error: see platform.Options. Default: they are answered 200.
+	Ready func(ctx context.Context) error
 }
 
 // NewHandler returns the handler for lambda.Start. It recognizes what it is
@@ -63,6 +68,7 @@ func NewHandler(p *core.Processor, in Decoder, o *Options) lambda.Handler {
 	a := &adapter{p: p, in: in, log: slog.Default()}
 	if o != nil {
 		a.base = strings.TrimRight(o.BasePath, "/")
+		a.ready = o.Ready
 		if o.Logger != nil {
 			a.log = o.Logger
 		}
@@ -75,6 +81,8 @@ type adapter struct {
 	in   Decoder
 	base string
 	log  *slog.Logger
+
+	ready func(context.Context) error // may be nil
 }
 
 var _ lambda.Handler = (*adapter)(nil)
@@ -113,7 +121,7 @@ func (a *adapter) answer(ctx context.Context, e *lambdaEvent, s trigger) []byte 
 	}
 	admission := a.p.Admit(r)
 	if isHealthCheck(s, r) && admission.Kind() != core.KindToolCall {
-		return encode(s, healthy, maxReplyOf(s))
+		return encode(s, a.health(ctx), maxReplyOf(s))
 	}
 	out := encode(s, admission.Handle(ctx, r.Body), maxReplyOf(s))
 	if out == nil {
@@ -128,7 +136,17 @@ var (
 	jsonType = []core.HeaderField{{Name: "Content-Type", Value: "application/json"}}
 	refused  = core.Response{Status: 400, Header: jsonType, Body: []byte(`{"error":"bad request"}`)}
 	healthy  = core.Response{Status: 200, Header: jsonType, Body: []byte(`{}`)}
+	notReady = core.Response{Status: 503, Header: jsonType, Body: []byte(`{"error":"not ready"}`)}
 )
+
+// health answers a load balancer's health check.
+func (a *adapter) health(ctx context.Context) core.Response {
+	if err := lifecycle.Ready(ctx, a.ready); err != nil {
+		a.log.Warn("readiness check failed", "reason", logCode(err))
+		return notReady
+	}
+	return healthy
+}
 
 // tooLong replaces a reply that the platform would drop. A caller is waiting
 // for a tool, so that one gets a sentence.

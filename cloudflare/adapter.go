@@ -42,6 +42,7 @@ type worker struct {
 	inbox *Inbox
 	store *Store
 	log   *slog.Logger
+	start func(context.Context) error // before each invocation; may be nil
 }
 
 // run handles one invocation and answers it. It returns false if work goes on
@@ -72,6 +73,10 @@ func (w worker) run(ctx context.Context, frame []byte, answer func([]byte)) (idl
 		w.log.Error("invocation rejected", "reason", "invalid frame")
 		send(unavailable, unavailableBody)
 		return true
+	}
+	if w.start != nil && w.start(ctx) != nil {
+		send(unavailable, unavailableBody)
+		return false
 	}
 	switch d.Kind {
 	case "fetch":

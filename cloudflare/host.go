@@ -26,6 +26,7 @@ type operation struct {
 
 	URL    string      `json:"url,omitempty"` // fetch
 	Header [][2]string `json:"header,omitempty"`
+	Limit  int         `json:"limit,omitempty"` // bytes of the response's body
 }
 
 // A statement is SQL with parameters: a string, a number, nil, or a part.
@@ -42,7 +43,7 @@ type part struct {
 
 // A result is the meta of a frame from the bindings.
 type result struct {
-	Error string `json:"error,omitempty"` // "overloaded", "reset", "timeout", "limit", "schema", "binding", "stale", "other"
+	Error string `json:"error,omitempty"` // "overloaded", "reset", "timeout", "limit", "too-large", "schema", "binding", "stale", "other"
 
 	Results []rowSet `json:"results,omitempty"` // d1: one for each statement
 

@@ -39,10 +39,14 @@ type adapter struct {
 	in   backlog
 	cron [sha256.Size]byte // of the header that the cron sends
 	log  *slog.Logger
+	all  http.Handler // ours and the backend's own routes
 }
 
-func newAdapter(p *core.Processor, in backlog, cronSecret string, log *slog.Logger) *adapter {
-	return &adapter{p: p, http: corehttp.Handler(p), in: in, cron: sha256.Sum256([]byte("Bearer " + cronSecret)), log: log}
+// newAdapter returns an adapter; routes may be nil.
+func newAdapter(p *core.Processor, in backlog, cronSecret string, log *slog.Logger, routes http.Handler) *adapter {
+	a := &adapter{p: p, http: corehttp.Handler(p), in: in, cron: sha256.Sum256([]byte("Bearer " + cronSecret)), log: log}
+	a.all = corehttp.WithRoutes(http.HandlerFunc(a.serveOurs), routes, p.MaxBodyBytes(), log)
+	return a
 }
 
 // ServeHTTP answers one request before the platform ends it.
@@ -58,11 +62,19 @@ func (a *adapter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.ContentLength > MaxBodyBytes {
 		a.log.Warn("request rejected", "reason", "over Vercel's 4.5 MB", "bytes", r.ContentLength, "status", 413)
 	}
+	r = r.WithContext(ctx)
+	r.RemoteAddr = clientAddress(r.Header)
+	r.URL = originalURL(r)
+	a.all.ServeHTTP(w, r)
+}
+
+// serveOurs answers a request to a path that is not the backend's own.
+func (a *adapter) serveOurs(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path != CronPath {
-		a.serve(ctx, w, r)
+		a.serve(r.Context(), w, r)
 		return
 	}
-	a.serveCron(ctx, w, r)
+	a.serveCron(r.Context(), w, r)
 }
 
 // serve handles a request, and delivers what is pending before the reply to an
@@ -70,8 +82,6 @@ func (a *adapter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (a *adapter) serve(ctx context.Context, w http.ResponseWriter, r *http.Request) {
 	var accepted atomic.Bool
 	r = r.WithContext(context.WithValue(ctx, acceptedKey{}, &accepted))
-	r.RemoteAddr = clientAddress(r.Header)
-	r.URL = originalURL(r)
 	admission, r := corehttp.Admit(a.p, r)
 	if err := a.prepare(ctx, admission.Kind()); err != nil {
 		// Core answers anyway: unauthenticated clients get a constant, tool calls a
