@@ -82,7 +82,8 @@ type adapter struct {
 	base string
 	log  *slog.Logger
 
-	ready func(context.Context) error // may be nil
+	ready  func(context.Context) error // may be nil
+	outage errcode.Outage
 }
 
 var _ lambda.Handler = (*adapter)(nil)
@@ -101,7 +102,7 @@ func (a *adapter) Invoke(ctx context.Context, payload []byte) (out []byte, err e
 		return a.batch(ctx, e.Records)
 	case triggerSchedule:
 		if err := a.p.Sweep(ctx); err != nil {
-			a.log.Error("sweep failed", "reason", logCode(err))
+			a.log.Log(ctx, a.outage.Level(time.Now(), err, retried...), "sweep failed", "reason", logCode(err))
 			return nil, errSweep
 		}
 		return []byte("{}"), nil
@@ -199,7 +200,7 @@ func (a *adapter) batch(ctx context.Context, records []sqsMessage) ([]byte, erro
 			defer func() { <-slots }()
 			if err := a.deliver(delivering, records[i], &perCall); err != nil {
 				failed[i] = true
-				a.log.Error("delivery failed", "reason", logCode(err), "attempt", records[i].Attributes.Receives)
+				a.logFailure(ctx, err, records[i].Attributes.Receives)
 				a.delay(ctx, records[i])
 			}
 		})
@@ -235,6 +236,16 @@ func (a *adapter) deliverOne(ctx context.Context, e core.Envelope, perCall *keye
 	return a.p.Deliver(ctx, e)
 }
 
+// logFailure logs that a message was not delivered. One that is delivered again wants
+// nobody, a dead letter does.
+func (a *adapter) logFailure(ctx context.Context, err error, attempt int) {
+	level, dead := a.outage.Level(time.Now(), err, retried...), attempt >= maxAttempts
+	if dead {
+		level = slog.LevelError
+	}
+	a.log.Log(ctx, level, "delivery failed", "reason", logCode(err), "attempt", attempt, "dead", dead)
+}
+
 // delay lets a failed message be redelivered after a pause that grows. If that
 // fails it is redelivered anyway, later.
 func (a *adapter) delay(ctx context.Context, r sqsMessage) {
@@ -260,6 +271,9 @@ func (k *keyedMutex) lock(key string) (unlock func()) {
 	mu.Lock()
 	return mu.Unlock
 }
+
+// retried are failures that are tried again, and often pass.
+var retried = []error{records.ErrStale, core.ErrHandlerFailed}
 
 // logCode returns what of an error may be logged. Its text may quote a payload.
 func logCode(err error) string {

@@ -43,6 +43,8 @@ type worker struct {
 	store *Store
 	log   *slog.Logger
 	start func(context.Context) error // before each invocation; may be nil
+
+	outage *errcode.Outage
 }
 
 // run handles one invocation and answers it. It returns false if work goes on
@@ -132,7 +134,11 @@ func (w worker) deliver(ctx context.Context, attempts int, message []byte) reply
 	if err == nil {
 		return reply{Done: true}
 	}
-	w.log.Error("delivery failed", "reason", logCode(err), "attempt", attempts)
+	level, dead := w.level(err), attempts >= maxAttempts
+	if dead { // a message that is delivered again wants nobody, a dead letter does
+		level = slog.LevelError
+	}
+	w.log.Log(ctx, level, "delivery failed", "reason", logCode(err), "attempt", attempts, "dead", dead)
 	return reply{Delay: max(1, int(envelope.RetryDelay(attempts, firstDelay, lastDelay)/time.Second))}
 }
 
@@ -148,10 +154,15 @@ func (w worker) sweep(ctx context.Context) bool {
 		}
 	}
 	if err := errors.Join(errs, w.inbox.Sweep(ctx)); err != nil {
-		w.log.Error("sweep failed", "reason", logCode(err))
+		w.log.Log(ctx, w.level(err), "sweep failed", "reason", logCode(err))
 		return false
 	}
 	return true
+}
+
+// level returns at which level a failure is logged.
+func (w worker) level(err error) slog.Level {
+	return w.outage.Level(time.Now(), err, records.ErrStale, core.ErrHandlerFailed)
 }
 
 // sweepBatch is how many records one statement deletes.

@@ -63,6 +63,9 @@ const codeStale = "stale"
 
 var errNoBindings = errors.New("cloudflare: there are no bindings outside of a Worker")
 
+// passing are the codes of services that may answer later.
+var passing = map[string]bool{"overloaded": true, "reset": true, "timeout": true}
+
 // do does one operation.
 func do(ctx context.Context, b Bindings, op operation, body ...[]byte) (result, []byte, error) {
 	var out result
@@ -85,7 +88,7 @@ func do(ctx context.Context, b Bindings, op operation, body ...[]byte) (result, 
 		return out, nil, err
 	}
 	if out.Error != "" {
-		return out, nil, &errcode.Error{Package: "cloudflare", Op: op.Op, Code: out.Error}
+		return out, nil, &errcode.Error{Package: "cloudflare", Op: op.Op, Code: out.Error, Pass: passing[out.Error]}
 	}
 	return out, rest, nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/serverurl/serverurl/core"
 	"github.com/serverurl/serverurl/core/records"
 	"github.com/serverurl/serverurl/internal/envconfig"
+	"github.com/serverurl/serverurl/internal/errcode"
 	"github.com/serverurl/serverurl/internal/lifecycle"
 	"github.com/serverurl/serverurl/platform"
 )
@@ -38,7 +39,7 @@ func Main(p *core.Processor, opts ...platform.Options) {
 		store := NewStore(b)
 		inbox := NewInbox(b, store)
 		env := envconfig.New(envconfig.Cloudflare, os.Getenv)
-		w := worker{p: p, inbox: inbox, store: store, log: log, start: starter(b, log, env, o)}
+		w := worker{p: p, inbox: inbox, store: store, log: log, start: starter(b, log, env, o), outage: new(errcode.Outage)}
 		if err := bind(p, b, store, inbox, log, env, o); err != nil && b != nil {
 			fmt.Fprintln(os.Stderr, err)
 			w.start = nil // requests find p not bound

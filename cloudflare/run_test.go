@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +14,7 @@ import (
 	"github.com/serverurl/serverurl/core"
 	"github.com/serverurl/serverurl/core/coretest"
 	"github.com/serverurl/serverurl/internal/envconfig"
+	"github.com/serverurl/serverurl/internal/errcode"
 	"github.com/serverurl/serverurl/platform"
 )
 
@@ -45,7 +48,7 @@ func TestStart(t *testing.T) {
 	if !p.Now().Equal(at) || p.MaxBodyBytes() != 100 {
 		t.Errorf("%v, %d bytes", p.Now(), p.MaxBodyBytes())
 	}
-	w := worker{p: p, log: logger, start: starter(b, logger, env, o)}
+	w := worker{p: p, log: logger, start: starter(b, logger, env, o), outage: new(errcode.Outage)}
 	run := func() (status int, idle bool) {
 		frame, err := encodeFrame(invocation{Kind: "fetch", Method: "GET", Path: "/events"})
 		if err != nil {
@@ -73,5 +76,14 @@ func TestStart(t *testing.T) {
 	}
 	if said := log.String(); strings.Count(said, "level=INFO msg=started platform=cloudflare") != 1 || !strings.Contains(said, "store=d1 retention=forever secrets=1") {
 		t.Error(said)
+	}
+}
+
+// wrangler.jsonc has the number of attempts after which the log says that a message
+// is a dead letter.
+func TestMaxAttempts(t *testing.T) {
+	b, err := os.ReadFile("../wrangler.jsonc")
+	if err != nil || !strings.Contains(string(b), fmt.Sprintf(`"max_retries": %d,`, maxAttempts-1)) {
+		t.Errorf("not %d, %v", maxAttempts, err)
 	}
 }

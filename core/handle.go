@@ -10,6 +10,7 @@ import (
 
 	"github.com/serverurl/serverurl/core/calls"
 	"github.com/serverurl/serverurl/core/event"
+	"github.com/serverurl/serverurl/core/records"
 	"github.com/serverurl/serverurl/internal/fault"
 )
 
@@ -77,7 +78,7 @@ func (p *Processor) accept(ctx context.Context, body []byte, received time.Time,
 		return accepted
 	}
 	if err := p.on.Inbox.Put(ctx, env); err != nil {
-		p.log.Error("event rejected", "type", string(typ), "reason", err, "bytes", len(body))
+		p.log.Log(ctx, p.outage.Level(p.on.Now(), err, records.ErrStale), "event rejected", "type", string(typ), "reason", err, "bytes", len(body))
 		return unavailable
 	}
 	fault.Point("after put")

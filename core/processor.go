@@ -16,6 +16,7 @@ import (
 	"github.com/serverurl/serverurl/core/event"
 	"github.com/serverurl/serverurl/core/records"
 	"github.com/serverurl/serverurl/internal/callstate"
+	"github.com/serverurl/serverurl/internal/errcode"
 )
 
 // timeSinceEnd is how long ago the call ended, by its record; 0 while it goes on,
@@ -80,6 +81,8 @@ type Processor struct {
 	alive    signs          // of calls, by their tools
 	inflight singleflight   // the same requests at the same time
 	reads    reads          // those that have outlived their reply
+
+	outage errcode.Outage // of the inbox and the store
 
 	usedIDs    usedIDs
 	lastEffect lastEffect

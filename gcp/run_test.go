@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -98,5 +100,14 @@ func TestServeUntil(t *testing.T) {
 	}
 	if got := <-answer; !strings.Contains(got, "answered") {
 		t.Error(got)
+	}
+}
+
+// deploy.sh has the number of attempts after which the log says that a message is a
+// dead letter.
+func TestMaxAttempts(t *testing.T) {
+	b, err := os.ReadFile("deploy.sh")
+	if err != nil || !strings.Contains(string(b), fmt.Sprintf("--max-delivery-attempts=%d ", maxAttempts)) {
+		t.Errorf("not %d, %v", maxAttempts, err)
 	}
 }

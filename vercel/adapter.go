@@ -16,6 +16,8 @@ import (
 
 	"github.com/serverurl/serverurl/core"
 	"github.com/serverurl/serverurl/core/corehttp"
+	"github.com/serverurl/serverurl/core/records"
+	"github.com/serverurl/serverurl/internal/errcode"
 	"github.com/serverurl/serverurl/sqldb"
 )
 
@@ -40,6 +42,8 @@ type adapter struct {
 	cron [sha256.Size]byte // of the header that the cron sends
 	log  *slog.Logger
 	all  http.Handler // ours and the backend's own routes
+
+	outage errcode.Outage // of the database and what needs it
 }
 
 // newAdapter returns an adapter; routes may be nil.
@@ -86,7 +90,7 @@ func (a *adapter) serve(ctx context.Context, w http.ResponseWriter, r *http.Requ
 	if err := a.prepare(ctx, admission.Kind()); err != nil {
 		// Core answers anyway: unauthenticated clients get a constant, tool calls a
 		// sentence, events 503.
-		a.log.Error("database is unavailable", "reason", err)
+		a.fail(ctx, "database is unavailable", err)
 	}
 	a.http.ServeHTTP(&deferredWriter{ResponseWriter: w, before: func() {
 		if accepted.Load() {
@@ -116,8 +120,18 @@ func (a *adapter) drain(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), left)
 	defer cancel()
 	if _, err := a.in.Drain(ctx, drainBudget, drainLimit); err != nil {
-		a.log.Error("drain failed", "reason", err)
+		a.fail(ctx, "drain failed", err)
 	}
+}
+
+// fail logs what is tried again with the next request or cron. err is one of sqldb's,
+// whose texts hold nothing that is stored.
+func (a *adapter) fail(ctx context.Context, what string, err error) {
+	a.log.Log(ctx, a.level(err), what, "reason", err)
+}
+
+func (a *adapter) level(err error) slog.Level {
+	return a.outage.Level(time.Now(), err, records.ErrStale, core.ErrHandlerFailed)
 }
 
 // serveCron delivers all that is pending, and ends calls whose report is overdue.
@@ -134,7 +148,7 @@ func (a *adapter) serveCron(ctx context.Context, w http.ResponseWriter, r *http.
 		return
 	}
 	if err := a.in.Prepare(ctx); err != nil {
-		a.log.Error("database is unavailable", "reason", err)
+		a.fail(ctx, "database is unavailable", err)
 		writeError(w, http.StatusServiceUnavailable, "unavailable")
 		return
 	}
@@ -152,10 +166,10 @@ func (a *adapter) serveCron(ctx context.Context, w http.ResponseWriter, r *http.
 	swept := errors.Join(a.p.Sweep(ctx), a.in.SweepExpired(ctx))
 	a.log.Info("cron done", "delivered", drained.Delivered, "failed", drained.Failed, "empty", drained.Empty)
 	if err != nil {
-		a.log.Error("drain failed", "reason", err)
+		a.fail(ctx, "drain failed", err)
 	}
 	if swept != nil { // its text may be a handler's
-		a.log.Error("sweep failed", "reason", "incomplete; the next one continues")
+		a.log.Log(ctx, a.level(swept), "sweep failed", "reason", "incomplete; the next one continues")
 	}
 	if errors.Join(err, swept) != nil {
 		writeError(w, http.StatusInternalServerError, "not complete")
