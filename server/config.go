@@ -20,6 +20,7 @@ import (
 	"github.com/serverurl/serverurl/internal/envconfig/backfillenv"
 	"github.com/serverurl/serverurl/internal/failprint"
 	"github.com/serverurl/serverurl/internal/lifecycle"
+	"github.com/serverurl/serverurl/internal/screen"
 	"github.com/serverurl/serverurl/platform"
 )
 
@@ -60,7 +61,7 @@ func run(ctx context.Context, p *core.Processor, o platform.Options, args []stri
 	c.Options.Close = nil
 	c.Logger = cmp.Or(o.Logger, slog.New(slog.NewJSONHandler(stderr, nil)))
 	if c.Verifier.AllowUnauthenticated {
-		failprint.Attach(p, stderr)
+		failprint.Attach(p, screen.NewWriter(stderr), failprint.Color(stderr))
 	}
 	if c.Listener, err = activatedSocket(getenv); err != nil {
 		fmt.Fprintln(stderr, err)

@@ -59,7 +59,7 @@ func waitFor(t *testing.T, what string, met func() bool) {
 	}
 }
 
-// A clean stop is no ERROR and no warning, however early it is.
+// A clean stop logs neither ERROR nor WARN, however early it comes.
 func TestCleanStopLogsNoError(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, fresh func(testing.TB) string) {
 		url := fresh(t)
@@ -78,7 +78,7 @@ func TestCleanStopLogsNoError(t *testing.T) {
 	})
 }
 
-// A database that is restarted is no ERROR: events are refused, tools answer, and
+// The restart of a database logs no ERROR: events are refused, tools answer, and
 // all goes on when it is back.
 func TestDatabaseRestartLogsNoError(t *testing.T) {
 	cluster := pgtest.New(t, &pgtest.Options{TCP: true, NoSync: true})

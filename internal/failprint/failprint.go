@@ -15,7 +15,6 @@ import (
 	"os"
 	"path"
 	"strings"
-	"sync"
 	"text/tabwriter"
 
 	"golang.org/x/term"
@@ -25,23 +24,22 @@ import (
 	"github.com/serverurl/serverurl/internal/stack"
 )
 
-// Attach makes p print each failure to w: in color if that is a terminal and NO_COLOR
-// is not set. It is called before p is bound.
-func Attach(p *core.Processor, w io.Writer) {
-	f, ok := w.(*os.File)
-	color := ok && term.IsTerminal(int(f.Fd())) && os.Getenv("NO_COLOR") == ""
-	var mu sync.Mutex
-	p.OnFailure(func(_ context.Context, f core.Failure) {
-		mu.Lock()
-		defer mu.Unlock()
-		_, _ = io.WriteString(w, Text(f, color))
-	})
+// Attach makes p print each failure to w, a [screen.Writer]. It is called before p is
+// bound.
+func Attach(p *core.Processor, w io.Writer, color bool) {
+	p.OnFailure(func(_ context.Context, f core.Failure) { _, _ = io.WriteString(w, text(f, color)) })
 }
 
-// Text returns a failure as it is printed.
-func Text(f core.Failure, color bool) string {
-	var b strings.Builder
-	out := screen.NewWriter(&b)
+// Color reports whether what is written to w may be in color: it is a terminal, and
+// NO_COLOR is not set.
+func Color(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd())) && os.Getenv("NO_COLOR") == ""
+}
+
+// text returns a failure as it is printed, for a screen.
+func text(f core.Failure, color bool) string {
+	var out strings.Builder
 	paint := func(code, s string) string {
 		if !color {
 			return s
@@ -53,27 +51,27 @@ func Text(f core.Failure, color bool) string {
 	if place == "" && len(own) > 0 {
 		place = own[0].Place()
 	}
-	what, text := "failed", ""
+	what, why := "failed", ""
 	switch {
 	case f.Panic != nil:
-		what, text = "panicked", fmt.Sprint(f.Panic)
+		what, why = "panicked", fmt.Sprint(f.Panic)
 	case f.Err != nil:
-		text = f.Err.Error()
+		why = f.Err.Error()
 	}
 	name := strings.TrimSpace(string(f.Kind) + " " + f.Name)
 	if f.Event != "" {
 		name += " (" + f.Event + ")"
 	}
-	fmt.Fprintf(out, "%s  %s %s: %s\n", paint("1", cmp.Or(place, "unknown place")), name, what, paint("31", indent(text)))
+	fmt.Fprintf(&out, "%s  %s %s: %s\n", paint("1", cmp.Or(place, "unknown place")), name, what, paint("31", indent(why)))
 	if f.CallTag != "" {
-		fmt.Fprintf(out, "    %s\n", paint("2", "call "+f.CallTag))
+		fmt.Fprintf(&out, "    %s\n", paint("2", "call "+f.CallTag))
 	}
-	frames := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	frames := tabwriter.NewWriter(&out, 0, 0, 2, ' ', 0)
 	for _, o := range own {
 		fmt.Fprintf(frames, "    %s\t%s:%s\n", path.Base(o.Func), o.File, o.Line)
 	}
 	_ = frames.Flush()
-	return b.String()
+	return out.String()
 }
 
 // indent keeps the lines of a text apart from those of the stack.

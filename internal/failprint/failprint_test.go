@@ -2,10 +2,12 @@ package failprint
 
 import (
 	"errors"
+	"io"
 	"strings"
 	"testing"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/internal/screen"
 )
 
 const panicked = `goroutine 8 [running]:
@@ -22,6 +24,13 @@ example.com/clinic.New.func3(...)
 sync.(*WaitGroup).Go.func1()
 	/usr/local/go/src/sync/waitgroup.go:239 +0x25
 `
+
+// printed is what a screen shows.
+func printed(f core.Failure, color bool) string {
+	var b strings.Builder
+	_, _ = io.WriteString(screen.NewWriter(&b), text(f, color))
+	return b.String()
+}
 
 func TestText(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -42,11 +51,11 @@ func TestText(t *testing.T) {
 			"unknown place  tool book failed: a[2Jbc\n",
 		},
 	} {
-		if got := Text(c.failure, false); got != c.want {
+		if got := printed(c.failure, false); got != c.want {
 			t.Errorf("%s:\n%q, want\n%q", name, got, c.want)
 		}
 	}
-	colored := Text(core.Failure{Kind: core.FailureTool, Name: "book", Err: errors.New("x"), Place: "desk.go:7"}, true)
+	colored := printed(core.Failure{Kind: core.FailureTool, Name: "book", Err: errors.New("x"), Place: "desk.go:7"}, true)
 	if !strings.HasPrefix(colored, "\x1b[1mdesk.go:7\x1b[0m  tool book failed: \x1b[31mx\x1b[0m\n") {
 		t.Errorf("in color: %q", colored)
 	}
