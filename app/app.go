@@ -44,7 +44,7 @@ func New() *core.Processor {
 
 	core.AddTool(p, core.Tool{
 		Name:        "my_appointments",
-		Description: "The caller's appointments that are still to come. Ask for the phone number and the full name under which they were booked.",
+		Description: "The caller's appointments that are still to come. Ask for the full name under which they were booked, and for the phone number if it is another than the caller's.",
 		Effect:      core.ReadOnly,
 	}, d.myAppointments)
 
@@ -106,6 +106,12 @@ type Booking struct {
 type Caller struct {
 	Phone core.Sensitive `json:"phone" jsonschema:"the phone number it was booked under"`
 	Name  core.Sensitive `json:"name" jsonschema:"the full name it was booked under"`
+}
+
+// Myself is a [Caller] whose number may be the one that calls.
+type Myself struct {
+	Phone core.Sensitive `json:"phone,omitempty" jsonschema:"the phone number they were booked under, if it is not the one that calls"`
+	Name  core.Sensitive `json:"name" jsonschema:"the full name they were booked under"`
 }
 
 // Appointment identifies an appointment of a caller.
@@ -239,8 +245,11 @@ func (d *desk) findBooking(ctx context.Context, in Booking) (string, bool, error
 // atOnce is how many appointments one sentence has.
 const atOnce = 10
 
-func (d *desk) myAppointments(ctx context.Context, in Caller) (string, error) {
-	all, err := d.appointmentsOf(ctx, in)
+func (d *desk) myAppointments(ctx context.Context, in Myself) (string, error) {
+	if in.Phone == "" {
+		in.Phone = core.Sensitive(core.CallFrom(ctx).UserNumber)
+	}
+	all, err := d.appointmentsOf(ctx, Caller(in))
 	if err != nil {
 		return "", err
 	}

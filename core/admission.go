@@ -42,8 +42,8 @@ type Admission struct {
 	received time.Time
 	tool     string // the name in a tool's URL, as sent
 	kind     Kind
-	matched  string // the secret that the header has, "" if a signature decides
-	known    bool   // the sender is authenticated, so observers are notified
+	sender   auth.Sender // by the header; nobody if a signature decides
+	known    bool        // the sender is authenticated, so observers are notified
 	refusal  Response
 }
 
@@ -58,14 +58,14 @@ func (p *Processor) Admit(head Request) *Admission {
 	}
 	a.received = p.on.Now()
 	a.route()
-	matched, err := p.on.Verifier.VerifyHead(head.Header)
+	by, err := p.on.Verifier.VerifyHead(head.Header)
 	switch {
 	case a.refusal.Status != 0:
-		a.known = err == nil && matched != ""
+		a.known = err == nil && by.Matched != ""
 	case err != nil:
 		a.refuseSender(err)
 	}
-	a.matched = matched
+	a.sender = by
 	return a
 }
 
@@ -131,14 +131,14 @@ func (a *Admission) handle(ctx context.Context, body []byte, large bool) (resp R
 	if large {
 		return a.refuseLarge(ctx)
 	}
-	matched, err := p.on.Verifier.VerifyBody(a.matched, a.head.Header, body, a.received)
+	by, err := p.on.Verifier.VerifyBody(a.sender, a.head.Header, body, a.received)
 	if err != nil {
 		a.refuseSender(err)
 		return a.refusal
 	}
-	a.known = true
+	a.sender, a.known = by, true
 	if p.on.Verifier.Count() > 1 { // while secrets rotate: which are still in use
-		p.log.Info("request authenticated", "matched", matched)
+		p.log.Info("request authenticated", "matched", by.Matched, "tenant", by.Tenant)
 	}
 	return a.dispatch(ctx, body)
 }
@@ -146,7 +146,7 @@ func (a *Admission) handle(ctx context.Context, body []byte, large bool) (resp R
 // refuseLarge answers a request whose body was not read to its end, so that no
 // signature over it can be checked.
 func (a *Admission) refuseLarge(ctx context.Context) Response {
-	if a.tool != "" && a.matched != "" {
+	if a.tool != "" && a.sender.Matched != "" {
 		a.known = true
 		return a.p.answerUnread(ctx, a, string(errTooLarge))
 	}
@@ -171,18 +171,18 @@ func (a *Admission) dispatch(ctx context.Context, body []byte) Response {
 	case err != nil:
 		return a.refuseBody(ctx, plain, encoding, err)
 	case isTool && isEnvelope(plain):
-		return p.answerEnvelope(ctx, a.tool, plain)
+		return p.answerEnvelope(ctx, a, a.tool, plain)
 	case isTool:
 		return p.answerURL(ctx, a, plain)
 	}
 	typ, call, err := event.Peek(plain)
 	if err != nil {
-		return p.refuse(ctx, calls.QuarantinedBody{Body: plain, Received: a.received, Reason: "no event"}, badRequest)
+		return p.refuse(ctx, a, calls.QuarantinedBody{Body: plain, Reason: "no event"}, badRequest)
 	}
 	if a.kind = kindOf(typ); a.kind == KindToolCall {
-		return p.answerEnvelope(ctx, "", plain)
+		return p.answerEnvelope(ctx, a, "", plain)
 	}
-	return p.accept(ctx, plain, a.received, typ, call)
+	return p.accept(ctx, a, plain, typ, call)
 }
 
 // isBlank reports whether a body is nothing, or white space of JSON: a tool without
@@ -207,7 +207,7 @@ func (a *Admission) refuseBody(ctx context.Context, body []byte, encoding string
 		a.p.log.Warn("request refused", "reason", reason, "bytes", len(body), "status", resp.Status)
 		return resp
 	}
-	return a.p.refuse(ctx, calls.QuarantinedBody{Body: body, Received: a.received, Reason: reason, Encoding: encoding}, resp)
+	return a.p.refuse(ctx, a, calls.QuarantinedBody{Body: body, Reason: reason, Encoding: encoding}, resp)
 }
 
 // refuseSender refuses a request whose sender is not authenticated.

@@ -42,6 +42,13 @@ func (s *signs) due(id event.CallID, now time.Time, every time.Duration) bool {
 	return true
 }
 
+// forget lets the next sign of life of a call be noted.
+func (s *signs) forget(id event.CallID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.at, id)
+}
+
 // noteAlive notes that a tool was called in a call, so that [Processor.Sweep] does
 // not take the call for over, or finds that it was wrong. It does so while the
 // tool runs; where nothing runs after a reply, wait waits for it for a moment. A call

@@ -2,6 +2,7 @@ package core
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -13,27 +14,49 @@ var errBadArguments = errors.New("core: arguments do not match the tool")
 
 // read returns the arguments of a request in canonical form: the same bytes
 // whatever their order, white space and spelling (docs/tools.md#arguments). The
-// error has a sentence, which names the argument and never its value.
-func (t *tool) read(q toolRequest) (jsontext.Value, error) {
+// error has a sentence, which names the argument and never its value. call is
+// asked if a hidden argument is of the call.
+func (t *tool) read(q toolRequest, call func() Call) (jsontext.Value, error) {
 	canon, err := t.shape.Read(q.args, q.query)
 	if err == nil {
-		return canon, nil
+		return t.addHidden(q, canon, call)
 	}
-	sentence := sayArguments
+	sentence := q.say().Unreadable
 	if problem, ok := errors.AsType[*arguments.Problem](err); ok {
-		sentence = problem.Sentence()
+		sentence = q.say().about(problem)
 	} else if errors.Is(err, arguments.ErrWrapped) {
-		sentence = sayWrapped
+		sentence = q.say().Wrapped
 	}
 	return nil, &SayError{Sentence: sentence, Err: err}
 }
 
-// keyArguments returns those of the canonical arguments that identify a request.
-func (t *tool) keyArguments(canon []byte) []byte {
-	if len(t.IdempotencyArgs) == 0 || len(canon) == 0 {
+// sentArguments returns the canonical arguments without those of the call. Requests
+// that differ in nothing else are of the same call, of which more is known by now.
+func (t *tool) sentArguments(canon []byte) []byte {
+	ofCall := t.hiddenNames(func(source string) bool { return source == fromCall })
+	if len(ofCall) == 0 {
 		return canon
 	}
-	return arguments.Only(canon, t.IdempotencyArgs)
+	return arguments.Without(canon, ofCall)
+}
+
+// keyArguments returns those of the canonical arguments that identify a request.
+// Hidden ones do, except those of the call: the same request of two clinics is two.
+func (t *tool) keyArguments(canon []byte) []byte {
+	if len(t.IdempotencyArgs) == 0 || len(canon) == 0 {
+		return t.sentArguments(canon)
+	}
+	hidden := t.hiddenNames(func(source string) bool { return source != fromCall })
+	return arguments.Only(canon, slices.Concat(t.IdempotencyArgs, hidden))
+}
+
+func (t *tool) hiddenNames(of func(source string) bool) (names []string) {
+	for _, h := range t.shape.Hidden() {
+		if of(h.Source) {
+			names = append(names, h.Name)
+		}
+	}
+	return names
 }
 
 // identifying returns the canonical arguments that identify a request, by name. It

@@ -92,8 +92,13 @@ func (r *backfillRun) list(ctx context.Context, from, to time.Time) error {
 	if err != nil {
 		return err
 	}
-	quiet := r.p.on.Now().Add(-r.p.on.ReportTimeout)
+	quiet, tenants := r.p.on.Now().Add(-r.p.on.ReportTimeout), r.tenantsOf(listed, stored)
 	for _, k := range r.missing(listed, stored, quiet) {
+		tenant, ok := tenants[k.id]
+		if !ok {
+			r.p.log.Warn("backfill left out a call: no stored call of its assistant says whose it is", "call", r.p.tag(k.id))
+			continue
+		}
 		if !k.over() {
 			r.InProgress++
 			continue
@@ -109,11 +114,11 @@ func (r *backfillRun) list(ctx context.Context, from, to time.Time) error {
 			return errNotAll
 		}
 		_, known := stored[k.id]
-		if err := r.fetchListed(ctx, k.id, known); err != nil {
+		if err := r.fetchListed(ctx, tenant, k.id, known); err != nil {
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
-			r.p.log.Warn("backfill failed", "call", r.p.tag(k.id), "reason", err)
+			r.p.log.Warn("backfill failed", "call", r.p.tag(callstate.ScopedID(tenant, k.id)), "reason", err)
 		}
 	}
 	return nil
@@ -145,27 +150,52 @@ func (r *backfillRun) listed(ctx context.Context, from, to time.Time) (listed []
 // missing looks at.
 func (r *backfillRun) stored(ctx context.Context, listed []knownCall) (map[event.CallID]callstate.State, error) {
 	states := map[event.CallID]callstate.State{}
-	for some := range slices.Chunk(listed, records.MaxCommitRecords) {
-		keys := make([]string, len(some))
-		for i, k := range some {
-			keys[i] = callstate.CallKey(k.id)
-		}
-		recs, err := r.p.on.Store.Get(ctx, keys...)
-		if err != nil {
-			return nil, err
-		}
-		for i, rec := range recs {
-			if rec.Version == 0 {
-				continue
+	for _, tenant := range r.p.tenants() {
+		for some := range slices.Chunk(listed, records.MaxCommitRecords) {
+			keys := make([]string, len(some))
+			for i, k := range some {
+				keys[i] = callstate.CallKey(callstate.ScopedID(tenant, k.id))
 			}
-			s, err := callstate.DecodeState(rec)
+			recs, err := r.p.on.Store.Get(ctx, keys...)
 			if err != nil {
 				return nil, err
 			}
-			states[some[i].id] = callstate.State{Report: s.Report, Ended: s.Ended, LastSeen: s.LastSeen, Deleted: s.Deleted}
+			for i, rec := range recs {
+				if rec.Version == 0 {
+					continue
+				}
+				s, err := callstate.DecodeState(rec)
+				if err != nil {
+					return nil, err
+				}
+				states[some[i].id] = callstate.State{Tenant: tenant, Report: s.Report, Ended: s.Ended, LastSeen: s.LastSeen, Deleted: s.Deleted}
+			}
 		}
 	}
 	return states, nil
+}
+
+// tenantsOf returns whose the listed calls are: the list is of an account and does
+// not say. A call is of the tenant for whom it is stored, or for whom another call
+// of its assistant is. Those of which nobody can say so are not in the result.
+func (r *backfillRun) tenantsOf(listed []knownCall, stored map[event.CallID]callstate.State) map[event.CallID]string {
+	all := r.p.tenants()
+	of, byAssistant := map[event.CallID]string{}, map[string]string{}
+	for _, k := range listed {
+		if s, ok := stored[k.id]; ok {
+			of[k.id], byAssistant[k.assistant] = s.Tenant, s.Tenant
+		}
+	}
+	for _, k := range listed {
+		tenant, ok := byAssistant[k.assistant]
+		if len(all) == 1 {
+			tenant, ok = all[0], true
+		}
+		if _, known := of[k.id]; ok && !known {
+			of[k.id] = tenant
+		}
+	}
+	return of
 }
 
 // missing returns the listed calls of this backend that have no stored event,
@@ -182,9 +212,9 @@ func (r *backfillRun) missing(listed []knownCall, stored map[event.CallID]callst
 }
 
 // fetchListed fetches a call of the list. A sweep claims a known one before.
-func (r *backfillRun) fetchListed(ctx context.Context, id event.CallID, known bool) error {
+func (r *backfillRun) fetchListed(ctx context.Context, tenant string, id event.CallID, known bool) error {
 	if known && !r.manual {
-		recs, err := r.p.on.Store.Get(ctx, callstate.CallKey(id))
+		recs, err := r.p.on.Store.Get(ctx, callstate.CallKey(callstate.ScopedID(tenant, id)))
 		if err != nil {
 			return err
 		}
@@ -197,5 +227,5 @@ func (r *backfillRun) fetchListed(ctx context.Context, id event.CallID, known bo
 			return err
 		}
 	}
-	return r.fetch(ctx, id, false)
+	return r.fetch(ctx, tenant, id, false)
 }

@@ -56,7 +56,7 @@ func (r *backfillRun) overdue(ctx context.Context, s *callstate.State, recs []re
 	if ok, err := r.claim(ctx, *s, recs[0], now, !spent); !ok || spent {
 		return true, err
 	}
-	return true, r.fetch(ctx, s.ID, s.Report == nil)
+	return true, r.fetch(ctx, s.Tenant, callstate.SentID(s.Tenant, s.ID), s.Report == nil)
 }
 
 // claim marks a call as overdue and, if fetching is set, as fetched, before it
@@ -83,7 +83,7 @@ func (r *backfillRun) claim(ctx context.Context, s callstate.State, rec records.
 // fetch fetches one call and puts what the API returns into the inbox, as the
 // event that would have said it. A call that is not over is put there only if
 // inProgress is set.
-func (r *backfillRun) fetch(ctx context.Context, id event.CallID, inProgress bool) error {
+func (r *backfillRun) fetch(ctx context.Context, tenant string, id event.CallID, inProgress bool) error {
 	r.Queried++
 	r.requests--
 	fetching, cancel := r.withDeadline(ctx)
@@ -115,17 +115,17 @@ func (r *backfillRun) fetch(ctx context.Context, id event.CallID, inProgress boo
 		r.Failed++
 		return err
 	}
-	return r.put(ctx, id, known, body)
+	return r.put(ctx, tenant, id, known, body)
 }
 
 // put accepts the event of a fetched call.
-func (r *backfillRun) put(ctx context.Context, id event.CallID, known knownCall, body []byte) error {
+func (r *backfillRun) put(ctx context.Context, tenant string, id event.CallID, known knownCall, body []byte) error {
 	typ, _, err := event.Peek(body)
 	if err != nil {
 		return errBadAnswer
 	}
 	now := r.p.on.Now()
-	env := Envelope{ID: envelopeID(body, now), Received: now.UTC(), Type: typ, Call: id, Backfilled: true,
+	env := Envelope{ID: envelopeID(body, now), Received: now.UTC(), Type: typ, Tenant: tenant, Call: callstate.ScopedID(tenant, id), Backfilled: true,
 		Body: r.p.on.Verifier.Redact(nil, body)}
 	if err := r.p.on.Inbox.Put(ctx, env); err != nil {
 		return err
@@ -133,7 +133,7 @@ func (r *backfillRun) put(ctx context.Context, id event.CallID, known knownCall,
 	if known.over() {
 		r.Recovered++
 	}
-	r.p.log.Info("call backfilled", "call", r.p.tag(id), "status", string(known.status), "bytes", len(body))
+	r.p.log.Info("call backfilled", "call", r.p.tag(env.Call), "status", string(known.status), "bytes", len(body))
 	return nil
 }
 

@@ -26,7 +26,7 @@ type scope struct {
 
 // scopeOf returns the scope of a request.
 func scopeOf(t *tool, q toolRequest, canon []byte) scope {
-	s := scope{dir: callstate.AnonymousToolsDir(t.Name), window: anonymousWindow, caller: t.callerOf(canon)}
+	s := scope{dir: callstate.AnonymousToolsDir(q.from.tenant(), t.Name), window: anonymousWindow, caller: t.callerOf(canon)}
 	switch {
 	case q.call != "":
 		s.dir, s.counted, s.window = callstate.ToolsDir(q.call), true, 0
@@ -126,12 +126,12 @@ func (p *Processor) changesSince(ctx context.Context, c *claim, f found) (change
 	var dirs []string
 	if c.counted {
 		dirs = append(dirs, c.dir)
-	} else if p.lastEffect.within(f.raw.Age) {
+	} else if p.lastEffect.within(c.q.from.tenant(), f.raw.Age) {
 		since.any = true // a caller whose requests name the call in part
 	}
 	for _, name := range p.order {
 		if p.tools[name].Effect != ReadOnly {
-			dirs = append(dirs, callstate.AnonymousToolsDir(name))
+			dirs = append(dirs, callstate.AnonymousToolsDir(c.q.from.tenant(), name))
 		}
 	}
 	for _, dir := range dirs {
@@ -219,7 +219,7 @@ func undoes(t *tool, args []byte, c *claim) bool {
 		if both && !bytes.Equal(v, mine) {
 			return false
 		}
-		common = common || both
+		common = common || both && t.shape.Has(name)
 	}
 	return common
 }

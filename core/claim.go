@@ -27,7 +27,7 @@ type claim struct {
 // arguments that identify a request.
 func newClaim(t *tool, q toolRequest, canon []byte) *claim {
 	s := scopeOf(t, q, canon)
-	c := &claim{scope: s, t: t, q: q, args: canon, request: callstate.Digest("request", t.Name, string(canon))}
+	c := &claim{scope: s, t: t, q: q, args: canon, request: callstate.Digest("request", t.Name, string(t.sentArguments(canon)))}
 	c.key = s.dir + "/" + callstate.Digest("run", string(q.call), t.Name, string(t.keyArguments(canon)))
 	if validID(q.id) {
 		c.idKey = s.dir + "/id-" + callstate.Digest("id", string(q.call), q.id)
@@ -112,9 +112,9 @@ func (p *Processor) runClaimed(ctx context.Context, c *claim, mine callstate.Too
 	p.work.Go(func() {
 		<-r.done
 		if c.q.call == "" {
-			p.reads.noteChange()
+			p.reads.noteChange(c.q.from.tenant())
 		} else {
-			p.lastEffect.note()
+			p.lastEffect.note(c.q.from.tenant())
 		}
 		fault.Point("after effect")
 		a := p.settle(ctx, c, mine, r)
@@ -137,9 +137,9 @@ func (p *Processor) runClaimed(ctx context.Context, c *claim, mine callstate.Too
 		if p.on.Now().Sub(mine.Started) >= p.lease(c.t) {
 			return <-stored // this process was suspended: another may have answered since
 		}
-		return r.answer(c.t)
+		return r.answer(c.t, c.q.say)
 	default:
-		return toolAnswer{result: sayWorking, state: callstate.ToolTimedOut}
+		return toolAnswer{result: c.q.say().Working, state: callstate.ToolTimedOut}
 	}
 }
 
@@ -147,7 +147,7 @@ func (p *Processor) runClaimed(ctx context.Context, c *claim, mine callstate.Too
 // deadline. It returns the answer: if a newer owner has superseded this one, the
 // newer owner's.
 func (p *Processor) settle(ctx context.Context, c *claim, mine callstate.ToolRecord, r *run) toolAnswer {
-	a := r.answer(c.t)
+	a := r.answer(c.t, c.q.say)
 	mine.Result, mine.State, mine.Finished = a.result, callstate.ToolState(a.state), p.on.Now().UTC()
 	if mine.State == callstate.ToolIndeterminate && !isSaid(r.err) {
 		mine.Result = "" // a later request gets other words
@@ -166,7 +166,7 @@ func (p *Processor) settle(ctx context.Context, c *claim, mine callstate.ToolRec
 				if f.rec.State == callstate.ToolDone {
 					return toolAnswer{result: f.rec.Result, state: string(f.rec.State), replayed: true}
 				}
-				return toolAnswer{result: sayWorking, state: callstate.ToolSuperseded}
+				return toolAnswer{result: c.q.say().Working, state: callstate.ToolSuperseded}
 			case f.rec.State != callstate.ToolRunning && f.rec.State != callstate.ToolIndeterminate && !fault.Mutated("no-fencing"): // stored, and the result of the commit was lost
 				return a
 			}

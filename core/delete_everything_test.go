@@ -3,6 +3,7 @@ package core_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -26,6 +27,7 @@ func fillEveryClass(t *testing.T) *backend {
 	ran := 0
 	b, take := observed(t, bookingTool(&ran))
 	large := strings.Repeat(canaryName+" ", 2*records.MaxRecordBytes/len(canaryName)) // needs blobs
+	b.event(fmt.Sprintf(`{"message":{"type":"status-update","call":{"id":%q,"status":"ringing","userNumber":%q}}}`, callID, canaryName))
 	b.event(conversation(0, message(0, canaryName), message(1, large)))
 	b.event(conversation(0, message(0, canaryName), message(1, large))) // a duplicate
 	b.call("/tools/book?call="+callID, `{"time":"`+canaryName+`"}`)
@@ -198,7 +200,7 @@ func TestExportHasEveryClass(t *testing.T) {
 		if err := json.Unmarshal(text, &fields); err != nil {
 			t.Fatal(err)
 		}
-		exported := map[string]string{"log": "events", "blobs": "messages", "tools": "tools", "requests": "requests", "repeats": "duplicates"}
+		exported := map[string]string{"log": "events", "blobs": "messages", "tools": "tools", "requests": "requests", "repeats": "duplicates", "early": "call"}
 		for _, d := range callstate.Directories {
 			name, ok := strings.CutPrefix(d.Path, "calls/ID/")
 			if !ok {

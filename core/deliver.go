@@ -36,9 +36,10 @@ func (p *Processor) Deliver(ctx context.Context, env Envelope) error {
 	if err != nil || ev.Call.ID == "" {
 		// Handle accepts none of these. One that an older version accepted is
 		// kept where an operator can look at it.
-		return p.quarantine(ctx, calls.QuarantinedBody{Body: env.Body, Received: env.Received, Reason: "undecodable"})
+		return p.quarantine(ctx, calls.QuarantinedBody{Body: env.Body, Received: env.Received, Tenant: env.Tenant, Reason: "undecodable"})
 	}
-	ev.Backfilled, ev.RedriveCount = env.Backfilled, env.RedriveCount
+	ev.Tenant, ev.Backfilled, ev.RedriveCount = env.Tenant, env.Backfilled, env.RedriveCount
+	ev.Call.ID = callstate.ScopedID(env.Tenant, ev.Call.ID)
 	ctx, end := p.begin(ctx, Operation{Event: ev.Type, Call: ev.Call.ID})
 	outcome := "failed"
 	defer func() { end(outcome) }()
@@ -57,6 +58,7 @@ func (p *Processor) Deliver(ctx context.Context, env Envelope) error {
 // A dispatch is a merged event on its way to the handlers.
 type dispatch struct {
 	callstate.Pending
+	state *callstate.State // as merged
 	input handlerInput
 }
 
@@ -98,7 +100,7 @@ func (p *Processor) merge(ctx context.Context, env Envelope, ev event.Event) (*d
 		}
 		err = p.commit(ctx, &c, callstate.Pending{Envelope: env.ID, Previous: state.Status}, recs)
 		if err == nil {
-			p.log.Info("event", "type", string(ev.Type), "call", p.tag(id), "status", string(c.State.Status),
+			p.log.Info("event", "type", string(ev.Type), "tenant", ev.Tenant, "call", p.tag(id), "status", string(c.State.Status),
 				"messages", c.State.Messages, "late", c.Entry.Stale)
 			p.observeEvent(env, false)
 			last := len(c.State.Pending) - 1
@@ -125,7 +127,7 @@ func (p *Processor) merge(ctx context.Context, env Envelope, ev event.Event) (*d
 // records by which the call is listed.
 func (p *Processor) commit(ctx context.Context, c *callstate.Change, todo callstate.Pending, recs []records.Record) error {
 	s := &c.State
-	if wanted := p.handles(c.Effects); len(wanted) > 0 {
+	if wanted := p.handles(s.Tenant, c.Effects); len(wanted) > 0 {
 		todo.Entry, todo.Effects = s.Entries, wanted
 		s.Pending = append(slices.Clone(s.Pending), todo)
 	}
@@ -175,25 +177,24 @@ func (p *Processor) resume(id event.CallID, ev event.Event, s callstate.State, w
 		call, err := calls.Read(ctx, p.on.Store, id)
 		return CallEnded{Call: call, Reason: call.EndReason}, err
 	}
-	return &dispatch{Pending: w, input: o}
+	return &dispatch{Pending: w, state: &s, input: o}
 }
 
 // runHandlers runs the handlers that have not succeeded, and stores which have
 // now. A failure does not keep the others from running.
 func (p *Processor) runHandlers(ctx context.Context, id event.CallID, w *dispatch) error {
-	ctx = p.withHTTP(ctx, "")
+	ctx = p.withEventCall(p.withHTTP(ctx, ""), w.state)
 	var failed error
 	var done []string
 	for _, h := range p.handlers {
-		if !slices.Contains(w.Effects, h.effect) || slices.Contains(w.Done, h.name) {
+		if !slices.Contains(w.Effects, h.effect) || slices.Contains(w.Done, h.key) || !serves(h.tenants, w.state.Tenant) {
 			continue
 		}
-		if err := safely(ctx, h, &w.input); err != nil {
-			p.log.Warn("handler failed", "effect", string(h.effect), "call", p.tag(id))
+		if err := p.safely(ctx, h, &w.input); err != nil {
 			failed = errors.Join(failed, err)
 			continue
 		}
-		done = append(done, h.name)
+		done = append(done, h.key)
 	}
 	if err := p.markDone(ctx, id, w.Envelope, done, failed == nil); err != nil {
 		return err
@@ -206,10 +207,17 @@ func (p *Processor) runHandlers(ctx context.Context, id event.CallID, w *dispatc
 
 var errHandlerPanicked = errors.New("core: a handler panicked")
 
-// safely runs a handler and recovers its panic.
-func safely(ctx context.Context, h handler, o *handlerInput) (err error) {
-	err = errHandlerPanicked // the panic's text may quote a patient
-	defer func() { _ = recover() }()
+// safely runs a handler, recovers its panic, and reports its failure.
+func (p *Processor) safely(ctx context.Context, h handler, o *handlerInput) (err error) {
+	f := Failure{Kind: FailureHandler, Name: h.function, Effect: string(h.effect), Event: o.event.Type, Place: h.line}
+	defer func() {
+		if v := recover(); v != nil {
+			err = errHandlerPanicked // the panic's text may quote a patient
+			p.reportFailure(ctx, f.panicked(v))
+		} else if err != nil {
+			p.reportFailure(ctx, f.returned(err))
+		}
+	}()
 	return h.run(ctx, o)
 }
 

@@ -83,6 +83,52 @@ func ExampleNotApplied() {
 	// 200 {"result":"Booked."}
 }
 
+// A Spanish tool, and one that speaks the language of its call.
+func ExampleProcessor_AddSentences() {
+	type Booking struct {
+		Day string `json:"day"`
+	}
+	book := func(ctx context.Context, in Booking) (string, error) { return "", nil }
+	p := core.New()
+	core.AddTool(p, core.Tool{Name: "reservar", Language: "es"}, book)
+	core.AddTool(p, core.Tool{Name: "reserver"}, book)
+	p.AddSentences("fr", core.Sentences{
+		Done:      "C'est fait.",
+		Arguments: core.ArgumentSentences{Missing: `L'argument "{argument}" manque.`},
+	})
+	p.SpeakLanguage(func(ctx context.Context) string { return "fr-CA" })
+	bindForExample(p)
+
+	ask(p, "/tools/reservar", `{}`)
+	ask(p, "/tools/reserver", `{}`)
+	ask(p, "/tools/reserver", `{"day":"lundi"}`)
+	// Output:
+	// 200 {"result":"Falta el argumento \"day\"."}
+	// 200 {"result":"L'argument \"day\" manque."}
+	// 200 {"result":"C'est fait."}
+}
+
+// An argument that the operator sets in the tool's URL, and no model.
+func ExampleAddTool_hidden() {
+	type Booking struct {
+		Day    string `json:"day"`
+		Clinic string `from:"query=clinic"`
+	}
+	p := core.New()
+	core.AddTool(p, core.Tool{Name: "book"}, func(ctx context.Context, in Booking) (string, error) {
+		return fmt.Sprintf("Booked for %s, %s clinic.", in.Day, in.Clinic), nil
+	})
+	bindForExample(p)
+
+	for _, query := range []string{"clinic=north", ""} {
+		r := p.Handle(context.Background(), core.Request{Method: "POST", Path: "/tools/book", Query: query, Body: []byte(`{"day":"Monday","Clinic":"south"}`)})
+		fmt.Println(string(r.Body))
+	}
+	// Output:
+	// {"result":"Booked for Monday, north clinic."}
+	// {"result":"Sorry, that cannot be done from here just now, and nothing was changed. Offer to take a message for the office."}
+}
+
 // A run whose outcome is open is asked for, and not repeated.
 func ExampleRegisteredTool_Reconcile() {
 	p := core.New()
@@ -151,4 +197,68 @@ func ExampleProcessor_AppStore() {
 	// <nil>
 	// records: record has changed
 	// 2035-07-16/09:00 Sam Rivera
+}
+
+// A tool knows whose call it is, from what the events of the call said.
+func ExampleCallFrom() {
+	p := core.New()
+	core.AddTool(p, core.Tool{Name: "my_appointments", Description: "The caller's appointments.", Effect: core.ReadOnly},
+		func(ctx context.Context, _ struct{}) (string, error) {
+			call := core.CallFrom(ctx)
+			if call.Missing != "" {
+				return "", core.Say("I cannot see who is calling. What is your phone number?")
+			}
+			return fmt.Sprintf("Appointments of %s: none.", call.UserNumber), nil
+		})
+	bindForExample(p)
+
+	ask(p, "/tools/my_appointments", `{}`)
+	ask(p, "/events", `{"message":{"type":"status-update","call":{"id":"WC-1","status":"ongoing","userNumber":"+14155550100"}}}`)
+	r := p.Handle(context.Background(), core.Request{Method: "POST", Path: "/tools/my_appointments", Query: "call=WC-1", Body: []byte(`{}`)})
+	fmt.Println(r.Status, string(r.Body))
+	// Output:
+	// 200 {"result":"I cannot see who is calling. What is your phone number?"}
+	// 200 {}
+	// 200 {"result":"Appointments of +14155550100: none."}
+}
+
+// A secret's name says whose the call is.
+func ExampleForTenants() {
+	p := core.New()
+	p.OnHang(func(ctx context.Context, e core.Hang) error {
+		fmt.Println("north:", core.CallFrom(ctx).ID)
+		return nil
+	}, core.ForTenants("north"))
+	err := p.Bind(core.Platform{
+		Name: "example", Store: coretest.NewMemoryStore(), Inbox: inline{p}, Logger: slog.New(slog.DiscardHandler),
+		Verifier: auth.Verifier{Secrets: auth.ParseSecrets("north:5f1d0c9a7b3e48d2a6c4e8f0b1d3957a,south:0d7e2b91c4f8a6355e8091d2c7ba43f6")},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, secret := range []string{"5f1d0c9a7b3e48d2a6c4e8f0b1d3957a", "0d7e2b91c4f8a6355e8091d2c7ba43f6"} {
+		p.Handle(context.Background(), core.Request{Method: "POST", Path: "/events", Header: auth.Header{"X-Interactly-Secret": {secret}},
+			Body: []byte(`{"message":{"type":"hang","call":{"id":"WC-1"}}}`)})
+	}
+	// Output:
+	// north: north/WC-1
+}
+
+// What goes wrong in the backend's own code is reported with its place.
+func ExampleProcessor_OnFailure() {
+	p := core.New()
+	p.OnFailure(func(_ context.Context, f core.Failure) {
+		fmt.Println(f.Kind, f.Name, "panicked:", f.Panic)
+	})
+	core.AddTool(p, core.Tool{Name: "open_slots", Effect: core.ReadOnly}, func(context.Context, struct{}) (string, error) {
+		var byDay map[string]int
+		byDay["monday"]++
+		return "", nil
+	})
+	bindForExample(p)
+	ask(p, "/tools/open_slots", `{}`)
+	// Output:
+	// tool open_slots panicked: assignment to entry in nil map
+	// 200 {"result":"Sorry, that did not work just now. Offer to take a message for the office."}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/serverurl/serverurl/core/calls"
 	"github.com/serverurl/serverurl/core/event"
 	"github.com/serverurl/serverurl/core/records"
+	"github.com/serverurl/serverurl/internal/callstate"
 	"github.com/serverurl/serverurl/internal/fault"
 )
 
@@ -50,7 +51,8 @@ func (p *Processor) Handle(ctx context.Context, r Request) Response {
 
 // refuse answers an authenticated request that cannot be understood as an event.
 // An event is sent only once, so its body goes to quarantine for an operator.
-func (p *Processor) refuse(ctx context.Context, q calls.QuarantinedBody, resp Response) Response {
+func (p *Processor) refuse(ctx context.Context, a *Admission, q calls.QuarantinedBody, resp Response) Response {
+	q.Received, q.Tenant = a.received, a.sender.Tenant
 	p.log.Warn("request refused", "reason", q.Reason, "bytes", len(q.Body), "status", resp.Status)
 	if p.quarantine(ctx, q) != nil {
 		return unavailable
@@ -59,16 +61,17 @@ func (p *Processor) refuse(ctx context.Context, q calls.QuarantinedBody, resp Re
 }
 
 // accept makes an event durable before it is acknowledged.
-func (p *Processor) accept(ctx context.Context, body []byte, received time.Time, typ event.Type, call event.CallID) Response {
+func (p *Processor) accept(ctx context.Context, a *Admission, body []byte, typ event.Type, call event.CallID) Response {
 	if !validID(string(call)) {
 		// Nothing can be done with it, and sending it again would not help.
-		return p.refuse(ctx, calls.QuarantinedBody{Body: body, Received: received, Reason: "no call"}, accepted)
+		return p.refuse(ctx, a, calls.QuarantinedBody{Body: body, Reason: "no call"}, accepted)
 	}
 	env := Envelope{
-		ID:       envelopeID(body, received),
-		Received: received.UTC(),
+		ID:       envelopeID(body, a.received),
+		Received: a.received.UTC(),
 		Type:     typ,
-		Call:     call,
+		Tenant:   a.sender.Tenant,
+		Call:     callstate.ScopedID(a.sender.Tenant, call),
 		Body:     p.on.Verifier.Redact(nil, body),
 	}
 	fault.Point("before put")
@@ -82,6 +85,7 @@ func (p *Processor) accept(ctx context.Context, body []byte, received time.Time,
 		return unavailable
 	}
 	fault.Point("after put")
+	p.noteEarly(ctx, env)
 	return accepted
 }
 

@@ -49,9 +49,21 @@ type CallEnded struct {
 	Reason event.EndReason
 }
 
+// A HandlerOption changes a handler: see [ForTenants].
+type HandlerOption func(*handler)
+
+// ForTenants makes a handler one for the events of some tenants only, by the names
+// of their secrets:
+//
+//	p.OnReport(toNorthsCRM, core.ForTenants("north"))
+func ForTenants(names ...string) HandlerOption {
+	return func(h *handler) { h.tenants = names }
+}
+
 // handler is one function of the user's, for one effect.
 type handler struct {
-	name    string // kept in the store, to know which are done
+	key     string // kept in the store, to know which are done
+	place          // where it is in the program
 	effect  callstate.Effect
 	tenants []string // whose events it handles; nil: everybody's
 	run     func(ctx context.Context, o *handlerInput) error
@@ -67,7 +79,8 @@ type handlerInput struct {
 	ended       func(context.Context) (CallEnded, error)
 }
 
-func (p *Processor) addHandler(e callstate.Effect, run func(ctx context.Context, o *handlerInput) error) {
+// addHandler adds the function f, which run calls.
+func (p *Processor) addHandler(f any, options []HandlerOption, e callstate.Effect, run func(ctx context.Context, o *handlerInput) error) {
 	p.mustNotBeBound()
 	n := 0
 	for _, h := range p.handlers {
@@ -75,7 +88,11 @@ func (p *Processor) addHandler(e callstate.Effect, run func(ctx context.Context,
 			n++
 		}
 	}
-	p.handlers = append(p.handlers, handler{name: fmt.Sprintf("%s/%d", e, n), effect: e, run: run})
+	h := handler{key: fmt.Sprintf("%s/%d", e, n), place: placeOf(f), effect: e, run: run}
+	for _, change := range options {
+		change(&h)
+	}
+	p.handlers = append(p.handlers, h)
 }
 
 func (p *Processor) mustNotBeBound() {
@@ -87,8 +104,8 @@ func (p *Processor) mustNotBeBound() {
 // OnEvent adds a handler for every event, of types that have a handler of their
 // own and of types that core does not know. A duplicate is not an event: it
 // was delivered before.
-func (p *Processor) OnEvent(f func(ctx context.Context, e event.Event) error) {
-	p.addHandler(callstate.EffectEvent, func(ctx context.Context, o *handlerInput) error { return f(ctx, o.event) })
+func (p *Processor) OnEvent(f func(ctx context.Context, e event.Event) error, options ...HandlerOption) {
+	p.addHandler(f, options, callstate.EffectEvent, func(ctx context.Context, o *handlerInput) error { return f(ctx, o.event) })
 }
 
 // OnStatus adds a handler for a status that has moved forward.
@@ -97,15 +114,15 @@ func (p *Processor) OnEvent(f func(ctx context.Context, e event.Event) error) {
 // repeated with the same change until it returns nil, and so may run more than
 // once: its effect should be harmless to repeat. Handlers of one call may run
 // concurrently, and in another order than the events happened.
-func (p *Processor) OnStatus(f func(ctx context.Context, e StatusUpdate) error) {
-	p.addHandler(callstate.EffectStatus, func(ctx context.Context, o *handlerInput) error {
+func (p *Processor) OnStatus(f func(ctx context.Context, e StatusUpdate) error, options ...HandlerOption) {
+	p.addHandler(f, options, callstate.EffectStatus, func(ctx context.Context, o *handlerInput) error {
 		return f(ctx, StatusUpdate{Event: o.event, Previous: o.previous})
 	})
 }
 
 // OnMessages adds a handler for new messages of a call.
-func (p *Processor) OnMessages(f func(ctx context.Context, e Messages) error) {
-	p.addHandler(callstate.EffectMessages, func(ctx context.Context, o *handlerInput) error {
+func (p *Processor) OnMessages(f func(ctx context.Context, e Messages) error, options ...HandlerOption) {
+	p.addHandler(f, options, callstate.EffectMessages, func(ctx context.Context, o *handlerInput) error {
 		fresh, err := o.newMessages(ctx)
 		if err != nil {
 			return err
@@ -115,20 +132,20 @@ func (p *Processor) OnMessages(f func(ctx context.Context, e Messages) error) {
 }
 
 // OnHang adds a handler for silences of the assistant.
-func (p *Processor) OnHang(f func(ctx context.Context, e Hang) error) {
-	p.addHandler(callstate.EffectHang, func(ctx context.Context, o *handlerInput) error { return f(ctx, Hang{o.event}) })
+func (p *Processor) OnHang(f func(ctx context.Context, e Hang) error, options ...HandlerOption) {
+	p.addHandler(f, options, callstate.EffectHang, func(ctx context.Context, o *handlerInput) error { return f(ctx, Hang{o.event}) })
 }
 
 // OnError adds a handler for failures of models and voices.
-func (p *Processor) OnError(f func(ctx context.Context, e ErrorEvent) error) {
-	p.addHandler(callstate.EffectError, func(ctx context.Context, o *handlerInput) error { return f(ctx, ErrorEvent{o.event}) })
+func (p *Processor) OnError(f func(ctx context.Context, e ErrorEvent) error, options ...HandlerOption) {
+	p.addHandler(f, options, callstate.EffectError, func(ctx context.Context, o *handlerInput) error { return f(ctx, ErrorEvent{o.event}) })
 }
 
 // OnReport adds a handler for the report. It may never run for a call, because
 // the report is sent once and can be lost; [Processor.OnCallEnded] always
 // does.
-func (p *Processor) OnReport(f func(ctx context.Context, e Report) error) {
-	p.addHandler(callstate.EffectReport, func(ctx context.Context, o *handlerInput) error {
+func (p *Processor) OnReport(f func(ctx context.Context, e Report) error, options ...HandlerOption) {
+	p.addHandler(f, options, callstate.EffectReport, func(ctx context.Context, o *handlerInput) error {
 		return f(ctx, Report{Event: o.event, Revision: o.revision})
 	})
 }
@@ -139,8 +156,8 @@ func (p *Processor) OnReport(f func(ctx context.Context, e Report) error) {
 // ([event.EndReasonIdleTimeout]). The next event or tool call takes that back,
 // tools work again, and the handler runs once more at the real end. One that
 // stores what it is given under the call's ID needs to know nothing of that.
-func (p *Processor) OnCallEnded(f func(ctx context.Context, e CallEnded) error) {
-	p.addHandler(callstate.EffectEnded, func(ctx context.Context, o *handlerInput) error {
+func (p *Processor) OnCallEnded(f func(ctx context.Context, e CallEnded) error, options ...HandlerOption) {
+	p.addHandler(f, options, callstate.EffectEnded, func(ctx context.Context, o *handlerInput) error {
 		e, err := o.ended(ctx)
 		if err != nil || !e.Call.Ended { // an assumed end that was taken back meanwhile
 			return err
@@ -149,12 +166,12 @@ func (p *Processor) OnCallEnded(f func(ctx context.Context, e CallEnded) error) 
 	})
 }
 
-// handles returns the effects that have a handler.
-func (p *Processor) handles(es []callstate.Effect) []callstate.Effect {
+// handles returns the effects that have a handler for a tenant's events.
+func (p *Processor) handles(tenant string, es []callstate.Effect) []callstate.Effect {
 	var wanted []callstate.Effect
 	for _, e := range es {
 		for _, h := range p.handlers {
-			if h.effect == e {
+			if h.effect == e && serves(h.tenants, tenant) {
 				wanted = append(wanted, e)
 				break
 			}

@@ -126,7 +126,7 @@ func (p *Processor) runOnce(ctx context.Context, t *tool, q toolRequest, canon [
 	for {
 		f, leads := p.inflight.join(c.key + c.idKey)
 		if leads {
-			return p.inflight.run(c.key+c.idKey, f, func() toolAnswer { return p.runAcrossInstances(ctx, c) })
+			return p.inflight.run(c.key+c.idKey, f, q.say, func() toolAnswer { return p.runAcrossInstances(ctx, c) })
 		}
 		select {
 		case <-f.landed:
@@ -135,7 +135,7 @@ func (p *Processor) runOnce(ctx context.Context, t *tool, q toolRequest, canon [
 				return a
 			}
 		case <-ctx.Done():
-			return toolAnswer{result: sayWorking, state: callstate.ToolTimedOut}
+			return toolAnswer{result: q.say().Working, state: callstate.ToolTimedOut}
 		}
 	}
 }
@@ -150,7 +150,7 @@ func (p *Processor) runAcrossInstances(ctx context.Context, c *claim) toolAnswer
 		s, f, err := p.decide(opening, c)
 		switch {
 		case err != nil && opening != ctx:
-			return toolAnswer{result: sayNotNow, state: callstate.ToolStoreDown}
+			return toolAnswer{result: c.q.say().Unreachable, state: callstate.ToolStoreDown}
 		case err != nil: // the store may recover in time
 		case s == stepWait && f.rec.State == callstate.ToolRunning: // it runs elsewhere, for this delivery too
 			p.noteDelivery(ctx, c, f, toolAnswer{})
@@ -164,7 +164,7 @@ func (p *Processor) runAcrossInstances(ctx context.Context, c *claim) toolAnswer
 		opening = ctx // it waits for the result now, for the rest of the budget
 		select {
 		case <-ctx.Done():
-			return toolAnswer{result: sayWorking, state: callstate.ToolTimedOut}
+			return toolAnswer{result: c.q.say().Working, state: callstate.ToolTimedOut}
 		case <-time.After(pause/2 + mathrand.N(pause)/2):
 			pause = min(2*pause, pollLast)
 		}
@@ -212,7 +212,7 @@ func (p *Processor) takeStep(ctx, opening context.Context, c *claim, s step, f f
 		return p.askAgain(ctx, opening, c, f)
 	case stepRefuse, stepCheck, stepWait:
 	}
-	a = toolAnswer{result: sayUncertain, state: string(callstate.ToolIndeterminate)}
+	a = toolAnswer{result: c.q.say().Uncertain, state: string(callstate.ToolIndeterminate)}
 	if f.rec.Result != "" { // in the tool's own words
 		a.result = f.rec.Result
 	}
@@ -222,10 +222,10 @@ func (p *Processor) takeStep(ctx, opening context.Context, c *claim, s step, f f
 // claimAndRun makes this instance the owner of a run, and runs the tool.
 func (p *Processor) claimAndRun(ctx, opening context.Context, c *claim, f found, anew bool) (a toolAnswer, ok bool) {
 	if due, _ := ctx.Deadline(); time.Until(due) < minRunTime {
-		return toolAnswer{result: sayNotStarted, state: callstate.ToolNotStarted}, true
+		return toolAnswer{result: c.q.say().NotStarted, state: callstate.ToolNotStarted}, true
 	}
 	if f.ended {
-		return toolAnswer{result: sayEnded, state: callstate.ToolRefused}, true
+		return toolAnswer{result: c.q.say().CallOver, state: callstate.ToolRefused}, true
 	}
 	mine, err := p.claim(opening, c, f, anew)
 	if errors.Is(err, records.ErrStale) && fault.Mutated("no-claim-condition") {
@@ -235,7 +235,7 @@ func (p *Processor) claimAndRun(ctx, opening context.Context, c *claim, f found,
 	case errors.Is(err, records.ErrStale):
 		return toolAnswer{}, false // another instance was faster
 	case err != nil:
-		return toolAnswer{result: sayNotNow, state: callstate.ToolStoreDown}, true
+		return toolAnswer{result: c.q.say().Unreachable, state: callstate.ToolStoreDown}, true
 	}
 	return p.runClaimed(ctx, c, mine), true
 }
@@ -243,7 +243,7 @@ func (p *Processor) claimAndRun(ctx, opening context.Context, c *claim, f found,
 // decline answers a request that was done before, when it is unknown
 // whether that still holds.
 func (p *Processor) decline(ctx context.Context, c *claim, f found) toolAnswer {
-	a := toolAnswer{result: sayDoneBefore, state: callstate.ToolDoneBefore}
+	a := toolAnswer{result: c.q.say().DoneBefore, state: callstate.ToolDoneBefore}
 	p.noteDelivery(ctx, c, f, a)
 	return a
 }

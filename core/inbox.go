@@ -20,7 +20,11 @@ type Envelope struct {
 	// Type is the event's type as sent, for the inbox's priorities and logs.
 	Type event.Type `json:"type"`
 
-	// Call is the call's id as sent, empty if the body names none.
+	// Tenant is the name of the secret that the sender knows, "" if secrets have no
+	// names.
+	Tenant string `json:"tenant,omitempty"`
+
+	// Call is the call's id here (see [Call.ID]), empty if the body names none.
 	Call event.CallID `json:"call,omitempty"`
 
 	// Backfilled reports that the event was never sent, but derived from what
@@ -45,4 +49,14 @@ type Inbox interface {
 	// Put makes the envelopes durable, all or none, and returns nil only when a
 	// crash the moment after loses nothing. It does not retain the bodies.
 	Put(ctx context.Context, es ...Envelope) error
+}
+
+// A PendingReader is an Inbox that can be asked what it holds of a call. A tool
+// that is called before the first event of its call was delivered knows the call
+// from there. For an inbox that cannot be asked, such as a queue, core notes in
+// the store what the first event says.
+type PendingReader interface {
+	// PendingOf returns up to limit envelopes of a call that are accepted and not
+	// delivered yet, in any order. The call's id is that of [Envelope.Call].
+	PendingOf(ctx context.Context, call event.CallID, limit int) ([]Envelope, error)
 }

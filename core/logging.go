@@ -33,6 +33,8 @@ var (
 	tagPattern   = regexp.MustCompile(`^[0-9a-f]{12}$`)
 	wordsPattern = regexp.MustCompile(`^[a-z][a-z_-]*( [a-z_-]+){0,3}$`) // our constants
 	namePattern  = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]{0,63}$`)   // names in the program
+	codePattern  = regexp.MustCompile(`^[A-Za-z0-9_.*()\[\]-]{1,64}$`)   // functions and types of the program
+	linePattern  = regexp.MustCompile(`^[A-Za-z0-9_.@-]{1,40}/?[A-Za-z0-9_.-]{1,60}\.go:\d{1,6}$`)
 	matchPattern = regexp.MustCompile(`^(anyone|[a-z]+( secret)? \d{1,3} of \d{1,3})$`)
 )
 
@@ -41,17 +43,24 @@ var (
 // any of these keys. Everything else is dropped, so that logging a new field is a
 // decision made here.
 var loggedFields = map[string]func(string) string{
-	"type":     oneOf(event.TypeStatusUpdate, event.TypeConversationUpdate, event.TypeHang, event.TypeError, event.TypeReport, event.TypeToolCalls, event.TypeFunctionCall),
-	"status":   oneOf("initiated", "queued", "ringing", "ongoing", "in-progress", "forwarded", "finished", "failed", "busy", "no-answer"),
-	"call":     matching(tagPattern),
-	"tool":     matching(namePattern),
-	"handler":  matching(namePattern),
-	"platform": matching(namePattern),
-	"matched":  matching(matchPattern),
-	"reason":   matching(wordsPattern),
-	"state":    matching(wordsPattern),
-	"effect":   matching(wordsPattern),
-	"error":    matching(wordsPattern),
+	"type":   oneOf(event.TypeStatusUpdate, event.TypeConversationUpdate, event.TypeHang, event.TypeError, event.TypeReport, event.TypeToolCalls, event.TypeFunctionCall),
+	"status": oneOf("initiated", "queued", "ringing", "ongoing", "in-progress", "forwarded", "finished", "failed", "busy", "no-answer"),
+	"call":   matching(tagPattern),
+
+	"fingerprint": matching(tagPattern),
+
+	"tool":      matching(namePattern),
+	"tenant":    matching(namePattern),
+	"handler":   matching(codePattern),
+	"parameter": matching(sourceName),
+	"platform":  matching(namePattern),
+	"matched":   matching(matchPattern),
+	"go_type":   matching(codePattern),
+	"place":     matching(linePattern),
+	"reason":    matching(wordsPattern),
+	"state":     matching(wordsPattern),
+	"effect":    matching(wordsPattern),
+	"error":     matching(wordsPattern),
 
 	"bytes": nil, "took_ms": nil, "age": nil, "attempt": nil, "count": nil, "messages": nil, "entries": nil, "pending": nil,
 	"late": nil, "replayed": nil, "fence": nil, "revision": nil, "calls": nil, "limit": nil,

@@ -41,22 +41,27 @@ func (u *usedIDs) has(call event.CallID, id string) bool {
 	return u.ids[usedID{call, id}]
 }
 
-// lastEffect remembers when a side effect in a known call ended last, on this
-// instance. A caller whose requests name the call only in part may have caused it.
+// lastEffect remembers when a side effect in a known call of a tenant ended last,
+// on this instance. A caller whose requests name the call only in part may have
+// caused it.
 type lastEffect struct {
 	mu sync.Mutex
-	at time.Time
+	at map[string]time.Time
 }
 
-func (e *lastEffect) note() {
+func (e *lastEffect) note(tenant string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.at = time.Now()
+	if e.at == nil {
+		e.at = map[string]time.Time{}
+	}
+	e.at[tenant] = time.Now()
 }
 
 // within reports whether there was one in the time given.
-func (e *lastEffect) within(age time.Duration) bool {
+func (e *lastEffect) within(tenant string, age time.Duration) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return !e.at.IsZero() && time.Since(e.at) <= age
+	at, ok := e.at[tenant]
+	return ok && time.Since(at) <= age
 }

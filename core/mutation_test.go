@@ -36,7 +36,7 @@ func TestSchedulesNoticeBrokenRules(t *testing.T) {
 		{"unordered", "TestOrderOfOneMessage", "said "},
 		{"no-dedup", "TestSchedulesOfMerge", "duplicated: "},
 		{"status-regresses", "TestSchedulesOfMerge", "regressed: "},
-		{"last-snapshot-wins", "TestSchedulesOfMerge", "regressed: |lost: "},
+		{"last-snapshot-wins", "TestSchedulesOfMerge", "regressed: |lost: |duplicated: "},
 		{"ack-before-handlers", "TestSchedulesOfMerge", "lost: "},
 		{"report-is-an-update", "TestSchedulesOfMerge", "lost: transcript"},
 		{"earlier-word-wins", "TestSchedulesOfMerge", "lost: transcript"},

@@ -108,15 +108,15 @@ func (p *Processor) recordToolCall(ctx context.Context, q toolRequest, a toolAns
 		return
 	}
 	r := calls.ToolRequest{ReceivedAt: at.UTC(), Latency: p.on.Now().Sub(at), ToolCallID: q.id, State: a.state, Replayed: a.replayed,
-		Result: a.result, Tool: nameOf(q.name), Call: callOf(q.call)}
+		Result: a.result, Tool: nameOf(q.name), Tenant: q.from.tenant(), Call: q.call}
 	if t := p.tools[q.name]; t != nil {
 		if r.Budget = t.Budget; p.on.ReplyTimeout > 0 {
 			r.Budget = min(r.Budget, p.on.ReplyTimeout-replyMargin)
 		}
 		sent := q.args
-		if canon, err := t.read(q); err == nil {
+		if canon, err := t.read(q, func() Call { return CallFrom(ctx) }); err == nil {
 			sent = canon
-			r.DedupKey = callstate.Digest("same", string(r.Call), r.Tool, string(canon))[:16]
+			r.DedupKey = callstate.Digest("same", r.Tenant, string(r.Call), r.Tool, string(t.sentArguments(canon)))[:16]
 		}
 		r.Args = redactedArgs(sent, &p.on.Verifier)
 	}
@@ -141,14 +141,6 @@ func nameOf(sent string) string {
 	return ""
 }
 
-// callOf returns a call's id, or "" for what is not one.
-func callOf(sent event.CallID) event.CallID {
-	if validID(string(sent)) {
-		return sent
-	}
-	return ""
-}
-
 // notifyObservers passes on what an authenticated request came to. A request
 // to a tool's URL that was refused before it reached the tool counts too.
 func (p *Processor) notifyObservers(w *toolRecorder, a *Admission, resp Response) {
@@ -160,7 +152,7 @@ func (p *Processor) notifyObservers(w *toolRecorder, a *Admission, resp Response
 			return
 		}
 		w.calls = append(w.calls, calls.ToolRequest{ReceivedAt: a.received.UTC(), Latency: p.on.Now().Sub(a.received), State: "refused",
-			Tool: nameOf(a.tool), Call: callOf(a.call())})
+			Tool: nameOf(a.tool), Tenant: a.sender.Tenant, Call: a.call()})
 	}
 	for _, c := range w.calls {
 		c.Method, c.HTTPStatus, c.Reply = a.head.Method, resp.Status, resp.Body
@@ -173,10 +165,10 @@ func (p *Processor) notifyObservers(w *toolRecorder, a *Admission, resp Response
 	}
 }
 
-// call is the call that a tool's URL or headers name, or "".
+// call is the call that a tool's URL or headers name, as it is stored, or "".
 func (a *Admission) call() event.CallID {
 	id, _ := a.p.callOf(a.head, a.tool, arguments.ParseQuery(a.head.Query))
-	return id
+	return callstate.ScopedID(a.sender.Tenant, id)
 }
 
 func (p *Processor) observeEvent(env Envelope, duplicate bool) {

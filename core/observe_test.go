@@ -15,7 +15,7 @@ import (
 )
 
 // observed is a backend whose observations a test can look at.
-func observed(t *testing.T, setup func(p *core.Processor)) (*backend, func() []core.Observation) {
+func observed(t *testing.T, setup func(p *core.Processor), change ...func(*core.Platform)) (*backend, func() []core.Observation) {
 	var mu sync.Mutex
 	var all []core.Observation
 	b := newBackend(t, func(p *core.Processor) {
@@ -27,7 +27,7 @@ func observed(t *testing.T, setup func(p *core.Processor)) (*backend, func() []c
 			defer mu.Unlock()
 			all = append(all, o)
 		})
-	})
+	}, change...)
 	return b, func() []core.Observation {
 		mu.Lock()
 		defer mu.Unlock()

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -72,6 +73,9 @@ type Processor struct {
 
 	onFailure []func(context.Context, Failure)
 
+	sentences     map[string]*Sentences // by the tag of their language
+	speakLanguage func(context.Context) string
+
 	on    Platform
 	bound bool
 	log   *slog.Logger
@@ -79,6 +83,7 @@ type Processor struct {
 
 	work     sync.WaitGroup // tools that outlive their reply
 	alive    signs          // of calls, by their tools
+	early    signs          // of calls, by their first events
 	inflight singleflight   // the same requests at the same time
 	reads    reads          // those that have outlived their reply
 
@@ -88,11 +93,13 @@ type Processor struct {
 	lastEffect lastEffect
 
 	placeholderOnce sync.Once
+	languageOnce    sync.Once
 }
 
 // New returns a Processor without tools or handlers.
 func New() *Processor {
-	return &Processor{tools: map[string]*tool{}}
+	english, spanish := English(), Spanish()
+	return &Processor{tools: map[string]*tool{}, sentences: map[string]*Sentences{"en": &english, "es": &spanish}}
 }
 
 // A Platform is what the package of a platform supplies. Fields without a default
@@ -131,7 +138,8 @@ type Platform struct {
 // Bind gives p the platform that it runs on. It is called once, before the
 // first request, after all tools and handlers are added. It returns
 // [auth.ErrNoSecret] if no credential is configured and unauthenticated senders
-// are not explicitly allowed, and an error if a tool undoes one that there is not.
+// are not explicitly allowed, and an error if a tool undoes one that there is not,
+// or if a tool or a handler is for a tenant that no secret names.
 func (p *Processor) Bind(on Platform) error {
 	switch {
 	case p.bound:
@@ -151,7 +159,23 @@ func (p *Processor) Bind(on Platform) error {
 	p.on, p.bound = on, true
 	p.log = slog.New(allowlist(cmp.Or(on.Logger, slog.Default()).Handler())).With("platform", on.Name)
 	p.key = on.Verifier.LogKey()
+	for _, h := range p.handlers {
+		if err := p.checkTenants("handler "+h.function, h.tenants); err != nil {
+			return err
+		}
+	}
 	return p.checkTools()
+}
+
+// checkTenants returns an error if something is for a tenant that no secret names.
+func (p *Processor) checkTenants(what string, tenants []string) error {
+	known := p.on.Verifier.Tenants()
+	for _, name := range tenants {
+		if !slices.Contains(known, name) {
+			return fmt.Errorf("core: %s is for the tenant %q, which is not the name of a secret: name one, as in SERVERURL_SECRET=%s:…", what, name, name)
+		}
+	}
+	return nil
 }
 
 // MaxBodyBytes is the most bytes of a body that the Processor takes. An adapter

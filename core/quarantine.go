@@ -34,7 +34,7 @@ var ErrStillUnreadable = errors.New("core: the quarantined body is not an event 
 // quarantine stores a body under its own hash, so that a repeated one changes
 // nothing.
 func (p *Processor) quarantine(ctx context.Context, q calls.QuarantinedBody) error {
-	sum := sha256.Sum256(q.Body)
+	sum := sha256.Sum256(append([]byte(q.Tenant), q.Body...))
 	q.ID, q.Received, q.TriedBy = hex.EncodeToString(sum[:16]), q.Received.UTC(), program()
 	q.Body = p.on.Verifier.Redact(nil, q.Body)
 	if !wordsPattern.MatchString(q.Encoding) { // as sent, and shown to operators
@@ -84,11 +84,12 @@ func retryQuarantined(ctx context.Context, s records.Store, in Inbox, l Limits, 
 	if err != nil || !validID(string(call)) || kindOf(typ) == KindToolCall { // nobody waits for a tool any more
 		return ErrStillUnreadable
 	}
-	line := calls.AuditEntry{Actor: actor, Action: calls.AuditRetryQuarantine, Call: calls.AuditCallRef(call), Detail: string(typ)}
+	of := callstate.ScopedID(q.Tenant, call)
+	line := calls.AuditEntry{Actor: actor, Action: calls.AuditRetryQuarantine, Call: calls.AuditCallRef(of), Detail: string(typ)}
 	if err := calls.WriteAudit(ctx, s, line); err != nil {
 		return err
 	}
-	env := Envelope{ID: envelopeID(body, q.Received), Received: q.Received, Type: typ, Call: call, Body: v.Redact(nil, body)}
+	env := Envelope{ID: envelopeID(body, q.Received), Received: q.Received, Type: typ, Tenant: q.Tenant, Call: of, Body: v.Redact(nil, body)}
 	if err := in.Put(ctx, env); err != nil {
 		return fmt.Errorf("core: retry of a quarantined body: %w", err)
 	}

@@ -6,7 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/serverurl/serverurl/core/event"
 	"github.com/serverurl/serverurl/internal/callstate"
 )
 
@@ -21,7 +20,7 @@ const keepRead = 20 * time.Second
 type reads struct {
 	mu      sync.Mutex
 	late    map[string]*lateRead
-	changed int64 // how many side effects without a call have ended here
+	changed map[string]int64 // how many side effects of a tenant without a call have ended here
 }
 
 // A lateRead is a run that goes on after its reply.
@@ -32,12 +31,12 @@ type lateRead struct {
 }
 
 // read answers a request to a tool that changes nothing.
-func (p *Processor) read(ctx context.Context, t *tool, call event.CallID, canon []byte) toolAnswer {
-	key := callstate.Digest("read", t.Name, string(call), string(canon))
-	r := p.joinRead(ctx, key, call)
+func (p *Processor) read(ctx context.Context, t *tool, q toolRequest, canon []byte) toolAnswer {
+	key := callstate.Digest("read", q.from.tenant(), t.Name, string(q.call), string(canon))
+	r := p.joinRead(ctx, key, q)
 	if r == nil {
-		r = &lateRead{began: time.Now(), changed: p.reads.changes()}
-		r.run = p.start(ctx, t, canon, Invocation{Tool: t.Name, Call: call}, p.on.BackgroundGrace)
+		r = &lateRead{began: time.Now(), changed: p.reads.changes(q.from.tenant())}
+		r.run = p.start(ctx, t, canon, Invocation{Tool: t.Name, Call: q.call}, p.on.BackgroundGrace)
 	}
 	select {
 	case <-r.done:
@@ -45,45 +44,48 @@ func (p *Processor) read(ctx context.Context, t *tool, call event.CallID, canon 
 			break // its context ended first, and its error says no more than that
 		}
 		p.reads.forget(key, r)
-		return r.answer(t)
+		return r.answer(t, q.say)
 	case <-ctx.Done():
 		if p.on.BackgroundGrace > 0 {
 			p.reads.keep(key, r)
-			return toolAnswer{result: sayWorking, state: callstate.ToolTimedOut}
+			return toolAnswer{result: q.say().Working, state: callstate.ToolTimedOut}
 		}
 	}
 	p.reads.forget(key, r)
-	return toolAnswer{result: sayTooSlow, state: callstate.ToolTimedOut}
+	return toolAnswer{result: q.say().TooSlow, state: callstate.ToolTimedOut}
 }
 
 // joinRead returns the run of the same read that goes on, or nil if there is
 // none, or it may have read what has changed since.
-func (p *Processor) joinRead(ctx context.Context, key string, call event.CallID) *lateRead {
+func (p *Processor) joinRead(ctx context.Context, key string, q toolRequest) *lateRead {
 	r := p.reads.find(key)
-	if r == nil || r.changed != p.reads.changes() && call == "" {
+	if r == nil || r.changed != p.reads.changes(q.from.tenant()) && q.call == "" {
 		return nil
 	}
-	if call == "" {
+	if q.call == "" {
 		return r
 	}
-	recs, err := p.on.Store.Get(ctx, scope{dir: callstate.ToolsDir(call), counted: true}.countKey())
+	recs, err := p.on.Store.Get(ctx, scope{dir: callstate.ToolsDir(q.call), counted: true}.countKey())
 	if err != nil || recs[0].Version != 0 && recs[0].Age <= time.Since(r.began) {
 		return nil
 	}
 	return r
 }
 
-func (rs *reads) changes() int64 {
+func (rs *reads) changes(tenant string) int64 {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
-	return rs.changed
+	return rs.changed[tenant]
 }
 
-// noteChange is called when a side effect without a call has ended.
-func (rs *reads) noteChange() {
+// noteChange is called when a side effect of a tenant without a call has ended.
+func (rs *reads) noteChange(tenant string) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
-	rs.changed++
+	if rs.changed == nil {
+		rs.changed = map[string]int64{}
+	}
+	rs.changed[tenant]++
 }
 
 func (rs *reads) find(key string) *lateRead {

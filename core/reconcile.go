@@ -22,7 +22,7 @@ func (p *Processor) ask(ctx context.Context, c *claim, rec callstate.ToolRecord)
 	r := p.start(ctx, &asked, c.args, c.invocation(rec), 0)
 	select {
 	case <-r.done:
-		return r.text, applied, false, r.err
+		return r.result(c.t, c.q.say), applied, false, r.err
 	case <-ctx.Done():
 		return "", false, true, context.Cause(ctx)
 	}
@@ -31,11 +31,11 @@ func (p *Processor) ask(ctx context.Context, c *claim, rec callstate.ToolRecord)
 // reconcile asks the tool for the outcome of a run that is unknown. ok is false
 // if the record has changed, and is to be read again.
 func (p *Processor) reconcile(ctx context.Context, c *claim, f found) (a toolAnswer, ok bool) {
-	uncertain := toolAnswer{result: sayUncertain, state: string(callstate.ToolIndeterminate)}
+	uncertain := toolAnswer{result: c.q.say().Uncertain, state: string(callstate.ToolIndeterminate)}
 	result, applied, late, err := p.ask(ctx, c, f.rec)
 	switch {
 	case late:
-		return toolAnswer{result: sayWorking, state: callstate.ToolTimedOut}, true
+		return toolAnswer{result: c.q.say().Working, state: callstate.ToolTimedOut}, true
 	case err != nil:
 		return uncertain, true
 	}
@@ -57,7 +57,7 @@ func (p *Processor) askAgain(ctx, opening context.Context, c *claim, f found) (a
 	result, applied, late, err := p.ask(ctx, c, f.rec)
 	switch {
 	case late:
-		return toolAnswer{result: sayWorking, state: callstate.ToolTimedOut}, true
+		return toolAnswer{result: c.q.say().Working, state: callstate.ToolTimedOut}, true
 	case err != nil:
 		return p.decline(ctx, c, f), true
 	case !applied:

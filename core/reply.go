@@ -20,21 +20,8 @@ const cutMark = " [cut]"
 
 // resultText converts what a tool returned to the one line that is sent: strings
 // and fmt.Stringers as they are, everything else as JSON, as Interactly requires
-// (docs/tools.md#reply). Nothing at all is a sentence: the platform ignores an
-// empty result, and a model makes up what null means.
-func resultText(v any, effect Effect) (string, error) {
-	text, err := plainText(v)
-	if err != nil || text != "" {
-		return text, err
-	}
-	if effect == ReadOnly {
-		return sayNothing, nil
-	}
-	return sayDone, nil
-}
-
-// plainText returns a result as one line, "" for nothing.
-func plainText(v any) (string, error) {
+// (docs/tools.md#reply). It is "" for nothing.
+func resultText(v any) (string, error) {
 	r := reflect.ValueOf(v)
 	for {
 		switch v := v.(type) {

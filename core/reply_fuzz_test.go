@@ -14,7 +14,7 @@ func FuzzReplyGuard(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		for _, v := range []any{s, []string{s}, map[string]string{s: s}, struct{ A string }{s}} {
-			got, err := resultText(v, ReadOnly)
+			got, err := resultText(v)
 			if err != nil {
 				continue // a sentence of this package
 			}
@@ -23,7 +23,7 @@ func FuzzReplyGuard(f *testing.F) {
 				t.Fatalf("twice is not once: %q %q", got, again)
 			}
 		}
-		checkLine(t, sentence(Say(s), sayFailed))
+		checkLine(t, sentence(Say(s), English().Failed))
 	})
 }
 

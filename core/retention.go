@@ -135,7 +135,7 @@ func (p *Processor) retainCall(ctx context.Context, id event.CallID, now time.Ti
 		p.log.Info("call deleted", "call", p.tag(id), "age", now.Sub(s.LastSeen))
 		return callstate.Delete(ctx, p.on.Store, id, now, func(s callstate.State) bool { return old(s, keep.Calls) })
 	case old(s, keep.Content) && !s.ContentPurged:
-		s.ContentPurged = true
+		s.ContentPurged, s.About = true, s.About.WithoutContent()
 		value, err := callstate.EncodeState(s)
 		if err != nil {
 			return err

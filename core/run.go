@@ -11,7 +11,7 @@ import (
 // A run is one execution of a tool's function.
 type run struct {
 	done chan struct{} // closed when the other fields are set
-	text string        // the result as it is sent
+	text string        // the result as it is sent, "" for nothing
 	err  error
 
 	ended     time.Time
@@ -30,29 +30,69 @@ func (p *Processor) start(ctx context.Context, t *tool, args []byte, inv Invocat
 		defer close(r.done)
 		defer cancel()
 		defer func() { r.ended, r.outOfTime = time.Now(), r.err != nil && ctx.Err() != nil }()
-		// What a panic says may quote a patient, so it goes nowhere.
-		defer func() { _ = recover() }()
-		v, err := t.run(ctx, args)
-		if err == nil {
-			r.text, err = resultText(v, t.Effect) // the value's own methods may panic as well
-		}
-		r.err = err
+		r.text, r.err = p.runSafely(ctx, t, args)
 	})
 	return r
 }
 
-// answer is what a finished run is answered with.
-func (r *run) answer(t *tool) toolAnswer {
-	state, otherwise := outcome(r.err), sayFailed
+// result is what a run has returned. Nothing at all is a sentence: the platform
+// ignores an empty result, and a model makes up what null means.
+func (r *run) result(t *tool, say func() *Sentences) string {
 	switch {
-	case r.err == nil:
-		return toolAnswer{result: r.text, state: string(state)}
+	case r.text != "":
+		return r.text
+	case t.Effect == ReadOnly:
+		return say().Nothing
+	}
+	return say().Done
+}
+
+// runSafely runs the function of a tool, recovers its panic, and reports its
+// failure.
+func (p *Processor) runSafely(ctx context.Context, t *tool, args []byte) (text string, err error) {
+	f := Failure{Kind: FailureTool, Name: t.Name, Place: t.line}
+	defer func() {
+		if v := recover(); v != nil {
+			text, err = "", errPanicked // the panic's text may quote a patient
+			p.reportFailure(ctx, f.panicked(v))
+		}
+	}()
+	v, err := t.run(ctx, args)
+	if err == nil {
+		text, err = resultText(v) // the value's own methods may panic as well
+	}
+	if cause := causeOf(err); cause != nil {
+		p.reportFailure(ctx, f.returned(cause))
+	}
+	return text, err
+}
+
+// causeOf returns the part of an error that is for the operator: nil, if it is a sentence
+// of the tool's own and no more.
+func causeOf(err error) error {
+	if say, ok := errors.AsType[*SayError](err); ok {
+		return say.Err
+	}
+	return err
+}
+
+// answer is what a finished run is answered with.
+func (r *run) answer(t *tool, say func() *Sentences) toolAnswer {
+	state := outcome(r.err)
+	if r.err == nil {
+		return toolAnswer{result: r.result(t, say), state: string(state)}
+	}
+	otherwise := say().Failed
+	if errors.Is(r.err, errBadArguments) {
+		otherwise = say().Unreadable
+	}
+	switch {
 	case t.Effect == ReadOnly:
 		state = callstate.ToolFailed
 	case state == callstate.ToolIndeterminate && t.Effect == Idempotent:
-		otherwise = saySafeAgain
+		otherwise = say().SafeAgain
 	case state == callstate.ToolIndeterminate:
-		otherwise = sayUncertain
+		otherwise = say().Uncertain
 	}
 	return toolAnswer{result: sentence(r.err, otherwise), state: string(state)}
 }

@@ -37,15 +37,20 @@ func (fs *singleflight) join(key string) (f *flight, leads bool) {
 	return f, true
 }
 
-// run does the work and publishes its answer to those who joined.
-func (fs *singleflight) run(key string, f *flight, work func() toolAnswer) toolAnswer {
-	f.answer = toolAnswer{result: sayUncertain, state: string(callstate.ToolIndeterminate)} // in case work panics
+// run does the work and publishes its answer to those who joined. If work panics,
+// they are answered too.
+func (fs *singleflight) run(key string, f *flight, say func() *Sentences, work func() toolAnswer) toolAnswer {
+	panicked := true
 	defer func() {
+		if panicked {
+			f.answer = toolAnswer{result: say().Uncertain, state: string(callstate.ToolIndeterminate)}
+		}
 		fs.mu.Lock()
 		delete(fs.flights, key)
 		fs.mu.Unlock()
 		close(f.landed)
 	}()
 	f.answer = work()
+	panicked = false
 	return f.answer
 }

@@ -7,29 +7,6 @@ import (
 	"github.com/serverurl/serverurl/internal/callstate"
 )
 
-// What the assistant gets if a tool has no result. The model reads these and may
-// speak them as they are, so they say in plain words what happened and what to
-// do next.
-const (
-	sayFailed     = "Sorry, that did not work just now. Offer to take a message for the office."
-	sayWorking    = "That is still being worked on. Ask the caller for a moment, then ask again."
-	sayTooSlow    = "That takes too long just now. Ask once more, or offer to take a message for the office."
-	sayNotStarted = "That has not been started, and nothing was changed. Ask again in a moment."
-	sayTooMany    = "That is too much at once, so this was not started, and nothing was changed. Ask for less at a time."
-	sayUncertain  = "It is not certain whether that went through. Do not try it again; ask the caller to check with the office."
-	saySafeAgain  = "It is not certain whether that went through. It does no harm to ask once more."
-	sayDoneBefore = "That was done before and was not done again now. Check how it stands before you tell the caller."
-	sayNotNow     = "Sorry, the system cannot be reached just now, and nothing was changed. Offer to take a message for the office."
-	sayNoTool     = "There is no such tool here."
-	sayEnded      = "The call is over, so nothing was changed."
-	sayTwoCalls   = "It is not certain which call that is for, so nothing was changed."
-	sayArguments  = "The arguments could not be read. Call the tool again with a JSON object of its arguments."
-	sayWrapped    = "The arguments came in a form that this tool does not take, so nothing was done. Offer to take a message for the office."
-	sayNoCall     = "That request asks for no tool, so nothing was done."
-	sayDone       = "Done."
-	sayNothing    = "There is nothing to report."
-)
-
 // A SayError is an error with two audiences.
 type SayError struct {
 	Sentence string // for the caller: the assistant says it

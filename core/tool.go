@@ -9,7 +9,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/go-json-experiment/json/jsontext"
 	"github.com/serverurl/serverurl/core/event"
 	"github.com/serverurl/serverurl/internal/arguments"
 )
@@ -66,6 +65,14 @@ type Tool struct {
 	// same, and there must be one: otherwise it may have undone another booking.
 	Undoes []string
 
+	// Tenants are the names of the secrets whose senders may call the tool; for
+	// others there is none of this name. Default: everybody.
+	Tenants []string
+
+	// Headers and Query are the names of the header fields and query parameters
+	// of the request that the tool reads with [Call.Header] and [Call.Query].
+	Headers, Query []string
+
 	// Budget is how long the caller may wait for the reply. After that the
 	// assistant says that it is still being worked on. Default: [DefaultBudget];
 	// never more than the platform allows.
@@ -74,6 +81,24 @@ type Tool struct {
 	// Location is the time zone of the tool: an argument of type [time.Time] that
 	// comes without a zone is in it, and every one arrives in it. Default: UTC.
 	Location *time.Location
+
+	// Language is what is said in place of this tool's results, such as "es", also
+	// about its arguments: see [Sentences]. Default: what [Processor.SpeakLanguage]
+	// chooses for the call, or else English.
+	Language string
+
+	// StartMessage is what the assistant says while the tool runs: one line that can
+	// be spoken, variables of the assistant in it ({{name}}) allowed. Default: what
+	// the model comes up with.
+	StartMessage string
+
+	// Async, Strict and Method are settings of the platform, for the tool's
+	// [ToolDefinition]. Async means that the assistant neither waits nor reads the
+	// result. Strict holds the model to the schema, for which all arguments must be
+	// required. Method is GET, POST, PUT, PATCH or DELETE; default: the platform's,
+	// which is POST. Here the tool is reached by each of them.
+	Async, Strict bool
+	Method        string
 }
 
 // A ToolFunc does the work of a tool. Its context ends when the work must stop:
@@ -99,6 +124,15 @@ type ToolFunc[In, Out any] func(ctx context.Context, in In) (Out, error)
 //		Zip     string        `json:"zip" pattern:"^[0-9]{5}$" examples:"94110"`
 //	}
 //
+// A field with a from tag is hidden: it is filled from the request and not in the
+// schema, and the model cannot set it. Without a value the tool does not run, unless
+// the field is optional.
+//
+//	Clinic string `from:"query=clinic"`      // of the tool's URL
+//	Region string `from:"header=X-Region"`
+//	Number string `from:"call=user_number"`  // a field of Call, or metadata.NAME
+//	Tenant string `from:"tenant"`
+//
 // The formats are date, date-time, duration, email and uuid. The tags of a list are
 // about its items. What is text, a number or a boolean is converted to what the
 // field is, integers keep all of their digits, and arguments that do not match never
@@ -109,10 +143,11 @@ type ToolFunc[In, Out any] func(ctx context.Context, in In) (Out, error)
 // unknown argument: these are mistakes in the program, found at its start.
 func AddTool[In, Out any](p *Processor, t Tool, f ToolFunc[In, Out]) RegisteredTool[In, Out] {
 	added := p.addTool(t, reflect.TypeFor[In]())
+	added.place = placeOf(f)
 	added.run = func(ctx context.Context, args []byte) (any, error) {
 		var in In
 		if err := added.shape.Decode(args, &in); err != nil {
-			return nil, NotApplied(Say(sayArguments)) // the decoder's text quotes the value
+			return nil, NotApplied(errBadArguments) // the decoder's text quotes the value
 		}
 		return f(ctx, in)
 	}
@@ -141,6 +176,7 @@ func (h RegisteredTool[In, Out]) Reconcile(f func(ctx context.Context, in In) (o
 // A tool is a Tool with its types erased.
 type tool struct {
 	Tool
+	place
 	shape     *arguments.Shape
 	run       func(ctx context.Context, args []byte) (any, error)
 	reconcile func(ctx context.Context, args []byte) (any, bool, error) // may be nil
@@ -164,10 +200,17 @@ func (p *Processor) addTool(t Tool, in reflect.Type) *tool {
 	if err != nil {
 		fail("%v", err)
 	}
+	if err := t.checkDefinition(shape); err != nil {
+		fail("%v", err)
+	}
 	added := &tool{Tool: t, shape: shape}
 	added.Budget = cmp.Or(t.Budget, DefaultBudget)
+	if err := added.checkHidden(); err != nil {
+		fail("%v", err)
+	}
+	hidden := added.hiddenNames(func(string) bool { return true })
 	for _, k := range slices.Concat(t.IdempotencyArgs, t.CallerArgs) {
-		if !shape.Has(k) {
+		if !shape.Has(k) && !slices.Contains(hidden, k) {
 			fail("key %q is not an argument", k)
 		}
 	}
@@ -182,52 +225,25 @@ func (p *Processor) addTool(t Tool, in reflect.Type) *tool {
 func (p *Processor) checkTools() error {
 	for _, name := range p.order {
 		t := p.tools[name]
+		if err := p.checkTenants("tool "+name, t.Tenants); err != nil {
+			return err
+		}
 		for _, other := range t.Undoes {
 			if u := p.tools[other]; u == nil || u.Effect == ReadOnly || t.Effect == ReadOnly {
 				return fmt.Errorf("core: tool %q undoes %q: both must be tools that change something", name, other)
 			}
+		}
+		if t.Language != "" && p.spoken(t.Language) == nil {
+			return fmt.Errorf("core: tool %q speaks %q, which has no sentences: add them with AddSentences; there are %s", name, t.Language, p.languages())
+		}
+		for _, w := range t.warnings() {
+			p.log.Warn("not every model takes this tool's definition (docs/tools.md#definition)", "tool", name, "reason", w.reason)
 		}
 		if t.Effect == SideEffect && len(t.CallerArgs) == 0 {
 			p.log.Warn("without a call's id, two callers who ask this tool for the same within 20 s are taken for one: send the id (docs/tools.md#which-call), or set Tool.CallerArgs", "tool", name)
 		}
 	}
 	return nil
-}
-
-// A ToolDefinition is a tool in the form of Interactly's API: the body of the
-// request that creates it there (docs/tools.md#definition).
-type ToolDefinition struct {
-	Type     string `json:"type"` // "function"
-	Async    bool   `json:"async"`
-	Function struct {
-		Name        string         `json:"name"`
-		Description string         `json:"description"`
-		Parameters  jsontext.Value `json:"parameters"` // JSON Schema of an object
-		Strict      bool           `json:"strict"`
-	} `json:"function"`
-	Server struct {
-		URL            string `json:"url"`
-		TimeoutSeconds int    `json:"timeoutSeconds"`
-	} `json:"server"`
-}
-
-// ToolDefinitions returns the definitions of the tools in the order in which they
-// were added, with URLs below base ("https://example.com"). They contain no
-// secrets.
-func (p *Processor) ToolDefinitions(base string) []ToolDefinition {
-	ds := make([]ToolDefinition, 0, len(p.order))
-	for _, name := range p.order {
-		t := p.tools[name]
-		d := ToolDefinition{Type: "function"}
-		d.Function.Name = t.Name
-		d.Function.Description = t.Description
-		d.Function.Parameters = t.shape.Schema()
-		d.Server.URL = base + "/tools/" + t.Name
-		// 20 s is Interactly's default. The tool answers well before it.
-		d.Server.TimeoutSeconds = max(20, int(t.Budget/time.Second)+5)
-		ds = append(ds, d)
-	}
-	return slices.Clip(ds)
 }
 
 // Tools returns the tools in the order in which they were added.

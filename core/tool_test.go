@@ -319,9 +319,21 @@ func TestDefinitions(t *testing.T) {
 	p := core.New()
 	core.AddTool(p, core.Tool{Name: "book", Description: "Book one."}, look)
 	core.AddTool(p, core.Tool{Name: "hours", Description: "When we are open."}, func(context.Context, struct{}) (string, error) { return "", nil })
-	got, err := json.Marshal(p.ToolDefinitions("https://desk.example.com"))
-	const want = `[{"type":"function","async":false,"function":{"name":"book","description":"Book one.","parameters":{"type":"object","properties":{"date":{"type":"string"},"time":{"type":"string"},"note":{"type":"string"}},"required":["date","time"],"additionalProperties":false},"strict":false},"server":{"url":"https://desk.example.com/tools/book","timeoutSeconds":20}},` +
-		`{"type":"function","async":false,"function":{"name":"hours","description":"When we are open.","parameters":{"type":"object","properties":{},"additionalProperties":false},"strict":false},"server":{"url":"https://desk.example.com/tools/hours","timeoutSeconds":20}}]`
+	core.AddTool(p, core.Tool{Name: "whole", Description: "All of it.", Async: true, Strict: true, Method: "GET", StartMessage: "One moment, {{name}}.", Budget: time.Minute},
+		func(context.Context, struct {
+			Day string `json:"day"`
+		}) (string, error) {
+			return "", nil
+		})
+	ds, err := p.ToolDefinitions("https://desk.example.com", core.DefinitionOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := json.Marshal(ds)
+	const want = `[{"type":"function","async":false,"function":{"name":"book","description":"Book one.","parameters":{"type":"object","properties":{"date":{"type":"string"},"time":{"type":"string"},"note":{"type":"string"}},"required":["date","time"]},"strict":false},"server":{"url":"https://desk.example.com/tools/book","timeoutSeconds":20}},` +
+		`{"type":"function","async":false,"function":{"name":"hours","description":"When we are open.","parameters":{"type":"object","properties":{}},"strict":false},"server":{"url":"https://desk.example.com/tools/hours","timeoutSeconds":20}},` +
+		`{"type":"function","async":true,"function":{"name":"whole","description":"All of it.","parameters":{"type":"object","properties":{"day":{"type":"string"}},"required":["day"],"additionalProperties":false},"strict":true},` +
+		`"messages":[{"type":"request-start","content":"One moment, {{name}}."}],"server":{"url":"https://desk.example.com/tools/whole","method":"GET","timeoutSeconds":65}}]`
 	if err != nil || string(got) != want {
 		t.Errorf("%v\ngot  %s\nwant %s", err, got, want)
 	}

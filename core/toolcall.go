@@ -41,9 +41,12 @@ type toolRequest struct {
 	name  string // the tool's name as sent
 	args  jsontext.Value
 	query arguments.Query
-	call  event.CallID
+	call  event.CallID // as sent; from answer on as stored
 
 	twoCalls bool // the request names two calls
+
+	from *request          // the HTTP request that it came in
+	say  func() *Sentences // in the language of its call
 }
 
 // A toolAnswer is what a toolRequest came to.
@@ -64,8 +67,9 @@ func (a toolAnswer) shared() bool {
 func (p *Processor) answerURL(ctx context.Context, a *Admission, body []byte) Response {
 	name := a.tool
 	query := arguments.ParseQuery(a.head.Query)
-	q := toolRequest{name: name, args: body, query: query}
+	q := toolRequest{name: name, args: body, query: query, from: a.request(query, nil)}
 	q.call, q.twoCalls = p.callOf(a.head, name, query)
+	q.say = p.sentencesFor(q, p.language(ctx, q))
 	answer := p.answer(ctx, q)
 	return reply(toolReply{Result: answer.result}, answer.replayed)
 }
@@ -78,22 +82,33 @@ var unread = jsontext.Value("{")
 func (p *Processor) answerUnread(ctx context.Context, a *Admission, reason string) Response {
 	p.log.Warn("tool call unreadable", "reason", reason, "status", 200)
 	if a.tool == "" {
-		return reply(toolReply{Result: sayArguments}, false)
+		q := toolRequest{from: a.request(nil, unread)}
+		return reply(toolReply{Result: p.sentencesFor(q, p.language(ctx, q))().Unreadable}, false)
 	}
 	return p.answerURL(ctx, a, unread)
 }
 
 // answerEnvelope answers the calls of an envelope in their order
 // (docs/tools.md#dialects). A call without a name is of the URL's tool, if any.
-func (p *Processor) answerEnvelope(ctx context.Context, tool string, body []byte) Response {
+func (p *Processor) answerEnvelope(ctx context.Context, a *Admission, tool string, body []byte) Response {
 	reqs, one := envelopeRequests(body, tool)
+	from := a.request(arguments.ParseQuery(a.head.Query), body)
+	first := toolRequest{name: tool, from: from}
+	if len(reqs) > 0 {
+		first.call = reqs[0].call // it is the same of all
+	}
+	language := p.language(ctx, first)
+	for i := range reqs {
+		reqs[i].from = from
+		reqs[i].say = p.sentencesFor(reqs[i], language)
+	}
 	if len(reqs) == 0 {
 		p.log.Warn("tool calls without a call", "state", "refused")
-		return reply(toolReply{Result: sayNoCall}, false)
+		return reply(toolReply{Result: p.sentencesFor(first, language)().NoCall}, false)
 	}
 	if one { // the older function-call: one call without an id
-		a := p.answer(ctx, reqs[0])
-		return reply(toolReply{Result: a.result}, a.replayed)
+		one := p.answer(ctx, reqs[0])
+		return reply(toolReply{Result: one.result}, one.replayed)
 	}
 	answers := p.answerAll(ctx, reqs)
 	results := make([]toolResult, len(reqs))
@@ -121,7 +136,7 @@ func (p *Processor) answerAll(ctx context.Context, reqs []toolRequest) []toolAns
 		t := p.tools[q.name]
 		switch {
 		case i >= maxCalls:
-			answers[i] = toolAnswer{result: sayTooMany, state: callstate.ToolRefused}
+			answers[i] = toolAnswer{result: q.say().TooMany, state: callstate.ToolRefused}
 		case t == nil || t.Effect == ReadOnly || fault.Mutated("unordered"):
 			slots <- struct{}{}
 			reads.Go(func() {
@@ -129,7 +144,7 @@ func (p *Processor) answerAll(ctx context.Context, reqs []toolRequest) []toolAns
 				answers[i] = p.answer(ctx, q)
 			})
 		case stopped:
-			answers[i] = toolAnswer{result: sayNotStarted, state: callstate.ToolNotStarted}
+			answers[i] = toolAnswer{result: q.say().NotStarted, state: callstate.ToolNotStarted}
 		default:
 			answers[i] = p.answer(ctx, q)
 			stopped = answers[i].state == callstate.ToolTimedOut
@@ -168,9 +183,9 @@ type toolResult struct {
 }
 
 func reply(t toolReply, replayed bool) Response {
-	body, err := json.Marshal(t)
+	body, err := json.Marshal(t, jsontext.AllowInvalidUTF8(true))
 	if err != nil {
-		body = []byte(`{"result":"` + sayFailed + `"}`)
+		panic("core: reply encoding failed") // of nothing but text
 	}
 	r := Response{Status: 200, Header: jsonHeader(), Body: body}
 	if replayed {
@@ -184,54 +199,55 @@ func reply(t toolReply, replayed bool) Response {
 // process.
 func (p *Processor) answer(ctx context.Context, q toolRequest) (a toolAnswer) {
 	start := p.on.Now()
-	q.call = p.validCall(string(q.call))
-	ctx, end := p.begin(ctx, Operation{Tool: nameOf(q.name), Call: callOf(q.call)})
+	q.call = callstate.ScopedID(q.from.tenant(), p.validCall(string(q.call)))
+	ctx = p.withCall(ctx, q)
+	ctx, end := p.begin(ctx, Operation{Tool: nameOf(q.name), Call: q.call})
 	defer func() { end(a.state) }()
 	defer func() { p.recordToolCall(ctx, q, a, start) }()
 	defer p.noteAlive(ctx, q.call)()
 	defer func() {
 		if recover() != nil {
 			p.log.Error("tool call panicked", "tool", q.name, "state", "panic")
-			a = toolAnswer{result: sayUncertain, state: string(callstate.ToolIndeterminate)}
+			a = toolAnswer{result: q.say().Uncertain, state: string(callstate.ToolIndeterminate)}
 		}
 	}()
 	t := p.tools[q.name]
-	if t == nil {
-		p.log.Warn("tool call", "tool", "unknown", "state", "refused")
-		return toolAnswer{result: sayNoTool, state: callstate.ToolRefused}
+	if t == nil || !serves(t.Tenants, q.from.tenant()) {
+		p.log.Warn("tool call", "tool", "unknown", "tenant", q.from.tenant(), "state", "refused")
+		return toolAnswer{result: q.say().NoTool, state: callstate.ToolRefused}
 	}
 	a = p.answerKnown(ctx, t, q)
-	p.log.Info("tool call", "tool", t.Name, "call", p.tag(q.call), "state", a.state,
+	p.log.Info("tool call", "tool", t.Name, "tenant", q.from.tenant(), "call", p.tag(q.call), "state", a.state,
 		"replayed", a.replayed, "took_ms", float64(p.on.Now().Sub(start).Microseconds())/1000)
 	return a
 }
 
 func (p *Processor) answerKnown(ctx context.Context, t *tool, q toolRequest) toolAnswer {
-	canon, err := t.read(q)
-	if errors.Is(err, arguments.ErrWrapped) {
-		p.log.Warn("arguments are inside another object, where no tool looks (docs/tools.md#request)", "tool", t.Name)
-	}
-	if err != nil || t.Effect == ReadOnly {
-		p.usedIDs.note(q.call, q.id)
-	}
-	if errors.Is(err, arguments.ErrNotObject) {
-		return toolAnswer{result: sentence(err, sayArguments), state: callstate.ToolUnreadable}
-	}
-	if err != nil {
-		return toolAnswer{result: sentence(err, sayArguments), state: callstate.ToolRefused}
-	}
-
 	// The client may disconnect meanwhile; the run is finished anyway, and its
 	// result stored for a duplicate.
 	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), p.budget(ctx, t), errReplyDue)
 	defer cancel()
+	canon, err := t.read(q, func() Call { return CallFrom(ctx) })
+	if errors.Is(err, arguments.ErrWrapped) {
+		p.log.Warn("arguments are inside another object, where no tool looks (docs/tools.md#request)", "tool", t.Name)
+	}
+	if hidden, ok := errors.AsType[*arguments.HiddenError](err); ok {
+		p.logHidden(t, hidden)
+	}
+	if err != nil || t.Effect == ReadOnly {
+		p.usedIDs.note(q.call, q.id)
+	}
 	switch {
+	case errors.Is(err, arguments.ErrNotObject):
+		return toolAnswer{result: sentence(err, q.say().Unreadable), state: callstate.ToolUnreadable}
+	case err != nil:
+		return toolAnswer{result: sentence(err, q.say().Unreadable), state: callstate.ToolRefused}
 	case ctx.Err() != nil:
-		return toolAnswer{result: sayNotStarted, state: callstate.ToolNotStarted}
+		return toolAnswer{result: q.say().NotStarted, state: callstate.ToolNotStarted}
 	case t.Effect == ReadOnly:
-		return p.read(ctx, t, q.call, canon)
+		return p.read(ctx, t, q, canon)
 	case q.twoCalls:
-		return toolAnswer{result: sayTwoCalls, state: callstate.ToolRefused}
+		return toolAnswer{result: q.say().TwoCalls, state: callstate.ToolRefused}
 	}
 	return p.runOnce(ctx, t, q, canon)
 }

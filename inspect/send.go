@@ -74,7 +74,7 @@ type reply struct {
 }
 
 // post makes one request as the sender does: once, without following redirects.
-func (p *Server) post(ctx context.Context, to *url.URL, path string, body []byte) (reply, error) {
+func (p *Server) post(ctx context.Context, to *url.URL, tenant, path string, body []byte) (reply, error) {
 	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, to.String()+path, bytes.NewReader(body))
@@ -83,7 +83,7 @@ func (p *Server) post(ctx context.Context, to *url.URL, path string, body []byte
 	}
 	req.Header.Set("Content-Type", "application/json")
 	if p.o.Authorize != nil && p.isBackend(to) {
-		p.o.Authorize(req.Header) // our secret is for our backend only
+		p.o.Authorize(tenant, req.Header) // our secret is for our backend only
 	}
 	transport := &http.Transport{Proxy: nil, DialContext: (&net.Dialer{Timeout: 5 * time.Second}).DialContext}
 	defer transport.CloseIdleConnections()
@@ -115,9 +115,18 @@ func (p *Server) sendEvent(w http.ResponseWriter, r *http.Request) {
 	}
 	v := sentView{obscurer: p.accessLevel(r, r.PathValue("id")), Compared: true}
 	v.Before = v.replyText(200, []byte("{}"))
-	got, err := p.post(r.Context(), to, "/events", body)
+	got, err := p.post(r.Context(), to, p.tenantOf(r), "/events", body)
 	v.fill(to, got, err)
 	p.renderSent(w, v)
+}
+
+// tenantOf returns the tenant of the call in a request's path.
+func (p *Server) tenantOf(r *http.Request) string {
+	found, err := calls.Summaries(r.Context(), p.store, pathCall(r))
+	if err != nil || len(found) == 0 {
+		return ""
+	}
+	return found[0].Tenant
 }
 
 // sendRequest calls a tool again with the recorded arguments.
@@ -142,11 +151,11 @@ func (p *Server) sendRequest(w http.ResponseWriter, r *http.Request) {
 	}
 	path := "/tools/" + url.PathEscape(req.Tool)
 	if req.Call != "" {
-		path += "?call=" + url.QueryEscape(string(req.Call))
+		path += "?call=" + url.QueryEscape(string(req.SentID()))
 	}
 	v := sentView{obscurer: p.accessLevel(r, unmaskKey(req)), IsTool: true, Compared: true}
 	v.Before = v.replyText(req.HTTPStatus, req.Reply)
-	got, err := p.post(r.Context(), to, path, req.ToolRequest.Args)
+	got, err := p.post(r.Context(), to, req.Tenant, path, req.ToolRequest.Args)
 	v.fill(to, got, err)
 	v.check(got, req.Budget)
 	p.renderSent(w, v)

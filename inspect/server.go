@@ -47,9 +47,9 @@ type Options struct {
 
 	// BackendURL is the root of the backend's URL, where events are sent again
 	// and tools are tried. Without it nothing is sent. Authorize adds the
-	// credentials to a request to it.
+	// credentials of a tenant to a request to it; "" is any tenant.
 	BackendURL string
-	Authorize  func(http.Header)
+	Authorize  func(tenant string, h http.Header)
 
 	// Inbox, DeadLetters and Pending belong to the backend's inbox: dead letters
 	// are put back into Inbox, and Pending counts up to limit accepted events

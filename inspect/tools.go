@@ -164,7 +164,11 @@ func (p *Server) definition(name string) (core.ToolDefinition, bool) {
 	if p.o.Processor == nil {
 		return core.ToolDefinition{}, false
 	}
-	for _, d := range p.o.Processor.ToolDefinitions(p.o.BackendURL) {
+	ds, err := p.o.Processor.ToolDefinitions(p.o.BackendURL, core.DefinitionOptions{})
+	if err != nil {
+		return core.ToolDefinition{}, false
+	}
+	for _, d := range ds {
 		if d.Function.Name == name {
 			return d, true
 		}

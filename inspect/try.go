@@ -111,7 +111,7 @@ func (p *Server) try(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	v := sentView{obscurer: obscurer{open: true}, IsTool: true} // the visitor typed the arguments
-	got, err := p.post(r.Context(), to, "/tools/"+url.PathEscape(name), body)
+	got, err := p.post(r.Context(), to, "", "/tools/"+url.PathEscape(name), body)
 	v.fill(to, got, err)
 	v.check(got, 0)
 	p.renderSent(w, v)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/event"
 	"github.com/serverurl/serverurl/internal/fault"
 	"github.com/serverurl/serverurl/sqldb"
 )
@@ -56,7 +57,10 @@ type spool struct {
 	log         *slog.Logger
 }
 
-var _ core.Inbox = (*spool)(nil)
+var (
+	_ core.Inbox         = (*spool)(nil)
+	_ core.PendingReader = (*spool)(nil)
+)
 
 // openSpool opens the file and creates it if it does not exist.
 func openSpool(ctx context.Context, path string, in *sqldb.Inbox, log *slog.Logger) (*spool, error) {
@@ -93,6 +97,16 @@ func (s *spool) Put(ctx context.Context, es ...core.Envelope) error {
 		return nil
 	}
 	return s.spoolEvents(ctx, es)
+}
+
+// PendingOf implements core.PendingReader: what is spooled is pending too.
+func (s *spool) PendingOf(ctx context.Context, call event.CallID, limit int) ([]core.Envelope, error) {
+	spooled, err1 := s.file.PendingOf(ctx, call, limit)
+	es, err2 := s.Inbox.PendingOf(ctx, call, limit)
+	if es = append(es, spooled...); len(es) > 0 {
+		return es[:min(len(es), limit)], nil
+	}
+	return nil, errors.Join(err1, err2)
 }
 
 // spoolEvents puts events into the file unless it is full.

@@ -14,6 +14,7 @@ import (
 // id, and compressed, because bodies are repetitive text.
 type eventArgs struct {
 	Packed []byte `json:"e"`
+	Call   string `json:"c,omitempty"` // see callDigest
 }
 
 // Kind implements river.JobArgs.
@@ -23,7 +24,7 @@ var errUndecodable = errors.New("sqldb: an envelope in the inbox cannot be decod
 
 func pack(e core.Envelope) (eventArgs, error) {
 	b, err := envelope.Encode(e)
-	return eventArgs{b}, err
+	return eventArgs{b, callDigest(e.Call)}, err
 }
 
 // unpackedSize is how many bytes unpack allocates.

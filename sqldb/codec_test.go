@@ -43,7 +43,7 @@ func TestUnpackingAnything(t *testing.T) {
 		if len(b) > 0 {
 			b[0] %= 3
 		}
-		_, _ = unpack(eventArgs{b})
+		_, _ = unpack(eventArgs{Packed: b})
 		_, _ = unpackArgs([]byte(`{"e":"` + base64.StdEncoding.EncodeToString(b) + `"}`))
 		_, _ = unpackArgs(b)
 	})

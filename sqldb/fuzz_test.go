@@ -26,7 +26,7 @@ func FuzzUnpack(f *testing.F) {
 	f.Add([]byte{0, 0x05, '{'})
 	f.Add([]byte{2})
 	f.Fuzz(func(t *testing.T, packed []byte) {
-		e, err := unpack(eventArgs{packed})
+		e, err := unpack(eventArgs{Packed: packed})
 		if err != nil {
 			return
 		}

@@ -2,7 +2,6 @@ package sqldb
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -14,7 +13,6 @@ import (
 
 	"github.com/riverqueue/river/riverdriver/riversqlite"
 	"github.com/riverqueue/river/rivermigrate"
-	_ "modernc.org/sqlite" // the driver "sqlite"
 )
 
 // quickCheckTimeout is how long a start looks for damage in a SQLite file. It
@@ -32,13 +30,9 @@ func openSQLite(ctx context.Context, path string) (_ *Database, err error) {
 	}
 	dsn := SQLiteDSN(path)
 	db := new(Database)
-	if db.write, err = sql.Open("sqlite", dsn.Write); err != nil {
-		return nil, wrap("open", err)
-	}
+	db.write = openSQLiteDB(dsn.Write)
 	db.write.SetMaxOpenConns(1)
-	if db.read, err = sql.Open("sqlite", dsn.Read); err != nil {
-		return nil, wrap("open", err)
-	}
+	db.read = openSQLiteDB(dsn.Read)
 	db.read.SetMaxOpenConns(sqliteReaders)
 	db.read.SetMaxIdleConns(sqliteReaders)
 	db.store = NewStore(db.write, db.read, SQLite)

@@ -106,7 +106,7 @@ func (c *demoCommand) play(ctx context.Context, t *terminal, url, page string, s
 		return err
 	}
 	defer r.close()
-	o := simulate.Options{URL: url, Speed: c.Speed, Seed: seed, CallIDInURL: true, State: stateOf(r.store)}
+	o := simulate.Options{URL: url, Speed: c.Speed, Seed: seed, CallIDInURL: true, State: stateOf(r.store, "")}
 	print, opened := show(t), false
 	var opening sync.WaitGroup
 	defer opening.Wait()

@@ -93,7 +93,7 @@ func (c *devCommand) serve(ctx context.Context, t *terminal, p *core.Processor, 
 		if !loopback(c.Inspect) {
 			return usageError{fmt.Errorf("--inspect %s: want a loopback address, such as 127.0.0.1:8090", c.Inspect)}
 		}
-		page.addr, page.secret, page.logger = c.Inspect, newest(c.secret), config.Logger
+		page.addr, page.secrets, page.logger = c.Inspect, c.secret, config.Logger
 		page.recorder = inspect.NewRecorder()
 		if page.name == "" {
 			page.name = c.location.String()

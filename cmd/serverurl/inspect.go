@@ -62,7 +62,7 @@ func (c *inspectCommand) Run(ctx context.Context, t *terminal) error {
 type inspector struct {
 	addr      string
 	name      string
-	secret    string // of the backend's sender
+	secrets   string // of the backend's senders
 	synthetic bool
 	recorder  *inspect.Recorder
 	ready     func(url string)
@@ -74,9 +74,9 @@ type inspector struct {
 func (i *inspector) serve(ctx context.Context, with server.Components) error {
 	page := inspect.New(with.Store, &inspect.Options{
 		Name: i.name, Recorder: i.recorder, Processor: with.Processor, BackendURL: with.URL, Synthetic: i.synthetic,
-		Authorize: func(h http.Header) {
-			if i.secret != "" {
-				h.Set("X-Interactly-Secret", i.secret)
+		Authorize: func(tenant string, h http.Header) {
+			if secret, _, err := secretOf(i.secrets, tenant); err == nil && secret != "" {
+				h.Set("X-Interactly-Secret", secret)
 			}
 		},
 		Inbox: with.Inbox, DeadLetters: with.Inbox.DeadLetters(),
@@ -90,7 +90,11 @@ func (i *inspector) serve(ctx context.Context, with server.Components) error {
 			if err != nil {
 				return err
 			}
-			r, err := simulate.Run(ctx, simulate.Options{URL: with.URL, Secret: i.secret, Speed: 2, CallIDInURL: true}, s)
+			secret, _, err := secretOf(i.secrets, "")
+			if err != nil {
+				return err
+			}
+			r, err := simulate.Run(ctx, simulate.Options{URL: with.URL, Secret: secret, Speed: 2, CallIDInURL: true}, s)
 			if err == nil && !r.OK() {
 				err = errFailed
 			}

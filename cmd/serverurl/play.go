@@ -74,7 +74,7 @@ func (c *playCommand) Run(ctx context.Context, t *terminal) error {
 			return err
 		}
 		defer r.close()
-		o.State = stateOf(r.store)
+		o.State = stateOf(r.store, to.tenant)
 	}
 	return c.play(ctx, t, o, scenarios)
 }

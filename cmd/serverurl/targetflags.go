@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/serverurl/serverurl/core/auth"
 	"github.com/serverurl/serverurl/core/calls"
 	"github.com/serverurl/serverurl/core/event"
 	"github.com/serverurl/serverurl/core/records"
@@ -37,21 +38,31 @@ func (f secretFlags) readSecret() (string, error) {
 	return secret, nil
 }
 
-// newest returns the first of several secrets, which a sender uses.
-func newest(secrets string) string {
-	first, _, _ := strings.Cut(secrets, ",")
-	return strings.TrimSpace(first)
+// secretOf returns the first of several secrets, which a sender uses: of a tenant, or
+// of anybody if tenant is "". It returns whose it is.
+func secretOf(secrets, tenant string) (secret, of string, err error) {
+	var names []string
+	for part := range strings.SplitSeq(secrets, ",") {
+		name, secret := auth.CutName(part)
+		if tenant == "" || name == tenant {
+			return secret, name, nil
+		}
+		names = append(names, name)
+	}
+	return "", "", usageError{fmt.Errorf("--tenant %s: no secret has this name; there is %s", tenant, strings.Join(names, ", "))}
 }
 
 // targetFlags say which server is sent to, and how the sender authenticates.
 type targetFlags struct {
 	URL string `help:"The root of the server's URLs, or the URL of its events." placeholder:"URL"`
 	secretFlags
+	Tenant string `help:"Send with the secret of this name. Default: the first." placeholder:"NAME"`
 }
 
 // A target is the server that a command sends to.
 type target struct {
 	url, secret string
+	tenant      string // the name of the secret
 	tool        string // the path of a tool's URL, if that was given
 }
 
@@ -61,8 +72,13 @@ func (f targetFlags) target() (target, error) {
 		return target{}, usageError{errors.New("--url is needed, such as: --url http://127.0.0.1:8080")}
 	}
 	secret, err := f.readSecret()
-	root, tool := splitURL(f.URL)
-	return target{url: root, secret: newest(secret), tool: tool}, err
+	if err != nil {
+		return target{}, err
+	}
+	to := target{}
+	to.url, to.tool = splitURL(f.URL)
+	to.secret, to.tenant, err = secretOf(secret, f.Tenant)
+	return to, err
 }
 
 // root is target for commands that send to more than one URL of a server.
@@ -88,10 +104,10 @@ func splitURL(url string) (root, tool string) {
 }
 
 // stateOf returns a function that reads from the backend's store what the
-// simulator compares with the end of a scenario.
-func stateOf(s records.Store) func(context.Context, string) (simulate.State, bool, error) {
+// simulator compares with the end of a scenario, played as a tenant.
+func stateOf(s records.Store, tenant string) func(context.Context, string) (simulate.State, bool, error) {
 	return func(ctx context.Context, id string) (simulate.State, bool, error) {
-		c, err := calls.Read(ctx, s, event.CallID(id))
+		c, err := calls.Read(ctx, s, callstate.ScopedID(tenant, event.CallID(id)))
 		if errors.Is(err, callstate.ErrNotFound) {
 			return simulate.State{}, false, nil
 		}

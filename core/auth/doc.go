@@ -6,5 +6,5 @@
 //	if err := v.Validate(); err != nil {
 //		return err // no secret, or one that can be guessed
 //	}
-//	matched, err := v.Verify(header, body, time.Now())
+//	sender, err := v.Verify(header, body, time.Now())
 package auth

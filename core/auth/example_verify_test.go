@@ -19,8 +19,8 @@ func ExampleVerifier() {
 	body := []byte(`{"message":{"type":"hang","call":{"id":"WC-1"}}}`)
 
 	header := auth.Header{"X-Interactly-Secret": {"0d7e2b91c4f8a6355e8091d2c7ba43f6"}}
-	matched, err := v.Verify(header, body, time.Now())
-	fmt.Println(matched, err)
+	by, err := v.Verify(header, body, time.Now())
+	fmt.Println(by.Matched, err)
 
 	_, err = v.Verify(auth.Header{}, body, time.Now())
 	fmt.Println(errors.Is(err, auth.ErrUnauthenticated))

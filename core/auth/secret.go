@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"regexp"
 	"strings"
 
 	"github.com/serverurl/serverurl/internal/redact"
@@ -28,6 +29,7 @@ var ErrWeakSecret = errors.New("auth: weak secret")
 // unexported field, for which fmt calls no methods, prints an address only.
 type Secret struct {
 	value *string
+	name  string
 	_     [0]func() // not comparable: == takes a time that depends on the secret
 }
 
@@ -42,18 +44,46 @@ func NewSecret(s string) Secret {
 	return Secret{value: &s}
 }
 
+// NamedSecret is [NewSecret] with the name of the tenant who knows it: several
+// secrets of one name are those of one tenant. A name has up to 32 of a-z, 0-9 and
+// "-", and begins with a letter. It is not secret: logs and ids have it.
+func NamedSecret(name, s string) Secret {
+	named := NewSecret(s)
+	if !named.IsZero() {
+		named.name = name
+	}
+	return named
+}
+
 // ParseSecrets parses a list with commas: the newest secret first and, during a
-// rotation, the one before it (docs/events.md#authentication). Empty elements
-// are left out.
+// rotation, the one before it (docs/events.md#authentication). A name and a colon
+// before a secret name its tenant: "north:5f1d…,south:0d7e…". Empty elements are
+// left out.
 func ParseSecrets(s string) []Secret {
 	var all []Secret
 	for part := range strings.SplitSeq(s, ",") {
-		if one := NewSecret(part); !one.IsZero() {
+		if one := NamedSecret(CutName(part)); !one.IsZero() {
 			all = append(all, one)
 		}
 	}
 	return all
 }
+
+// CutName returns the name and the secret of one element of such a list.
+func CutName(s string) (name, secret string) {
+	s = strings.TrimSpace(s)
+	if name, secret, named := strings.Cut(s, ":"); named && isTenant(name) {
+		return name, secret
+	}
+	return "", s
+}
+
+var tenantPattern = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
+
+func isTenant(name string) bool { return tenantPattern.MatchString(name) }
+
+// Name returns the name of the tenant who knows the secret, "" if it has none.
+func (s Secret) Name() string { return s.name }
 
 // IsZero reports whether s is the zero Secret.
 func (s Secret) IsZero() bool { return s.value == nil }

@@ -25,9 +25,9 @@ const (
 
 // verifyStandard checks a Standard Webhooks signature if the request has one.
 // Signatures of unknown versions are skipped; one valid signature is enough.
-func (v *Verifier) verifyStandard(h Header, body []byte, now time.Time) (string, error) {
+func (v *Verifier) verifyStandard(h Header, body []byte, now time.Time) (Sender, error) {
 	if len(v.StandardWebhooksSecrets) == 0 || len(h.Values(standardSignature)) == 0 {
-		return "", nil
+		return Sender{}, nil
 	}
 	id, err1 := singleHeader(h, standardID)
 	at, err2 := singleHeader(h, standardTime)
@@ -36,7 +36,7 @@ func (v *Verifier) verifyStandard(h Header, body []byte, now time.Time) (string,
 	// the same text to be split differently.
 	if err1 != nil || err2 != nil || err3 != nil || id == "" || strings.Contains(id, ".") ||
 		strings.Count(sigs, " ") >= maxSignatures {
-		return "", ErrUnauthenticated
+		return Sender{}, ErrUnauthenticated
 	}
 	hit := -1
 	for i, k := range v.StandardWebhooksSecrets {
@@ -55,12 +55,12 @@ func (v *Verifier) verifyStandard(h Header, body []byte, now time.Time) (string,
 		}
 	}
 	if hit < 0 {
-		return "", ErrUnauthenticated
+		return Sender{}, ErrUnauthenticated
 	}
 	if err := v.checkTimestamp(at, now); err != nil {
-		return "", err
+		return Sender{}, err
 	}
-	return ordinal("webhook secret", hit, len(v.StandardWebhooksSecrets)), nil
+	return sender("webhook secret", v.StandardWebhooksSecrets, hit), nil
 }
 
 // writeStrings avoids a copy of the strings as bytes.

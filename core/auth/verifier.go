@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"cmp"
 	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -89,8 +88,8 @@ func (v *Verifier) Validate() error {
 			return fmt.Errorf("auth: %s: %w", ordinal("webhook", i, len(v.StandardWebhooksSecrets)), err)
 		}
 	}
-	if v.AllowUnauthenticated {
-		return nil
+	if err := v.validateNames(); err != nil || v.AllowUnauthenticated {
+		return err
 	}
 	if !v.configured() {
 		return fmt.Errorf("%w, so anyone could send; set SERVERURL_SECRET to what the assistant's server settings hold, "+
@@ -108,6 +107,36 @@ func (v *Verifier) Validate() error {
 		}
 	}
 	return errors.Join(all...)
+}
+
+// validateNames returns an error if some secrets have a tenant's name and others
+// have none: nobody could say then whose calls the others' are.
+func (v *Verifier) validateNames() error {
+	all, named := v.secrets(), 0
+	for _, k := range all {
+		if k.name == "" {
+			continue
+		}
+		if named++; !isTenant(k.name) {
+			return fmt.Errorf("auth: %q is not a name for a secret: use up to 32 of a-z, 0-9 and -, and a letter first", k.name)
+		}
+	}
+	if named > 0 && named < len(all) {
+		return fmt.Errorf("auth: %d of %d secrets have a name, as in north:SECRET: name all of them, or none", named, len(all))
+	}
+	return nil
+}
+
+// Tenants returns the names of secrets, each once, in alphabetical order; nil if
+// they have none.
+func (v *Verifier) Tenants() (names []string) {
+	for _, k := range v.secrets() {
+		if k.name != "" && !slices.Contains(names, k.name) {
+			names = append(names, k.name)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 // configured reports whether there is any secret.
@@ -149,52 +178,74 @@ func (v *Verifier) LogKey() [sha256.Size]byte {
 	return sha256.Sum256([]byte("serverurl log tags\x00" + first))
 }
 
-// Verify authenticates a whole request at a time, and returns which secret the
-// sender knows, for the log: "secret 2 of 2", or "anyone" if none is needed. Its
-// error is [ErrUnauthenticated], [ErrStaleTimestamp] or [ErrHeaderTooLarge].
-func (v *Verifier) Verify(h Header, body []byte, now time.Time) (matched string, err error) {
-	if matched, err = v.VerifyHead(h); err != nil {
-		return "", err
+// A Sender is who is known to have sent a request. The zero Sender is nobody.
+type Sender struct {
+	// Tenant is the name of the secret that the sender knows, "" if it has none.
+	Tenant string
+
+	// Matched says which secret that is, for the log: "secret 2 of 2", or "anyone"
+	// if none is needed.
+	Matched string
+}
+
+// Verify authenticates a whole request at a time. Its error is
+// [ErrUnauthenticated], [ErrStaleTimestamp] or [ErrHeaderTooLarge].
+func (v *Verifier) Verify(h Header, body []byte, now time.Time) (Sender, error) {
+	by, err := v.VerifyHead(h)
+	if err != nil {
+		return Sender{}, err
 	}
-	return v.VerifyBody(matched, h, body, now)
+	return v.VerifyBody(by, h, body, now)
 }
 
 // VerifyHead authenticates a request as far as its header goes. It fails if the
 // request will be rejected with any body, so that bodies of unauthenticated
-// clients need not be read. It returns "" and no error if a signature over the
+// clients need not be read. It returns nobody and no error if a signature over the
 // body decides.
-func (v *Verifier) VerifyHead(h Header) (matched string, err error) {
+func (v *Verifier) VerifyHead(h Header) (Sender, error) {
 	if headerTooLarge(h) {
-		return "", ErrHeaderTooLarge
+		return Sender{}, ErrHeaderTooLarge
 	}
-	matched, err = v.verifySecret(h)
+	by, err := v.verifySecret(h)
 	switch {
-	case err != nil || matched != "":
-		return matched, err
+	case err != nil || by.Matched != "":
+		return by, err
 	case len(v.SigningSecrets) > 0 && len(h.Values(signatureHeader)) > 0,
 		len(v.StandardWebhooksSecrets) > 0 && len(h.Values(standardSignature)) > 0:
-		return "", nil
+		return Sender{}, nil
 	case v.AllowUnauthenticated && !v.configured():
-		return "anyone", nil
+		return Sender{Matched: "anyone"}, nil
 	}
-	return "", ErrUnauthenticated
+	return Sender{}, ErrUnauthenticated
 }
 
 // VerifyBody checks the signatures of a request after VerifyHead, whose result
-// is matched. An invalid signature rejects the request even if its header has a
-// valid secret.
-func (v *Verifier) VerifyBody(matched string, h Header, body []byte, now time.Time) (string, error) {
-	for _, verify := range []func(Header, []byte, time.Time) (string, error){v.verifySigned, v.verifyStandard} {
-		m, err := verify(h, body, now)
-		if err != nil {
-			return "", err
+// is by. An invalid signature rejects the request even if its header has a valid
+// secret, and so does one of another tenant.
+func (v *Verifier) VerifyBody(by Sender, h Header, body []byte, now time.Time) (Sender, error) {
+	for _, verify := range []func(Header, []byte, time.Time) (Sender, error){v.verifySigned, v.verifyStandard} {
+		signed, err := verify(h, body, now)
+		switch {
+		case err != nil:
+			return Sender{}, err
+		case by.Matched == "":
+			by = signed
+		case signed.Matched != "" && signed.Tenant != by.Tenant:
+			return Sender{}, ErrUnauthenticated
 		}
-		matched = cmp.Or(matched, m)
 	}
-	if matched == "" {
-		return "", ErrUnauthenticated
+	if by.Matched == "" {
+		return Sender{}, ErrUnauthenticated
 	}
-	return matched, nil
+	return by, nil
+}
+
+// sender returns the one who knows the i-th secret of a list, nobody for -1.
+func sender(what string, list []Secret, i int) Sender {
+	if i < 0 {
+		return Sender{}
+	}
+	return Sender{Tenant: list[i].name, Matched: ordinal(what, i, len(list))}
 }
 
 // headerTooLarge reports whether the header exceeds its limits.
@@ -228,9 +279,9 @@ func singleHeader(h Header, name string) (string, error) {
 // verifySecret looks for a secret in the header fields. All pairs are
 // compared, by their hashes, so that the time taken depends on neither the length
 // nor the position of a match.
-func (v *Verifier) verifySecret(h Header) (string, error) {
+func (v *Verifier) verifySecret(h Header) (Sender, error) {
 	if len(v.Secrets) == 0 {
-		return "", nil
+		return Sender{}, nil
 	}
 	names := v.SecretHeaders
 	if len(names) == 0 {
@@ -250,34 +301,31 @@ func (v *Verifier) verifySecret(h Header) (string, error) {
 	for _, name := range names {
 		got, err := singleHeader(h, name)
 		if err != nil {
-			return "", err
+			return Sender{}, err
 		}
 		try(got)
 	}
 	auth, err := singleHeader(h, "Authorization")
 	if err != nil {
-		return "", err
+		return Sender{}, err
 	}
 	if scheme, token, ok := strings.Cut(auth, " "); ok && strings.EqualFold(scheme, "Bearer") {
 		try(strings.Trim(token, " "))
 	}
-	if hit < 0 {
-		return "", nil
-	}
-	return ordinal("secret", hit, len(v.Secrets)), nil
+	return sender("secret", v.Secrets, hit), nil
 }
 
 // verifySigned checks X-Interactly-Signature if the request has one. Its time is
 // not signed, so the check of the time rejects accidental replays, not forged
 // ones.
-func (v *Verifier) verifySigned(h Header, body []byte, now time.Time) (string, error) {
+func (v *Verifier) verifySigned(h Header, body []byte, now time.Time) (Sender, error) {
 	if len(v.SigningSecrets) == 0 || len(h.Values(signatureHeader)) == 0 {
-		return "", nil
+		return Sender{}, nil
 	}
 	sig, err1 := singleHeader(h, signatureHeader)
 	at, err2 := singleHeader(h, signatureTime)
 	if err1 != nil || err2 != nil {
-		return "", ErrUnauthenticated
+		return Sender{}, ErrUnauthenticated
 	}
 	hit := -1
 	for i, k := range v.SigningSecrets {
@@ -290,12 +338,12 @@ func (v *Verifier) verifySigned(h Header, body []byte, now time.Time) (string, e
 		hit = subtle.ConstantTimeSelect(subtle.ConstantTimeCompare(want, []byte(sig)), i, hit)
 	}
 	if hit < 0 {
-		return "", ErrUnauthenticated
+		return Sender{}, ErrUnauthenticated
 	}
 	if err := v.checkTimestamp(at, now); err != nil {
-		return "", err
+		return Sender{}, err
 	}
-	return ordinal("signing secret", hit, len(v.SigningSecrets)), nil
+	return sender("signing secret", v.SigningSecrets, hit), nil
 }
 
 // checkTimestamp checks a time in Unix seconds, digits only, against our clock.

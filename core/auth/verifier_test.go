@@ -147,7 +147,7 @@ func TestVerify(t *testing.T) {
 		t.Run(c.rule, func(t *testing.T) {
 			r := request(c.fields...)
 			got, err := c.sender.Verify(r.Header, r.Body, time.Unix(signedAt, 0))
-			if got != c.want || err != c.err {
+			if got.Matched != c.want || err != c.err {
 				t.Errorf("got %q, %v; want %q, %v", got, err, c.want, c.err)
 			}
 			if string(r.Body) != signedBody {
@@ -380,5 +380,66 @@ func BenchmarkVerify(b *testing.B) {
 				_, _ = c.sender.Verify(r.Header, r.Body, time.Unix(signedAt, 0))
 			}
 		})
+	}
+}
+
+// The sender of a request is the tenant whose secret it has, by whatever proof; one
+// with the proofs of two is nobody.
+func TestVerifyTenant(t *testing.T) {
+	const south = "0d7e2b91c4f8a6355e8091d2c7ba43f6"
+	named := func(name, secret string) []Secret { return []Secret{NamedSecret(name, secret)} }
+	v := Verifier{Secrets: ParseSecrets("south:" + south), SigningSecrets: named("north", current), StandardWebhooksSecrets: named("north", whsec)}
+	if err := v.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	at := strconv.Itoa(signedAt)
+	ours := []string{"X-Interactly-Signature", oursHex, "X-Interactly-Timestamp", at}
+	theirs := []string{"webhook-id", "msg_1", "webhook-timestamp", at, "webhook-signature", "v1," + whsecBase}
+	secret := []string{"X-Interactly-Secret", south}
+	for _, c := range []struct {
+		header []string
+		want   Sender
+		err    error
+	}{
+		{secret, Sender{"south", "secret 1 of 1"}, nil},
+		{ours, Sender{"north", "signing secret 1 of 1"}, nil},
+		{theirs, Sender{"north", "webhook secret 1 of 1"}, nil},
+		{slices.Concat(ours, theirs), Sender{"north", "signing secret 1 of 1"}, nil},
+		{slices.Concat(secret, ours), Sender{}, ErrUnauthenticated},
+		{slices.Concat(secret, theirs), Sender{}, ErrUnauthenticated},
+	} {
+		got, err := v.Verify(request(c.header...).Header, []byte(signedBody), time.Unix(signedAt, 0))
+		if got != c.want || !errors.Is(err, c.err) {
+			t.Errorf("%q: %+v, %v; want %+v, %v", c.header, got, err, c.want, c.err)
+		}
+	}
+}
+
+func TestNamesOfSecrets(t *testing.T) {
+	const a, b = "5f1d0c9a7b3e48d2a6c4e8f0b1d3957a", "0d7e2b91c4f8a6355e8091d2c7ba43f6"
+	for _, c := range []struct {
+		secrets string
+		tenants string
+		fails   string // a part of the error
+	}{
+		{a + "," + b, "", ""},
+		{"north:" + a + ",south:" + b, "north south", ""},
+		{" north: " + a + " , north:" + b, "north", ""},
+		{"north:" + a + "," + b, "north", "1 of 2 secrets have a name"},
+		{"North:" + a, "", ""}, // a capital is of a secret
+		{"north:", "", "no secret"},
+		{"north:short", "north", "weak"},
+	} {
+		v := Verifier{Secrets: ParseSecrets(c.secrets)}
+		if got := strings.Join(v.Tenants(), " "); got != c.tenants {
+			t.Errorf("%q: tenants %q, want %q", c.secrets, got, c.tenants)
+		}
+		if err := v.Validate(); (err == nil) != (c.fails == "") || err != nil && !strings.Contains(err.Error(), c.fails) {
+			t.Errorf("%q: %v, want %q", c.secrets, err, c.fails)
+		}
+	}
+	v := Verifier{Secrets: []Secret{NamedSecret("north/1", a)}}
+	if err := v.Validate(); err == nil || !strings.Contains(err.Error(), `"north/1"`) {
+		t.Errorf("a name with a slash: %v", err)
 	}
 }

@@ -14,7 +14,8 @@ import (
 // A Summary is one line of a list of calls. It is read from the call's state
 // alone, without its events.
 type Summary struct {
-	ID           event.CallID    `json:"id"`
+	ID           event.CallID    `json:"id"`               // with named secrets "north/WC-1": see core.Call
+	Tenant       string          `json:"tenant,omitempty"` // the name of the secret that its sender knows
 	Status       event.Status    `json:"status"`
 	MessageCount int             `json:"messages"` // in the latest conversation
 	Ended        bool            `json:"ended"`    // core.Processor.OnCallEnded has run, or will
@@ -33,6 +34,9 @@ type Summary struct {
 	Metadata    jsontext.Value `json:"metadata,omitempty"`
 }
 
+// SentID returns the call's id as it was sent, which Interactly's API knows.
+func (s Summary) SentID() event.CallID { return callstate.SentID(s.Tenant, s.ID) }
+
 // NeedsAttention reports whether an operator should look at the call: it
 // failed, the assistant was silent, a model or a voice failed, or the call was
 // ended without a report.
@@ -42,7 +46,7 @@ func (s Summary) NeedsAttention() bool {
 
 func summarize(s *callstate.State) Summary {
 	c := Summary{
-		ID: s.ID, Status: s.Status, MessageCount: s.Messages, Ended: s.Ended != nil, FirstSeen: s.FirstSeen, LastSeen: s.LastSeen,
+		ID: s.ID, Tenant: s.Tenant, Status: s.Status, MessageCount: s.Messages, Ended: s.Ended != nil, FirstSeen: s.FirstSeen, LastSeen: s.LastSeen,
 		HangCount: s.Hangs.Count, ErrorCount: s.Errors.Count, PendingHandlers: len(s.Pending),
 		AssistantID: s.About.AssistantID, Assistant: s.About.Assistant, Metadata: s.About.Metadata,
 	}

@@ -17,9 +17,10 @@ import (
 // wire. It exists for read-only tools too, which leave no [ToolRun].
 type ToolRequest struct {
 	ReceivedAt time.Time     `json:"at"`
-	Latency    time.Duration `json:"-"`    // from receipt until the reply was ready
-	Budget     time.Duration `json:"-"`    // how long the reply might have taken
-	Tool       string        `json:"tool"` // "" if what was sent is not a valid name
+	Latency    time.Duration `json:"-"`                // from receipt until the reply was ready
+	Budget     time.Duration `json:"-"`                // how long the reply might have taken
+	Tool       string        `json:"tool"`             // "" if what was sent is not a valid name
+	Tenant     string        `json:"tenant,omitempty"` // the name of the secret that the sender knows
 	Call       event.CallID  `json:"call,omitempty"`
 	ToolCallID string        `json:"toolCallId,omitempty"` // if the dialect has such ids
 	Method     string        `json:"method"`               // of HTTP
@@ -37,6 +38,9 @@ type ToolRequest struct {
 	ContentType string         `json:"type,omitempty"`   // of the response
 	Reply       []byte         `json:"reply,omitempty"`  // body of the response, for all tool calls of the request
 }
+
+// SentID returns the call's id as it was sent.
+func (r ToolRequest) SentID() event.CallID { return callstate.SentID(r.Tenant, r.Call) }
 
 // An EventArrival is one delivery of an event.
 type EventArrival struct {

@@ -110,6 +110,8 @@ var inboxCases = []inboxCase{
 		why: "an envelope that can never be delivered becomes a dead letter, and no other does"},
 	{name: "DeliveryHasDeadline", run: deliveryHasDeadline,
 		why: "the context of a delivery has a deadline, so that a hung delivery is repeated"},
+	{name: "PendingOfACall", run: pendingOfACall,
+		why: "an inbox that can be asked knows every event of a call from its Put to its delivery: a tool that comes in between knows its call"},
 	{name: "CanceledPut", run: canceledPut,
 		why: "a Put whose context has ended fails, and affects no other"},
 }

@@ -20,6 +20,7 @@ func roundTrip(ctx context.Context, open func(DeliverFunc) core.Inbox, caps Inbo
 	} {
 		e := newEnvelope(fmt.Sprint("roundTrip", i), `{"message":{"type":"x"}}`)
 		e.Type, e.Backfilled, e.RedriveCount = typ, i%2 == 0, i
+		e.Tenant = []string{"", "north"}[i%2]
 		e.Received = time.Date(2026, 2, 28+i, 23, 59, 59, 999e6, time.FixedZone("", -8*3600))
 		if i == 6 {
 			e.Call = ""

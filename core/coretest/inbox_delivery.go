@@ -139,3 +139,53 @@ func deliveryHasDeadline(ctx context.Context, open func(DeliverFunc) core.Inbox,
 	}
 	return nil
 }
+
+func pendingOfACall(ctx context.Context, open func(DeliverFunc) core.Inbox, caps InboxCapabilities) error {
+	release := make(chan struct{})
+	m := newMailbox(func(core.Envelope, int) error {
+		select {
+		case <-release:
+		case <-ctx.Done():
+		}
+		return nil
+	})
+	in, ok := open(m.deliver).(core.PendingReader)
+	if !ok {
+		close(release)
+		return nil // core notes the first event in the store then
+	}
+	es := newEnvelopes("pending", 3)
+	es[1].Call = es[0].Call
+	es[2].Call += "\x7f\u2028" // what a database may refuse in its own JSON
+	for _, e := range es {
+		if err := in.(core.Inbox).Put(ctx, e); err != nil {
+			return err
+		}
+	}
+	for _, want := range [][]core.Envelope{es[:2], es[2:]} {
+		got, err := in.PendingOf(ctx, want[0].Call, 10)
+		if err != nil {
+			return err
+		}
+		if len(got) != len(want) {
+			return fmt.Errorf("%d of %d events of a call are pending", len(got), len(want))
+		}
+		for _, e := range got {
+			i := slices.IndexFunc(want, func(w core.Envelope) bool { return w.ID == e.ID })
+			if i < 0 {
+				return fmt.Errorf("an event of another call is among those of a call")
+			}
+			if err := same(e, want[i]); err != nil {
+				return err
+			}
+		}
+	}
+	if got, err := in.PendingOf(ctx, es[0].Call, 1); err != nil || len(got) != 1 {
+		return errors.Join(fmt.Errorf("with limit 1: %d events", len(got)), err)
+	}
+	if got, err := in.PendingOf(ctx, "somebody-elses", 10); err != nil || len(got) > 0 {
+		return errors.Join(fmt.Errorf("of a call without events: %d events", len(got)), err)
+	}
+	close(release)
+	return m.all(ctx, caps, es...)
+}

@@ -101,14 +101,14 @@ func same(got, want core.Envelope) error {
 	if got.Type != want.Type || got.Call != want.Call || got.ID != want.ID {
 		errs = append(errs, fmt.Errorf("got id %q, type %q, call %q; want %q, %q, %q", got.ID, got.Type, got.Call, want.ID, want.Type, want.Call))
 	}
+	if got.Tenant != want.Tenant {
+		errs = append(errs, fmt.Errorf("got tenant %q; want %q", got.Tenant, want.Tenant))
+	}
 	if got.Backfilled != want.Backfilled || got.RedriveCount != want.RedriveCount {
 		errs = append(errs, fmt.Errorf("got backfilled %t, redrive count %d; want %t, %d", got.Backfilled, got.RedriveCount, want.Backfilled, want.RedriveCount))
 	}
 	if g, w := got.Received, want.Received; g.UnixMilli() != w.UnixMilli() || g.Location() != time.UTC {
 		errs = append(errs, fmt.Errorf("received %v; want %v in UTC", g, w))
-	}
-	if got.Backfilled != want.Backfilled || got.RedriveCount != want.RedriveCount {
-		errs = append(errs, fmt.Errorf("backfilled %t, redriven %d times; want %t, %d", got.Backfilled, got.RedriveCount, want.Backfilled, want.RedriveCount))
 	}
 	if !bytes.Equal(got.Body, want.Body) {
 		errs = append(errs, fmt.Errorf("body of %d bytes, %.40q…; want %d bytes, %.40q…", len(got.Body), got.Body, len(want.Body), want.Body))

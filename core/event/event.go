@@ -30,6 +30,10 @@ type Event struct {
 	Analysis  Analysis
 	Error     *VendorError // not nil if Type is TypeError; seldom set in others
 
+	// Tenant is the name of the secret that the sender knows, "" if secrets have no
+	// names. With one, Call.ID has it before the id that was sent: "north/WC-1".
+	Tenant string
+
 	// Backfilled reports that the event was never sent. It was derived from what
 	// Interactly's API returned about the call (docs/backfill.md).
 	Backfilled bool

@@ -17,6 +17,8 @@ import (
 	"github.com/serverurl/serverurl/internal/arguments"
 )
 
+var english = arguments.English()
+
 type window struct {
 	From time.Time `json:"from"`
 	To   time.Time `json:"to"`
@@ -89,7 +91,7 @@ func read(s *arguments.Shape, body, query string) string {
 	var p *arguments.Problem
 	switch {
 	case errors.As(err, &p):
-		return p.Sentence()
+		return p.Sentence(&english)
 	case err != nil:
 		return err.Error()
 	}
@@ -381,8 +383,8 @@ func TestNothingIsQuoted(t *testing.T) {
 			if !errors.As(err, &p) {
 				continue
 			}
-			if refused++; strings.Contains(p.Sentence()+err.Error(), canary) || strings.Contains(p.Sentence(), "4711") || !strings.HasPrefix(p.Path, name) {
-				t.Errorf("%s %s: %s", name, sent, p.Sentence())
+			if refused++; strings.Contains(p.Sentence(&english)+err.Error(), canary) || strings.Contains(p.Sentence(&english), "4711") || !strings.HasPrefix(p.Path, name) {
+				t.Errorf("%s %s: %s", name, sent, p.Sentence(&english))
 			}
 		}
 	}

@@ -2,8 +2,9 @@
 // exactly, or says which argument is wrong and what it must be.
 //
 //	shape, err := arguments.Of(reflect.TypeFor[Booking](), time.UTC) // once; err is a mistake in the program
-//	shape.Schema()                                                   // for the model
+//	shape.Schema(false)                                              // for the model
 //	canonical, err := shape.Read(body, query)                        // for each request
+//	canonical, err = shape.WithHidden(canonical, value)              // what the model cannot give
 //	shape.Decode(canonical, &booking)
 //
 // One tree of the struct's types does all of it: it writes the schema, and reads,

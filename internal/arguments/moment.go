@@ -65,18 +65,19 @@ func hours(count string, each int) string {
 
 // A format is a form of text that a field's tag may ask for.
 type format struct {
-	words, example string
-	matches        func(s string) bool
+	words   func(w *Words) string
+	example string
+	matches func(s string) bool
 }
 
 var uuid = regexp.MustCompile(`^[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}$`)
 
 var formats = map[string]format{
-	"date":      {"a date", "2035-07-16", func(s string) bool { _, ok := parseDate(s, time.UTC); return ok }},
-	"date-time": {"a date and a time", "2035-07-16T09:00:00", func(s string) bool { _, ok := parseTime(s, time.UTC); return ok }},
-	"duration":  {"a duration", "PT30M", func(s string) bool { _, ok := parseDuration(s); return ok }},
-	"email":     {"an email address", "ana@example.com", isEmail},
-	"uuid":      {"a UUID", "123e4567-e89b-12d3-a456-426614174000", uuid.MatchString},
+	"date":      {func(w *Words) string { return w.Date }, "2035-07-16", func(s string) bool { _, ok := parseDate(s, time.UTC); return ok }},
+	"date-time": {func(w *Words) string { return w.DateTime }, "2035-07-16T09:00:00", func(s string) bool { _, ok := parseTime(s, time.UTC); return ok }},
+	"duration":  {func(w *Words) string { return w.Duration }, "PT30M", func(s string) bool { _, ok := parseDuration(s); return ok }},
+	"email":     {func(w *Words) string { return w.Email }, "ana@example.com", isEmail},
+	"uuid":      {func(w *Words) string { return w.UUID }, "123e4567-e89b-12d3-a456-426614174000", uuid.MatchString},
 }
 
 func isEmail(s string) bool {

@@ -210,9 +210,9 @@ func TestSentencesAboutNumbersAreTrue(t *testing.T) {
 		}
 		for words, is := range isTrue {
 			var problem *arguments.Problem
-			if errors.As(err, &problem) && strings.HasSuffix(problem.Sentence(), words+".") {
+			if errors.As(err, &problem) && strings.HasSuffix(problem.Sentence(&english), words+".") {
 				if !is {
-					t.Fatalf("%s: %s", sent, problem.Sentence())
+					t.Fatalf("%s: %s", sent, problem.Sentence(&english))
 				}
 				return
 			}

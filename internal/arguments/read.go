@@ -28,6 +28,7 @@ func (s *Shape) Read(body jsontext.Value, query Query) (jsontext.Value, error) {
 	if s.root.isWrapped(args) {
 		return nil, ErrWrapped
 	}
+	query = query.without(s.hidden)
 	for _, f := range s.root.fields {
 		if _, given := args[f.name]; !given {
 			if v := query.of(f); v != nil {
@@ -52,6 +53,13 @@ func (s *Shape) Decode(canonical jsontext.Value, to any) error {
 func Only(canonical jsontext.Value, names []string) jsontext.Value {
 	all := members(canonical)
 	maps.DeleteFunc(all, func(name string, _ jsontext.Value) bool { return !slices.Contains(names, name) })
+	return encode(all)
+}
+
+// Without returns the members of a canonical object that do not have these names.
+func Without(canonical jsontext.Value, names []string) jsontext.Value {
+	all := members(canonical)
+	maps.DeleteFunc(all, func(name string, _ jsontext.Value) bool { return slices.Contains(names, name) })
 	return encode(all)
 }
 
@@ -116,7 +124,7 @@ func (r reader) members(n *node, args map[string]jsontext.Value, path string) (j
 		v := args[f.name]
 		if f.isAbsent(v) {
 			if !f.optional {
-				return nil, wrong(at, "is missing")
+				return nil, missing(at)
 			}
 			continue
 		}
@@ -153,11 +161,11 @@ func (r reader) value(n *node, v jsontext.Value, path string) (jsontext.Value, e
 	}
 	if n.custom {
 		if canonical = r.tried(n, canonical); canonical == nil {
-			return nil, wrong(path, n.must())
+			return nil, wrong(path, n.must)
 		}
 	}
 	if len(n.enum) > 0 && !slices.ContainsFunc(n.enum, func(one jsontext.Value) bool { return bytes.Equal(one, canonical) }) {
-		return nil, wrong(path, n.must())
+		return nil, wrong(path, n.must)
 	}
 	return canonical, nil
 }
@@ -173,7 +181,7 @@ func (r reader) byKind(n *node, v jsontext.Value, path string) (jsontext.Value, 
 		}
 		switch {
 		case args == nil:
-			return nil, wrong(path, n.must())
+			return nil, wrong(path, n.must)
 		case n.kind == object:
 			return r.members(n, args, path)
 		}
@@ -186,15 +194,15 @@ func (r reader) byKind(n *node, v jsontext.Value, path string) (jsontext.Value, 
 		return s, nil
 	}
 	if d, ok := parseDecimal(strings.TrimSpace(scalarText(v))); (ok || d.digits != "") && (n.kind == integer || n.kind == number) {
-		return nil, wrong(path, n.mustFit(d))
+		return nil, wrong(path, func(w *Words) string { return n.mustFit(w, d) })
 	}
-	return nil, wrong(path, n.must())
+	return nil, wrong(path, n.must)
 }
 
 func (r reader) list(n *node, v jsontext.Value, path string) (jsontext.Value, error) {
 	items, ok := elements(unwrapped(v, '['))
 	if !ok || n.length >= 0 && n.length != len(items) {
-		return nil, wrong(path, n.must())
+		return nil, wrong(path, n.must)
 	}
 	for i, item := range items {
 		var err error

@@ -18,8 +18,9 @@ import (
 
 // A Shape is what the arguments of one tool look like. It is immutable.
 type Shape struct {
-	root *node
-	zone *time.Location
+	root   *node
+	hidden []Hidden
+	zone   *time.Location
 }
 
 // Of returns the shape of a struct type. Times without a zone are in zone. Its
@@ -37,16 +38,20 @@ func Of(t reflect.Type, zone *time.Location) (*Shape, error) {
 	if root.kind != object {
 		return nil, fmt.Errorf("arguments of type %v, want a struct with fields", t)
 	}
+	if err := checkHidden(root); err != nil {
+		return nil, err
+	}
 	s := &Shape{root: root, zone: zone}
 	// Whatever passes Read must decode; this is the test of it, at the start.
 	sample := root.sample()
 	if err := s.Decode(sample, reflect.New(t).Interface()); err != nil && !root.custom {
 		return nil, fmt.Errorf("%v cannot be decoded from %s: %w", t, sample, err)
 	}
+	s.hide()
 	return s, nil
 }
 
-// Has reports whether there is an argument of this name.
+// Has reports whether the model may give an argument of this name.
 func (s *Shape) Has(name string) bool { return s.root.field(name) != nil }
 
 type kind int
@@ -90,7 +95,8 @@ type node struct {
 type field struct {
 	name     string
 	optional bool
-	depth    int // in how many structs that are embedded it is
+	depth    int    // in how many structs that are embedded it is
+	from     string // its tag; "" if the model gives it
 	*node
 }
 
@@ -244,6 +250,9 @@ func (b *builder) addFields(n *node, t reflect.Type, depth int) error {
 	for f := range t.Fields() {
 		tag, tagged := f.Tag.Lookup("json")
 		name, options, _ := strings.Cut(tag, ",")
+		if err := b.mayHide(f, name); err != nil {
+			return fmt.Errorf("%v.%s: %w", t, f.Name, err)
+		}
 		if base := indirect(f.Type); f.Anonymous && name == "" && base.Kind() == reflect.Struct {
 			if err := b.embed(n, base, depth+1); err != nil {
 				return err
@@ -297,7 +306,7 @@ func (n *node) add(f field) error {
 }
 
 func (b *builder) field(f reflect.StructField, name, options string) (field, error) {
-	added := field{name: name, optional: f.Type.Kind() == reflect.Pointer}
+	added := field{name: name, optional: f.Type.Kind() == reflect.Pointer, from: f.Tag.Get("from")}
 	for option := range strings.SplitSeq(options, ",") {
 		switch option {
 		case "", "case:ignore", "case:strict":

@@ -117,39 +117,65 @@ func TestSchema(t *testing.T) {
 	type visit struct {
 		Service string           `json:"service" jsonschema:"what for" enum:"cleaning|checkup"`
 		Day     time.Time        `json:"day" format:"date"`
-		Length  time.Duration    `json:"length,omitzero" examples:"PT30M"`
+		Length  time.Duration    `json:"length,omitzero" jsonschema:"how long" examples:"PT45M"`
+		At      time.Time        `json:"at"`
 		Guests  int              `json:"guests,omitempty" minimum:"1" maximum:"4"`
+		Level   int              `json:"level" enum:"1|2"`
 		Zip     *string          `json:"zip" pattern:"^[0-9]{5}$" examples:"94110|10001"`
-		Days    []string         `json:"days" enum:"mon|tue"`
+		Days    []string         `json:"days" jsonschema:"which" enum:"mon|tue"`
+		Pair    [2]float64       `json:"pair"`
 		Window  struct{ A int8 } `json:"window"`
 		Prices  map[string]float64
 		Any     any
-		More    map[string]any
+		Bytes   []byte
 		N       int64
 	}
 	const want = `{"type":"object","properties":{` +
 		`"service":{"type":"string","description":"what for","enum":["cleaning","checkup"]},` +
-		`"day":{"type":"string","format":"date"},` +
-		`"length":{"type":"string","format":"duration","examples":["PT30M"]},` +
+		`"day":{"type":"string","description":"a date such as 2035-07-16"},` +
+		`"length":{"type":"string","description":"how long (a duration such as PT45M)"},` +
+		`"at":{"type":"string","format":"date-time"},` +
 		`"guests":{"type":"integer","minimum":1,"maximum":4},` +
-		`"zip":{"type":"string","pattern":"^[0-9]{5}$","examples":["94110","10001"]},` +
-		`"days":{"type":"array","items":{"type":"string","enum":["mon","tue"]}},` +
-		`"window":{"type":"object","properties":{"A":{"type":"integer","minimum":-128,"maximum":127}},"required":["A"],"additionalProperties":false},` +
-		`"Prices":{"type":"object","additionalProperties":{"type":"number"}},` +
-		`"Any":{},"More":{"type":"object"},"N":{"type":"integer"}},` +
-		`"required":["service","day","days","window","Prices","Any","More","N"],"additionalProperties":false}`
-	if got := string(shapeOf[visit](t).Schema()); got != want {
+		`"level":{"type":"integer","description":"one of 1, 2"},` +
+		`"zip":{"type":"string","description":"such as 94110, 10001","pattern":"^[0-9]{5}$"},` +
+		`"days":{"type":"array","description":"which","items":{"type":"string","enum":["mon","tue"]}},` +
+		`"pair":{"type":"array","description":"a list of 2","items":{"type":"number"}},` +
+		`"window":{"type":"object","properties":{"A":{"type":"integer","minimum":-128,"maximum":127}},"required":["A"]},` +
+		`"Prices":{"type":"object","description":"an object with any names; each value is a number"},` +
+		`"Any":{"type":"string","description":"text, or another value of JSON"},"Bytes":{"type":"string","description":"text in base64"},"N":{"type":"integer"}},` +
+		`"required":["service","day","at","level","days","pair","window","Prices","Any","Bytes","N"]}`
+	if got := string(shapeOf[visit](t).Schema(false)); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	if got := string(shapeOf[struct{}](t).Schema()); got != `{"type":"object","properties":{},"additionalProperties":false}` {
+	if got := string(shapeOf[struct{}](t).Schema(false)); got != `{"type":"object","properties":{}}` {
 		t.Errorf("no arguments: %s", got)
+	}
+	if got := string(shapeOf[window](t).Schema(true)); !strings.HasSuffix(got, `"required":["from","to"],"additionalProperties":false}`) {
+		t.Errorf("closed: %s", got)
 	}
 	// A validator of its own reads it.
 	var s jsonschema.Schema
-	if err := json.Unmarshal(shapeOf[everything](t).Schema(), &s); err != nil {
+	if err := json.Unmarshal(shapeOf[everything](t).Schema(false), &s); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Resolve(nil); err != nil {
 		t.Error(err)
+	}
+}
+
+// What a model that is strict can be held to.
+func TestStrict(t *testing.T) {
+	for _, c := range []struct {
+		shape *arguments.Shape
+		says  string
+	}{
+		{shapeOf[window](t), ""}, {shapeOf[struct{}](t), ""}, {shapeOf[struct{ A []window }](t), ""},
+		{shapeOf[struct{ A *int }](t), `the argument "A" is optional`},
+		{shapeOf[struct{ A []struct{ B *int } }](t), `the argument "A[].B" is optional`},
+		{shapeOf[struct{ A map[string]int }](t), `the argument "A" is a map`},
+	} {
+		if err := c.shape.Strict(); (err != nil) != (c.says != "") || err != nil && err.Error() != c.says {
+			t.Errorf("got %v, want %s", err, c.says)
+		}
 	}
 }

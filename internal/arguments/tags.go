@@ -65,7 +65,7 @@ func (n *node) setFormat(s string) error {
 
 func (n *node) setPattern(s string) (err error) {
 	if n.kind != text {
-		return fmt.Errorf("a pattern is for text, and the field is %s", n.kindWords())
+		return fmt.Errorf("a pattern is for text, and the field is %s", n.kindWords(&english))
 	}
 	if n.pattern, err = regexp.Compile(s); s == "" {
 		return errors.New("it is empty")
@@ -77,9 +77,9 @@ func (n *node) setBound(s string, bound **decimal) error {
 	d, ok := parseDecimal(s)
 	switch {
 	case n.kind != integer && n.kind != number:
-		return fmt.Errorf("it is for numbers, and the field is %s", n.kindWords())
+		return fmt.Errorf("it is for numbers, and the field is %s", n.kindWords(&english))
 	case !ok, n.kind == integer && !d.isWhole():
-		return fmt.Errorf("not %s", n.kindWords())
+		return fmt.Errorf("not %s", n.kindWords(&english))
 	case n.min != nil && d.compare(*n.min) < 0, n.max != nil && d.compare(*n.max) > 0:
 		return fmt.Errorf("%v cannot be as much", n.typ)
 	}
@@ -100,7 +100,7 @@ func (n *node) setValues(s string, values *[]jsontext.Value, zone *time.Location
 	for one := range strings.SplitSeq(s, "|") {
 		v, err := reader{zone}.value(n, quoted(one), "")
 		if one == "" || err != nil {
-			return fmt.Errorf("%q is not a value of the field: it %s", one, n.must())
+			return fmt.Errorf("%q is not a value of the field: it must be %s", one, n.must(&english))
 		}
 		if slices.ContainsFunc(read, func(old jsontext.Value) bool { return string(old) == string(v) }) {
 			return fmt.Errorf("%q is there twice", one)

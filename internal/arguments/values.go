@@ -85,92 +85,47 @@ func (n *node) isWithin(d decimal) bool {
 	return true
 }
 
-// mustFit says what is wrong with a number.
-func (n *node) mustFit(d decimal) string {
-	low, high := n.low, n.high
-	if low == nil {
-		low = n.min
-	}
-	if high == nil {
-		high = n.max
-	}
-	switch {
-	case len(n.enum) > 0, n.kind == integer && !d.isWhole():
-		return n.must()
-	case n.isWithin(d):
-		return "must be " + n.kindWords() + n.sizeWords(d)
-	case n.low != nil && n.high != nil:
-		return "must be between " + n.low.String() + " and " + n.high.String()
-	case low != nil && d.compare(*low) < 0:
-		return "must be at least " + low.String()
-	}
-	return "must be at most " + high.String()
-}
-
-// sizeWords follows "a number" for one that is within the bounds, if any, and that
-// its type cannot hold.
-func (n *node) sizeWords(d decimal) string {
-	isHuge, isTiny := d.size() >= maxExponent, false
-	if n.kind == number {
-		f, err := strconv.ParseFloat(d.String(), n.bits)
-		isHuge, isTiny = err != nil, f == 0 && d.digits != ""
-	}
-	switch {
-	case isHuge && d.neg:
-		return " that is not so far below zero"
-	case isHuge:
-		return " that is not so large"
-	case isTiny:
-		return " that is not so close to zero"
-	case n.kind == integer:
-		return " without so many zeros" // in front of it
-	case n.bits == 32:
-		return " of at most 7 digits"
-	}
-	return " of at most 15 digits" // it would be rounded
-}
-
 // anything reads a value of no type. If a float64 is to hold its numbers, they
 // must not be rounded.
 func (r reader) anything(n *node, v jsontext.Value, path string) (jsontext.Value, error) {
-	v, must := free(v, n.exact, 0)
-	if must != "" {
-		return nil, wrong(path, must)
+	v, problem := free(v, n.exact, 0)
+	if problem != nil {
+		return nil, &Problem{Path: path, sentence: problem}
 	}
 	return v, nil
 }
 
-func free(v jsontext.Value, exact bool, depth int) (_ jsontext.Value, must string) {
+// free returns a value in canonical form, or the sentence about what is wrong
+// with it.
+func free(v jsontext.Value, exact bool, depth int) (_ jsontext.Value, problem func(*Words) string) {
 	if depth > maxAnyDepth {
-		return nil, "must not be nested as deeply"
+		return nil, tooDeep
 	}
 	switch v.Kind() {
 	case '{':
 		args := members(v)
 		for name, one := range args {
-			if args[name], must = free(one, exact, depth+1); must != "" {
-				return nil, must
+			if args[name], problem = free(one, exact, depth+1); problem != nil {
+				return nil, problem
 			}
 		}
-		return encode(args), ""
+		return encode(args), nil
 	case '[':
 		items, _ := elements(v)
 		for i, one := range items {
-			if items[i], must = free(one, exact, depth+1); must != "" {
-				return nil, must
+			if items[i], problem = free(one, exact, depth+1); problem != nil {
+				return nil, problem
 			}
 		}
-		return encodeList(items), ""
+		return encodeList(items), nil
 	case '"':
-		return quoted(textOf(v)), ""
+		return quoted(textOf(v)), nil
 	case '0':
 		d, ok := parseDecimal(string(v))
 		if !ok || !exact && !d.fits(64) {
-			return nil, "must have numbers of at most 15 digits; longer ones as text"
+			return nil, longNumber
 		}
-		return jsontext.Value(d.String()), ""
-	case 't', 'f', 'n':
-		return v, ""
+		return jsontext.Value(d.String()), nil
 	}
-	return nil, "must be a value of JSON"
+	return v, nil // true, false or null
 }

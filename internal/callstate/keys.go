@@ -50,6 +50,7 @@ var Directories = []Directory{
 	{callsDir + "/ID/" + blobsName, ClassContent, "parts of log entries that are too large for one record"},
 	{callsDir + "/ID/" + toolsName, ClassContent, "runs of tools that change something"},
 	{callsDir + "/ID/" + requestsName, ClassContent, "names of the call's recorded tool requests"},
+	{callsDir + "/ID/" + earlyName, ClassContent, "what the first event said of the call, for a tool that comes before its delivery"},
 	{callsDir + "/ID/" + duplicatesName, ClassContent, "events that arrived more than once"},
 	{RequestsDir, ClassRequest, "recorded tool requests, newest first"},
 	{toolsName + "/NAME", ClassTool, "runs of tools that were called without a call's id"},
@@ -72,6 +73,7 @@ const (
 	blobsName      = "blobs"
 	toolsName      = "tools"
 	requestsName   = "requests"
+	earlyName      = "early"
 	duplicatesName = "repeats"
 
 	OpenDir            = "open"
@@ -141,9 +143,35 @@ func BlobsDir(id event.CallID) string { return CallKey(id) + "/" + blobsName }
 // ToolsDir returns the directory of the runs of tools in a call.
 func ToolsDir(id event.CallID) string { return CallKey(id) + "/" + toolsName }
 
-// AnonymousToolsDir returns the directory of the runs of a tool in requests
-// that name no call.
-func AnonymousToolsDir(tool string) string { return toolsName + "/" + tool }
+// AnonymousToolsDir returns the directory of the runs of a tool in requests of a
+// tenant that name no call.
+func AnonymousToolsDir(tenant, tool string) string {
+	if tenant != "" {
+		tool = tenant + "." + tool // neither has a full stop
+	}
+	return toolsName + "/" + tool
+}
+
+// EarlyKey returns the key of what the first event of a call said of it.
+func EarlyKey(id event.CallID) string { return CallKey(id) + "/" + earlyName + "/about" }
+
+// ScopedID returns the id under which a tenant's call is stored. With it two
+// tenants' calls are two, whatever ids their senders choose. Either all secrets
+// have names or none, so no sender can choose an id that is another's.
+func ScopedID(tenant string, sent event.CallID) event.CallID {
+	if tenant == "" || sent == "" {
+		return sent
+	}
+	return event.CallID(tenant) + "/" + sent
+}
+
+// SentID is the reverse of [ScopedID]: the id as the sender has it.
+func SentID(tenant string, id event.CallID) event.CallID {
+	if tenant == "" {
+		return id
+	}
+	return event.CallID(strings.TrimPrefix(string(id), tenant+"/"))
+}
 
 // ToolCountName is the name of the [ToolCount] in a tools directory.
 const ToolCountName = "count"

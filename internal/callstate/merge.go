@@ -77,7 +77,7 @@ func Merge(s State, a Incoming, stored *Transcript) Change {
 	c := Change{State: s}
 	n := &c.State
 	if n.V == 0 {
-		n.V, n.ID, n.FirstSeen = stateVersion, a.Call.ID, a.Received
+		n.V, n.ID, n.Tenant, n.FirstSeen = stateVersion, a.Call.ID, a.Tenant, a.Received
 	}
 	n.Alive(a.Received)
 	e := &Entry{V: 1, ID: a.id, Type: a.Type, Received: a.Received, Backfilled: a.Backfilled, RedriveCount: a.RedriveCount}

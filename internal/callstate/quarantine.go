@@ -16,6 +16,7 @@ import (
 type QuarantinedBody struct {
 	ID       string    `json:"id"` // a hash of the body, so that a repeated one is stored once
 	Received time.Time `json:"received"`
+	Tenant   string    `json:"tenant,omitempty"`   // who sent it
 	Reason   string    `json:"reason"`             // a constant of core: "not json", "too deep"
 	Encoding string    `json:"encoding,omitempty"` // the Content-Encoding it was sent with
 	Bytes    int       `json:"bytes"`              // of Body

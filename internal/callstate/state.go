@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"time"
 
@@ -21,7 +22,8 @@ import (
 // they are stored.
 type State struct {
 	V         int          `json:"v"`
-	ID        event.CallID `json:"id"`
+	ID        event.CallID `json:"id"`               // with the tenant's name: see [ScopedID]
+	Tenant    string       `json:"tenant,omitempty"` // who sends its events
 	Status    event.Status `json:"status,omitempty"`
 	FirstSeen time.Time    `json:"first"`
 	LastSeen  time.Time    `json:"last"` // the latest event; a tool call too, to the minute
@@ -147,10 +149,24 @@ type About struct {
 	AssistantID string         `json:"assistantId,omitempty"`
 	Assistant   string         `json:"assistant,omitempty"`
 	Metadata    jsontext.Value `json:"metadata,omitempty"`
+
+	Direction       string         `json:"direction,omitempty"`
+	UserNumber      string         `json:"user,omitempty"`
+	AssistantNumber string         `json:"number,omitempty"`
+	Variables       jsontext.Value `json:"variables,omitempty"` // the assistant's dynamic variables
 }
 
-// maxMetadata is how many bytes of metadata a call's state may hold, because it
-// is written with every event. The log has all metadata.
+// IsZero reports whether nothing is known.
+func (a About) IsZero() bool { return reflect.ValueOf(a).IsZero() }
+
+// WithoutContent returns a without what belongs to the content of a call, for when that is
+// purged.
+func (a About) WithoutContent() About {
+	return About{AssistantID: a.AssistantID, Assistant: a.Assistant, Metadata: a.Metadata}
+}
+
+// maxMetadata is how many bytes of metadata a call's state may hold, and of
+// variables, because it is written with every event. The log has all of them.
 const maxMetadata = 1 << 10
 
 // Add merges what an event says. Of two different values the larger wins: that
@@ -158,9 +174,19 @@ const maxMetadata = 1 << 10
 func (a *About) Add(e event.Event) {
 	a.AssistantID = max(a.AssistantID, name256(cmp.Or(e.Call.AssistantID, e.Assistant.ID)))
 	a.Assistant = max(a.Assistant, name256(e.Assistant.Name))
-	if m := e.Call.Metadata; m.Kind() == '{' && len(m) <= maxMetadata && !loosejson.IsEmpty(m) && string(m) > string(a.Metadata) {
-		a.Metadata = m.Clone()
+	a.Metadata = largerObject(a.Metadata, e.Call.Metadata)
+	a.Direction = max(a.Direction, name256(e.Call.Direction))
+	a.UserNumber = max(a.UserNumber, name256(cmp.Or(e.Call.UserNumber, e.Customer.Number)))
+	a.AssistantNumber = max(a.AssistantNumber, name256(e.Call.AssistantNumber))
+	a.Variables = largerObject(a.Variables, loosejson.Object(e.Call.Overrides)["dynamicVariables"])
+}
+
+// largerObject returns b if it is an object that can be kept and is larger than a.
+func largerObject(a, b jsontext.Value) jsontext.Value {
+	if b.Kind() == '{' && len(b) <= maxMetadata && !loosejson.IsEmpty(b) && string(b) > string(a) {
+		return b.Clone()
 	}
+	return a
 }
 
 // name256 returns s, or "" if it is too long for a name or an id.

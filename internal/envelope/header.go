@@ -13,6 +13,7 @@ type Header struct {
 	ID       string       `json:"id"`
 	Received time.Time    `json:"received"`
 	Type     event.Type   `json:"type"`
+	Tenant   string       `json:"tenant,omitempty"`
 	Call     event.CallID `json:"call,omitempty"`
 
 	Backfilled   bool `json:"repaired,omitempty"`
@@ -27,7 +28,7 @@ type Header struct {
 func Split(es []core.Envelope) (headers []Header, bodies [][]byte) {
 	for _, e := range es {
 		size := len(e.Body)
-		headers = append(headers, Header{e.ID, e.Received.UTC(), e.Type, e.Call, e.Backfilled, e.RedriveCount, &size})
+		headers = append(headers, Header{e.ID, e.Received.UTC(), e.Type, e.Tenant, e.Call, e.Backfilled, e.RedriveCount, &size})
 		bodies = append(bodies, e.Body)
 	}
 	return headers, bodies
@@ -48,7 +49,7 @@ func Join(headers []Header, bodies []byte) ([]core.Envelope, error) {
 		if n < 0 || n > len(bodies) {
 			return nil, ErrInvalid
 		}
-		es[i] = core.Envelope{ID: h.ID, Received: h.Received.UTC(), Type: h.Type, Call: h.Call,
+		es[i] = core.Envelope{ID: h.ID, Received: h.Received.UTC(), Type: h.Type, Tenant: h.Tenant, Call: h.Call,
 			Backfilled: h.Backfilled, RedriveCount: h.RedriveCount, Body: bodies[:n:n]}
 		bodies = bodies[n:]
 	}

@@ -1,7 +1,7 @@
 // Package failprint prints failures of a backend's own code for its developer, in
 // full. They may quote a patient, so nothing that is deployed calls it.
 //
-//	desk.go:41  tool book_appointment panicked: assignment to entry in nil map
+//	clinic/desk.go:41  tool book_appointment panicked: assignment to entry in nil map
 //	    call 5e1f0c2ab9d4
 //	    clinic.book          /home/me/clinic/desk.go:41
 //	    clinic.New.func3     /home/me/clinic/desk.go:20
@@ -60,7 +60,7 @@ func text(f core.Failure, color bool) string {
 	}
 	name := strings.TrimSpace(string(f.Kind) + " " + f.Name)
 	if f.Event != "" {
-		name += " (" + f.Event + ")"
+		name += " (" + string(f.Event) + ")"
 	}
 	fmt.Fprintf(&out, "%s  %s %s: %s\n", paint("1", cmp.Or(place, "unknown place")), name, what, paint("31", indent(why)))
 	if f.CallTag != "" {
@@ -68,7 +68,7 @@ func text(f core.Failure, color bool) string {
 	}
 	frames := tabwriter.NewWriter(&out, 0, 0, 2, ' ', 0)
 	for _, o := range own {
-		fmt.Fprintf(frames, "    %s\t%s:%s\n", path.Base(o.Func), o.File, o.Line)
+		fmt.Fprintf(frames, "    %s\t%s:%d\n", path.Base(o.Func), o.File, o.Line)
 	}
 	_ = frames.Flush()
 	return out.String()

@@ -39,7 +39,7 @@ func TestText(t *testing.T) {
 	}{
 		"a panic": {
 			core.Failure{Kind: core.FailureTool, Name: "book", Panic: "assignment to entry in nil map", Stack: []byte(panicked), CallTag: "5e1f0c2ab9d4"},
-			"desk.go:41  tool book panicked: assignment to entry in nil map\n    call 5e1f0c2ab9d4\n" +
+			"clinic/desk.go:41  tool book panicked: assignment to entry in nil map\n    call 5e1f0c2ab9d4\n" +
 				"    clinic.book       /home/me/clinic/desk.go:41\n    clinic.New.func3  /home/me/clinic/desk.go:20\n",
 		},
 		"an error of two lines": {

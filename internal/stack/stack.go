@@ -1,5 +1,5 @@
-// Package stack finds the frames of a backend's own code in a printed stack: not
-// those of the standard library, nor of this module's packages that call it.
+// Package stack finds the frames of a backend's own code in a stack: not those of the
+// standard library, of core, or of what calls core.
 //
 //	for _, f := range stack.Own(debug.Stack()) {
 //		fmt.Println(f.Place(), f.Func)
@@ -7,102 +7,105 @@
 package stack
 
 import (
-	"bytes"
+	"fmt"
 	"path"
+	"regexp"
+	"runtime/debug"
+	"strconv"
 	"strings"
+	"sync"
 )
 
 // A Frame is a function that was running.
 type Frame struct {
 	Func string // "example.com/clinic.New.func3"
 	File string // as the compiler recorded it
-	Line string
+	Line int
 }
 
-// Place returns the file's name and the line, "desk.go:41".
-func (f Frame) Place() string { return path.Base(f.File) + ":" + f.Line }
+// Place returns the file with its folder, and the line: "clinic/desk.go:41".
+func (f Frame) Place() string { return Place(f.File, f.Line) }
 
-const module = "github.com/serverurl/serverurl/"
-
-// ours are the packages of this module that run other people's code. All others,
-// such as app and the examples, are somebody's backend.
-var ours = []string{
-	"core", "core/corehttp", "server", "aws", "gcp", "vercel", "cloudflare", "sqldb", "internal/lifecycle", "internal/stack", "simulate",
+// Place returns a file with its folder, and a line.
+func Place(file string, line int) string {
+	folder, name := path.Split(file)
+	return fmt.Sprintf("%s:%d", path.Join(path.Base(folder), name), line)
 }
 
-// Own returns the frames of the backend's own code in a stack as runtime/debug
-// prints it, the innermost first. Frames of a panic's own machinery and of deferred
-// functions that have recovered it come before those in which it began, so they are
-// left out.
+// mainModule is the path of the program's module, "" if that is not known.
+var mainModule = sync.OnceValue(func() string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		return info.Main.Path
+	}
+	return ""
+})
+
+// ourPackages are those of this module that call a backend's functions.
+var ourPackages = regexp.MustCompile(`^github\.com/serverurl/serverurl/(core|internal)(/.*)?$`)
+
+// packageOf returns the package of a function, as the runtime names it.
+func packageOf(function string) string {
+	folder, name := path.Split(function)
+	name, _, _ = strings.Cut(name, ".")
+	return folder + name
+}
+
+// IsBackend reports whether a function, as the runtime names it, is of the backend's
+// own code: neither of the standard library, whose paths have no domain, nor of core.
+func IsBackend(function string) bool {
+	pkg, own := packageOf(function), mainModule()
+	domain, _, _ := strings.Cut(pkg, "/")
+	switch {
+	case ourPackages.MatchString(pkg):
+		return false
+	case pkg == "main", own != "" && (pkg == own || strings.HasPrefix(pkg, own+"/")):
+		return true
+	}
+	return strings.Contains(domain, ".")
+}
+
+// Own returns the frames of the backend's own code in a stack that runtime/debug has
+// printed, the innermost first: of a panic those before it, up to the call by core.
 func Own(stack []byte) []Frame {
-	var all []Frame
-	lines := strings.Split(string(bytes.TrimSpace(stack)), "\n")
-	root, panicked := "", 0
+	lines := strings.Split(strings.TrimSpace(string(stack)), "\n")
+	var own []Frame
 	for i := 1; i+1 < len(lines); i += 2 {
 		f, ok := parse(lines[i], lines[i+1])
-		if !ok {
-			continue
-		}
-		if dir, found := strings.CutSuffix(path.Dir(f.File), "runtime/debug"); found && f.Func == "runtime/debug.Stack" {
-			root = dir
-		}
-		if f.Func == "panic" || f.Func == "runtime.gopanic" {
-			panicked = len(all)
-		}
-		all = append(all, f)
-	}
-	var own []Frame
-	for _, f := range all[panicked:] {
-		if !isStandard(f, root) && !isOurs(f.Func) {
+		switch {
+		case !ok:
+		case f.Func == "panic": // what came before it are the deferred functions that it has called
+			own = nil
+		case len(own) > 0 && ourPackages.MatchString(packageOf(f.Func)) && !panicFollows(lines[i:]):
+			return own
+		case IsBackend(f.Func):
 			own = append(own, f)
 		}
 	}
 	return own
 }
 
+// panicFollows reports whether the frame of a panic is among the lines of a stack.
+func panicFollows(lines []string) bool {
+	for _, line := range lines {
+		if strings.HasPrefix(line, "panic(") {
+			return true
+		}
+	}
+	return false
+}
+
 // parse reads the two lines of a frame: "pkg.Func(0x1, …)" and "\tfile:line +0x1d".
-func parse(call, place string) (Frame, bool) {
-	name := strings.TrimPrefix(call, "created by ")
-	if before, _, created := strings.Cut(name, " in goroutine "); created {
-		name = before
-	} else if i := strings.LastIndexByte(name, '('); i > 0 {
-		name = name[:i]
+func parse(call, place string) (f Frame, ok bool) {
+	f.Func, _, ok = strings.Cut(strings.TrimPrefix(call, "created by "), " in goroutine ")
+	if i := strings.LastIndexByte(f.Func, '('); !ok && i > 0 {
+		f.Func = f.Func[:i]
 	}
 	place, _, _ = strings.Cut(strings.TrimSpace(place), " +0x")
 	i := strings.LastIndexByte(place, ':')
 	if i < 0 {
-		return Frame{}, false
+		return f, false
 	}
-	return Frame{Func: name, File: place[:i], Line: place[i+1:]}, true
-}
-
-// isStandard reports whether a frame is of the standard library, whose files are
-// below root. With -trimpath root is "" and a file begins with the import path, of
-// which only other people's have a dot, or "./" and "main" for a program's.
-func isStandard(f Frame, root string) bool {
-	if f.Func == "panic" {
-		return true
-	}
-	if root != "" {
-		return strings.HasPrefix(f.File, root)
-	}
-	first, _, _ := strings.Cut(f.Func, "/")
-	if strings.Contains(f.Func, "/") {
-		return !strings.Contains(first, ".")
-	}
-	name, _, _ := strings.Cut(f.Func, ".")
-	return name != "main" && path.Dir(f.File) == name
-}
-
-func isOurs(name string) bool {
-	rest, found := strings.CutPrefix(name, module)
-	if !found {
-		return false
-	}
-	for _, pkg := range ours {
-		if after, ok := strings.CutPrefix(rest, pkg); ok && (strings.HasPrefix(after, ".") || strings.HasPrefix(after, "_test.")) {
-			return !strings.HasPrefix(after, "_test.")
-		}
-	}
-	return false
+	line, err := strconv.Atoi(place[i+1:])
+	f.File, f.Line = place[:i], line
+	return f, err == nil
 }
