@@ -33,7 +33,7 @@ func TestTemporary(t *testing.T) {
 	}
 }
 
-// A short outage is no ERROR, one that lasts is one from time to time, and after a
+// A short outage logs no ERROR, one that lasts does from time to time, and after a
 // quiet time it begins again.
 func TestOutage(t *testing.T) {
 	var o Outage
