@@ -230,3 +230,45 @@ func TestDevelopmentIsLoopback(t *testing.T) {
 		}
 	}
 }
+
+// A panic in a tool is on the developer's terminal in full, with its place. Without
+// -development nothing of its text is anywhere.
+func TestDevelopmentPrintsFailures(t *testing.T) {
+	for _, development := range []bool{true, false} {
+		p := core.New()
+		core.AddTool(p, core.Tool{Name: "book"}, func(context.Context, struct{}) (string, error) {
+			var slots map[string]int
+			if slots["canary"] == 0 {
+				panic("canary: the slot of Sam Rivera")
+			}
+			return "", nil
+		})
+		args := []string{"-addr", "127.0.0.1:0", "-database", freshSQLite(t)}
+		if development {
+			args = append(args, "-development")
+		}
+		getenv := func(name string) string { return map[string]string{"SERVERURL_SECRET": testSecret}[name] }
+		ctx, stop := context.WithCancel(t.Context())
+		var out, said lockedBuffer
+		code := make(chan int, 1)
+		go func() { code <- run(ctx, p, platform.Options{}, args, getenv, &out, &said) }()
+		waitFor(t, "an address", func() bool { return strings.Contains(out.String(), "\n") })
+		root := strings.TrimSpace(strings.TrimPrefix(out.String(), "listening on "))
+		request(t, "POST", root+"/tools/book?call=CA1", "{}")
+		stop()
+		if c := <-code; c != 0 {
+			t.Errorf("exit code %d", c)
+		}
+		text := said.String()
+		const printed = "  tool book panicked: canary: the slot of Sam Rivera\n"
+		if strings.Contains(text, printed) != development || strings.Contains(text, "canary") != development {
+			t.Errorf("development %t: %s", development, text)
+		}
+		if !strings.Contains(text, "server/options_test.go:") || strings.Contains(text, "\x1b") {
+			t.Errorf("development %t: no place, or colors: %s", development, text)
+		}
+		if development && !strings.Contains(text, "    server.TestDevelopmentPrintsFailures.func1") {
+			t.Errorf("no stack: %s", text)
+		}
+	}
+}
