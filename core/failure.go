@@ -163,4 +163,3 @@ func placeOf(f any) place {
 	file, line := fn.FileLine(fn.Entry())
 	return place{function: path.Base(strings.TrimSuffix(fn.Name(), "-fm")), line: stack.Place(file, line)}
 }
-

@@ -88,6 +88,7 @@ type Processor struct {
 	reads    reads          // those that have outlived their reply
 
 	outage errcode.Outage // of the inbox and the store
+	clock  errcode.Outage // ours: requests have timestamps of another time
 
 	usedIDs    usedIDs
 	lastEffect lastEffect

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/serverurl/serverurl/core/auth"
@@ -116,8 +117,12 @@ type StartLine struct {
 // Log logs the line.
 func (s StartLine) Log(log *slog.Logger) {
 	version, commit := version()
-	log.Info("started", "platform", s.Platform, "version", version, "commit", commit, "store", s.Store,
+	log = log.With("platform", s.Platform, "version", version, "commit", commit, "store", s.Store,
 		"retention", cmp.Or(s.Retention.String(), "forever"), "secrets", s.Verifier.Count())
+	if names := s.Verifier.Tenants(); len(names) > 0 {
+		log = log.With("tenants", strings.Join(names, ","))
+	}
+	log.Info("started")
 }
 
 const module = "github.com/serverurl/serverurl"

@@ -1,14 +1,18 @@
 package lifecycle
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"runtime/debug"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/serverurl/serverurl/core/auth"
+	"github.com/serverurl/serverurl/core/calls"
 	"github.com/serverurl/serverurl/internal/testing/importcheck"
 	"github.com/serverurl/serverurl/platform"
 )
@@ -66,4 +70,16 @@ func TestOne(t *testing.T) {
 		}
 	}()
 	One([]platform.Options{{}, {}})
+}
+
+// The line names the tenants, and no secret.
+func TestStartLine(t *testing.T) {
+	var out bytes.Buffer
+	StartLine{
+		Platform: "server", Store: "postgres", Retention: calls.Retention{Content: 90 * 24 * time.Hour},
+		Verifier: auth.Verifier{Secrets: auth.ParseSecrets("south:canary-1-7d5e0c3b9a,north:canary-2-7d5e0c3b9a")},
+	}.Log(slog.New(slog.NewTextHandler(&out, nil)))
+	if line := out.String(); !strings.Contains(line, `level=INFO msg=started platform=server version=`) || !strings.Contains(line, `store=postgres retention="content=90d" secrets=2 tenants=north,south`) || strings.Contains(line, "canary") {
+		t.Error(line)
+	}
 }
