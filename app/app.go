@@ -4,7 +4,7 @@
 // store that the platform provides, so it runs unchanged on all of them. All data
 // is invented.
 //
-//	func main() { server.Main(app.New()) }
+//	func main() { os.Exit(server.Main(app.New())) }
 package app
 
 import (

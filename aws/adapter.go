@@ -14,6 +14,7 @@ import (
 	"github.com/serverurl/serverurl/core/records"
 	"github.com/serverurl/serverurl/internal/envelope"
 	"github.com/serverurl/serverurl/internal/errcode"
+	"github.com/serverurl/serverurl/internal/lifecycle"
 )
 
 // Errors of an invocation. The runtime's client logs the text of what Invoke
@@ -44,6 +45,10 @@ type Options struct {
 
 	// Logger gets states and codes, never an event. Default: slog.Default().
 	Logger *slog.Logger
+
+	// Ready answers health checks of a load balancer with 503 if it returns an
+	// error: see platform.Options. Default: they are answered 200.
+	Ready func(ctx context.Context) error
 }
 
 // NewHandler returns the handler for lambda.Start. It recognizes what it is
@@ -63,6 +68,7 @@ func NewHandler(p *core.Processor, in Decoder, o *Options) lambda.Handler {
 	a := &adapter{p: p, in: in, log: slog.Default()}
 	if o != nil {
 		a.base = strings.TrimRight(o.BasePath, "/")
+		a.ready = o.Ready
 		if o.Logger != nil {
 			a.log = o.Logger
 		}
@@ -75,6 +81,9 @@ type adapter struct {
 	in   Decoder
 	base string
 	log  *slog.Logger
+
+	ready  func(context.Context) error // may be nil
+	outage errcode.Outage
 }
 
 var _ lambda.Handler = (*adapter)(nil)
@@ -93,7 +102,7 @@ func (a *adapter) Invoke(ctx context.Context, payload []byte) (out []byte, err e
 		return a.batch(ctx, e.Records)
 	case triggerSchedule:
 		if err := a.p.Sweep(ctx); err != nil {
-			a.log.Error("sweep failed", "reason", logCode(err))
+			a.log.Log(ctx, a.outage.Level(time.Now(), err, retried...), "sweep failed", "reason", logCode(err))
 			return nil, errSweep
 		}
 		return []byte("{}"), nil
@@ -113,7 +122,7 @@ func (a *adapter) answer(ctx context.Context, e *lambdaEvent, s trigger) []byte 
 	}
 	admission := a.p.Admit(r)
 	if isHealthCheck(s, r) && admission.Kind() != core.KindToolCall {
-		return encode(s, healthy, maxReplyOf(s))
+		return encode(s, a.health(ctx), maxReplyOf(s))
 	}
 	out := encode(s, admission.Handle(ctx, r.Body), maxReplyOf(s))
 	if out == nil {
@@ -128,7 +137,17 @@ var (
 	jsonType = []core.HeaderField{{Name: "Content-Type", Value: "application/json"}}
 	refused  = core.Response{Status: 400, Header: jsonType, Body: []byte(`{"error":"bad request"}`)}
 	healthy  = core.Response{Status: 200, Header: jsonType, Body: []byte(`{}`)}
+	notReady = core.Response{Status: 503, Header: jsonType, Body: []byte(`{"error":"not ready"}`)}
 )
+
+// health answers a load balancer's health check.
+func (a *adapter) health(ctx context.Context) core.Response {
+	if err := lifecycle.Ready(ctx, a.ready); err != nil {
+		a.log.Warn("readiness check failed", "reason", logCode(err))
+		return notReady
+	}
+	return healthy
+}
 
 // tooLong replaces a reply that the platform would drop. A caller is waiting
 // for a tool, so that one gets a sentence.
@@ -181,7 +200,7 @@ func (a *adapter) batch(ctx context.Context, records []sqsMessage) ([]byte, erro
 			defer func() { <-slots }()
 			if err := a.deliver(delivering, records[i], &perCall); err != nil {
 				failed[i] = true
-				a.log.Error("delivery failed", "reason", logCode(err), "attempt", records[i].Attributes.Receives)
+				a.logFailure(ctx, err, records[i].Attributes.Receives)
 				a.delay(ctx, records[i])
 			}
 		})
@@ -217,6 +236,16 @@ func (a *adapter) deliverOne(ctx context.Context, e core.Envelope, perCall *keye
 	return a.p.Deliver(ctx, e)
 }
 
+// logFailure logs that a message was not delivered. One that is delivered again wants
+// nobody, a dead letter does.
+func (a *adapter) logFailure(ctx context.Context, err error, attempt int) {
+	level, dead := a.outage.Level(time.Now(), err, retried...), attempt >= maxAttempts
+	if dead {
+		level = slog.LevelError
+	}
+	a.log.Log(ctx, level, "delivery failed", "reason", logCode(err), "attempt", attempt, "dead", dead)
+}
+
 // delay lets a failed message be redelivered after a pause that grows. If that
 // fails it is redelivered anyway, later.
 func (a *adapter) delay(ctx context.Context, r sqsMessage) {
@@ -242,6 +271,9 @@ func (k *keyedMutex) lock(key string) (unlock func()) {
 	mu.Lock()
 	return mu.Unlock
 }
+
+// retried are failures that are tried again, and often pass.
+var retried = []error{records.ErrStale, core.ErrHandlerFailed}
 
 // logCode returns what of an error may be logged. Its text may quote a payload.
 func logCode(err error) string {

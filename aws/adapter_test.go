@@ -24,6 +24,7 @@ import (
 	"github.com/serverurl/serverurl/core/auth"
 	"github.com/serverurl/serverurl/core/coretest"
 	"github.com/serverurl/serverurl/core/event"
+	"github.com/serverurl/serverurl/platform"
 )
 
 const testSecret = "5a0b6b1e94c7f2d83e17aa49c05d62fb"
@@ -356,6 +357,47 @@ func TestLoadBalancerHealthCheck(t *testing.T) {
 		if out, err := NewHandler(p, in, quiet()).Invoke(t.Context(), []byte(payload)); err != nil || !strings.HasPrefix(string(out), want) {
 			t.Errorf("%s: got %s, %v; want %s", agent, out, err, want)
 		}
+	}
+}
+
+// The backend's own check takes an instance out of the balancer.
+func TestLoadBalancerHealthCheckOfTheBackend(t *testing.T) {
+	p, in := bound(t, app.New())
+	o := quiet()
+	o.Ready = func(context.Context) error { return errors.New("canary: down") }
+	payload := `{"requestContext":{"elb":{"targetGroupArn":"arn"}},"path":"/","httpMethod":"GET","headers":{"user-agent":"ELB-HealthChecker/2.0"},"body":""}`
+	out, err := NewHandler(p, in, o).Invoke(t.Context(), []byte(payload))
+	if err != nil || !strings.HasPrefix(string(out), `{"statusCode":503,`) || strings.Contains(string(out), "canary") {
+		t.Errorf("got %s, %v", out, err)
+	}
+}
+
+// What a program gives Main reaches the Processor, and a start check ends the start.
+func TestOptions(t *testing.T) {
+	t.Setenv("AWS_REGION", "eu-central-1")
+	getenv := func(name string) string {
+		return map[string]string{"TABLE_NAME": "calls", "QUEUE_URL": "https://sqs.test/1/events", "SERVERURL_SECRET": "aws-options-secret-51f0a7c3"}[name]
+	}
+	var log bytes.Buffer
+	at := time.Date(2035, 7, 16, 9, 0, 0, 0, time.UTC)
+	p := core.New()
+	o := platform.Options{Limits: core.Limits{MaxBodyBytes: 100}, Now: func() time.Time { return at }}
+	if _, err := open(t.Context(), p, o, getenv, slog.New(slog.NewTextHandler(&log, nil))); err != nil {
+		t.Fatal(err)
+	}
+	if !p.Now().Equal(at) || p.MaxBodyBytes() != 100 {
+		t.Errorf("%v, %d bytes", p.Now(), p.MaxBodyBytes())
+	}
+	if line := log.String(); !strings.Contains(line, "level=INFO msg=started platform=aws version=") || !strings.Contains(line, "store=dynamodb retention=forever secrets=1") {
+		t.Error(line)
+	}
+	broken, closed := errors.New("the calendar does not answer"), false
+	o = platform.Options{
+		Start: func(context.Context) error { return broken },
+		Close: []func(context.Context) error{func(context.Context) error { closed = true; return nil }},
+	}
+	if err := run(t.Context(), core.New(), o, getenv); !errors.Is(err, broken) || !closed {
+		t.Errorf("%v, closed: %t", err, closed)
 	}
 }
 

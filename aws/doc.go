@@ -9,7 +9,7 @@
 //
 // A whole program, as in cmd/lambda:
 //
-//	func main() { aws.Main(app.New()) }
+//	func main() { os.Exit(aws.Main(app.New())) }
 //
 // template.yaml deploys it as three functions: the receiver answers requests,
 // the worker is invoked with batches of the queue, and the sweeper on a

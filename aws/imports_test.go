@@ -8,7 +8,7 @@ import (
 
 func TestImports(t *testing.T) {
 	importcheck.CheckOnly(t, "a platform knows core and its own cloud",
-		importcheck.Module+"/core/...", importcheck.Module+"/internal/...", importcheck.Module+"/interactly", "github.com/cenkalti/backoff/v5/...", "github.com/go-json-experiment/json/...",
+		importcheck.Module+"/core/...", importcheck.Module+"/internal/...", importcheck.Module+"/interactly", importcheck.Module+"/platform", "github.com/cenkalti/backoff/v5/...", "github.com/go-json-experiment/json/...",
 		"github.com/aws/aws-lambda-go/...", "github.com/aws/aws-sdk-go-v2/...", "github.com/aws/smithy-go/...")
 	importcheck.Check(t, map[string]string{
 		"github.com/aws/aws-lambda-go/events/...":    "its structs decode a body twice",

@@ -1,6 +1,7 @@
 package aws
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,40 +16,61 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/corehttp"
 	"github.com/serverurl/serverurl/internal/envconfig"
 	"github.com/serverurl/serverurl/internal/envconfig/backfillenv"
+	"github.com/serverurl/serverurl/internal/errcode"
+	"github.com/serverurl/serverurl/internal/lifecycle"
+	"github.com/serverurl/serverurl/platform"
 )
 
 // Main runs p as a Lambda function, whatever it is invoked with: see
 // [NewHandler]. It is configured by the environment, as template.yaml sets it;
 // docs/aws.md lists the variables.
 //
-// A mistake in it ends the process at its start, with a line that says what is
-// wrong. Secrets are read once: docs/aws.md#rotation.
-func Main(p *core.Processor) {
-	if err := run(context.Background(), p, os.Getenv); err != nil {
+// It returns the program's exit code only if it cannot start: 1, after a line on
+// stderr that says what is wrong. Otherwise it serves until Lambda ends the process.
+// Secrets are read once: docs/aws.md#rotation.
+//
+//	func main() { os.Exit(aws.Main(app.New())) }
+//
+// It takes at most one [platform.Options].
+func Main(p *core.Processor, opts ...platform.Options) (exitCode int) {
+	if err := run(context.Background(), p, lifecycle.One(opts), os.Getenv); err != nil {
 		fmt.Fprintln(os.Stderr, strings.ReplaceAll(err.Error(), "\n", "; ")) // one line, in Lambda's log
-		os.Exit(1)
+		return 1
 	}
+	return 0
 }
 
 // replyTimeout is API Gateway's integration timeout, the shortest of the HTTP
 // triggers; a function's own timeout comes with each invocation.
 const replyTimeout = 29 * time.Second
 
-func run(ctx context.Context, p *core.Processor, getenv func(string) string) error {
-	log := slog.New(slog.NewJSONHandler(os.Stderr, nil))
-	h, err := open(ctx, p, getenv, log)
+// closeTimeout is within the 500 ms that Lambda gives a function after SIGTERM.
+const closeTimeout = 400 * time.Millisecond
+
+func run(ctx context.Context, p *core.Processor, o platform.Options, getenv func(string) string) error {
+	log := cmp.Or(o.Logger, slog.New(slog.NewJSONHandler(os.Stderr, nil)))
+	h, err := open(ctx, p, o, getenv, log)
 	if err != nil {
-		return err
+		return errors.Join(err, lifecycle.Close("aws", o, lifecycle.CloseTimeout))
 	}
-	lambda.Start(h)
+	var more []lambda.Option
+	if len(o.Close) > 0 { // it registers an extension, without which there is no SIGTERM
+		more = append(more, lambda.WithEnableSIGTERM(func() {
+			if err := lifecycle.Close("aws", o, closeTimeout); err != nil {
+				log.Warn("closing failed", "reason", errcode.Of(err))
+			}
+		}))
+	}
+	lambda.StartWithOptions(h, more...)
 	return nil
 }
 
 // open binds p to what the environment names. It opens no connection except
 // those for secrets: the first request that needs a service does.
-func open(ctx context.Context, p *core.Processor, getenv func(string) string, log *slog.Logger) (lambda.Handler, error) {
+func open(ctx context.Context, p *core.Processor, o platform.Options, getenv func(string) string, log *slog.Logger) (lambda.Handler, error) {
 	env := envconfig.New(envconfig.AWS, getenv)
 	table, err1 := env.Required("TABLE_NAME")
 	queueURL, err2 := env.Required("QUEUE_URL")
@@ -70,13 +92,19 @@ func open(ctx context.Context, p *core.Processor, getenv func(string) string, lo
 		return nil, err
 	}
 	store, inbox := newClients(cfg, table, queueURL)
+	transport := corehttp.Transport()
 	err = p.Bind(core.Platform{
 		Name: "aws", Store: store, Inbox: inbox, Verifier: env.Verifier(), ReplyTimeout: replyTimeout, Backfill: backfill, Retention: retention, Logger: log,
+		Limits: o.Limits, Now: o.Now, HTTP: transport,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("aws: SERVERURL_SECRET, or SERVERURL_SECRET_ARN: %w", err)
 	}
-	return NewHandler(p, inbox, &Options{BasePath: env.Get("BASE_PATH"), Logger: log}), nil
+	if err := lifecycle.Start(core.WithHTTP(ctx, transport), "aws", o, lifecycle.ShortStartTimeout); err != nil {
+		return nil, err
+	}
+	lifecycle.StartLine{Platform: "aws", Store: "dynamodb", Verifier: env.Verifier(), Retention: retention}.Log(log)
+	return NewHandler(p, inbox, &Options{BasePath: env.Get("BASE_PATH"), Logger: log, Ready: o.Ready}), nil
 }
 
 // secretTimeout bounds the read of a secret: Lambda gives init 10 s.

@@ -12,6 +12,7 @@ import (
 
 	awssdk "github.com/aws/aws-sdk-go-v2/aws"
 	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
+	awsretry "github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/smithy-go"
@@ -370,11 +371,24 @@ func hasReason(t *types.TransactionCanceledException, code string) bool {
 	return slices.ContainsFunc(t.CancellationReasons, func(r types.CancellationReason) bool { return awssdk.ToString(r.Code) == code })
 }
 
+// passes reports whether a service may answer later: it did not answer, it failed, or
+// it was busy. AWS' own clients try these again.
+func passes(err error) bool {
+	if retryable(err) {
+		return true
+	}
+	if _, ok := errors.AsType[smithy.APIError](err); !ok {
+		return true
+	}
+	return awsretry.IsErrorRetryables(awsretry.DefaultRetryables).IsErrorRetryable(err) == awssdk.TrueTernary ||
+		awsretry.IsErrorThrottles(awsretry.DefaultThrottles).IsErrorThrottle(err) == awssdk.TrueTernary
+}
+
 // wrap makes the error of a service one that may be logged.
 func wrap(op string, err error) error {
 	code := errcode.Context(err)
 	if api, ok := errors.AsType[smithy.APIError](err); ok {
 		code = api.ErrorCode()
 	}
-	return &errcode.Error{Package: "aws", Op: op, Code: cmp.Or(code, "no-answer"), Err: err}
+	return &errcode.Error{Package: "aws", Op: op, Code: cmp.Or(code, "no-answer"), Err: err, Pass: passes(err)}
 }

@@ -332,3 +332,11 @@ func TestMakefileBuildsEachFunction(t *testing.T) {
 		t.Errorf("%v, dynamic: %t; want a static program for arm64", f.Machine, f.Section(".interp") != nil)
 	}
 }
+
+// The template has the number of attempts after which the log says that a message is a
+// dead letter.
+func TestMaxAttempts(t *testing.T) {
+	if !strings.Contains(readTemplate(t), fmt.Sprintf("maxReceiveCount: %d\n", maxAttempts)) {
+		t.Errorf("not %d", maxAttempts)
+	}
+}

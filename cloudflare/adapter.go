@@ -42,6 +42,9 @@ type worker struct {
 	inbox *Inbox
 	store *Store
 	log   *slog.Logger
+	start func(context.Context) error // before each invocation; may be nil
+
+	outage *errcode.Outage
 }
 
 // run handles one invocation and answers it. It returns false if work goes on
@@ -72,6 +75,10 @@ func (w worker) run(ctx context.Context, frame []byte, answer func([]byte)) (idl
 		w.log.Error("invocation rejected", "reason", "invalid frame")
 		send(unavailable, unavailableBody)
 		return true
+	}
+	if w.start != nil && w.start(ctx) != nil {
+		send(unavailable, unavailableBody)
+		return false
 	}
 	switch d.Kind {
 	case "fetch":
@@ -127,7 +134,11 @@ func (w worker) deliver(ctx context.Context, attempts int, message []byte) reply
 	if err == nil {
 		return reply{Done: true}
 	}
-	w.log.Error("delivery failed", "reason", logCode(err), "attempt", attempts)
+	level, dead := w.level(err), attempts >= maxAttempts
+	if dead { // a message that is delivered again wants nobody, a dead letter does
+		level = slog.LevelError
+	}
+	w.log.Log(ctx, level, "delivery failed", "reason", logCode(err), "attempt", attempts, "dead", dead)
 	return reply{Delay: max(1, int(envelope.RetryDelay(attempts, firstDelay, lastDelay)/time.Second))}
 }
 
@@ -143,10 +154,15 @@ func (w worker) sweep(ctx context.Context) bool {
 		}
 	}
 	if err := errors.Join(errs, w.inbox.Sweep(ctx)); err != nil {
-		w.log.Error("sweep failed", "reason", logCode(err))
+		w.log.Log(ctx, w.level(err), "sweep failed", "reason", logCode(err))
 		return false
 	}
 	return true
+}
+
+// level returns at which level a failure is logged.
+func (w worker) level(err error) slog.Level {
+	return w.outage.Level(time.Now(), err, records.ErrStale, core.ErrHandlerFailed)
 }
 
 // sweepBatch is how many records one statement deletes.

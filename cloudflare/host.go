@@ -26,6 +26,7 @@ type operation struct {
 
 	URL    string      `json:"url,omitempty"` // fetch
 	Header [][2]string `json:"header,omitempty"`
+	Limit  int         `json:"limit,omitempty"` // bytes of the response's body
 }
 
 // A statement is SQL with parameters: a string, a number, nil, or a part.
@@ -42,7 +43,7 @@ type part struct {
 
 // A result is the meta of a frame from the bindings.
 type result struct {
-	Error string `json:"error,omitempty"` // "overloaded", "reset", "timeout", "limit", "schema", "binding", "stale", "other"
+	Error string `json:"error,omitempty"` // "overloaded", "reset", "timeout", "limit", "too-large", "schema", "binding", "stale", "other"
 
 	Results []rowSet `json:"results,omitempty"` // d1: one for each statement
 
@@ -61,6 +62,9 @@ type rowSet struct {
 const codeStale = "stale"
 
 var errNoBindings = errors.New("cloudflare: there are no bindings outside of a Worker")
+
+// passing are the codes of services that may answer later.
+var passing = map[string]bool{"overloaded": true, "reset": true, "timeout": true}
 
 // do does one operation.
 func do(ctx context.Context, b Bindings, op operation, body ...[]byte) (result, []byte, error) {
@@ -84,7 +88,7 @@ func do(ctx context.Context, b Bindings, op operation, body ...[]byte) (result, 
 		return out, nil, err
 	}
 	if out.Error != "" {
-		return out, nil, &errcode.Error{Package: "cloudflare", Op: op.Op, Code: out.Error}
+		return out, nil, &errcode.Error{Package: "cloudflare", Op: op.Op, Code: out.Error, Pass: passing[out.Error]}
 	}
 	return out, rest, nil
 }

@@ -18,6 +18,8 @@ const (
 	maxMessageBytes = 128_000             // of a message of a queue
 	offloadTTL      = 30 * 24 * time.Hour // longer than a queue and its dead-letter queue retain a message (14 days each)
 
+	maxAttempts = 21 // of a message, in wrangler.jsonc: one, and the retries; then it is a dead letter
+
 	firstDelay = 2 * time.Second // of a message that failed, doubled each time
 	lastDelay  = 12 * time.Minute
 

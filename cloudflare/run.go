@@ -1,6 +1,9 @@
 package cloudflare
 
 import (
+	"cmp"
+	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -8,6 +11,9 @@ import (
 	"github.com/serverurl/serverurl/core"
 	"github.com/serverurl/serverurl/core/records"
 	"github.com/serverurl/serverurl/internal/envconfig"
+	"github.com/serverurl/serverurl/internal/errcode"
+	"github.com/serverurl/serverurl/internal/lifecycle"
+	"github.com/serverurl/serverurl/platform"
 )
 
 // Main runs p in a Worker, whatever it is called for: requests, messages of the
@@ -23,23 +29,26 @@ import (
 //	BODIES  the R2 bucket of messages that are too large for the queue
 //
 // and by the Worker's variables and secrets, which docs/cloudflare.md lists. A
-// mistake in them is logged in a line that says what is wrong, and each request
-// is answered 503.
-func Main(p *core.Processor) {
+// mistake in them, or a start check that fails, is logged in a line that says what is
+// wrong, and each request is answered 503: there is no process to end, so Main
+// returns nothing. It takes at most one [platform.Options].
+func Main(p *core.Processor, opts ...platform.Options) {
+	o := lifecycle.One(opts)
 	serve(func(b Bindings) worker {
-		bindings = b
-		log := slog.New(slog.NewJSONHandler(os.Stderr, nil))
+		log := cmp.Or(o.Logger, slog.New(slog.NewJSONHandler(os.Stderr, nil)))
 		store := NewStore(b)
 		inbox := NewInbox(b, store)
 		env := envconfig.New(envconfig.Cloudflare, os.Getenv)
-		if err := bind(p, store, inbox, log, env); b != nil && err != nil {
-			fmt.Fprintln(os.Stderr, err) // requests find p not bound
+		w := worker{p: p, inbox: inbox, store: store, log: log, start: starter(b, log, env, o), outage: new(errcode.Outage)}
+		if err := bind(p, b, store, inbox, log, env, o); err != nil && b != nil {
+			fmt.Fprintln(os.Stderr, err)
+			w.start = nil // requests find p not bound
 		}
-		return worker{p: p, inbox: inbox, store: store, log: log}
+		return w
 	})
 }
 
-func bind(p *core.Processor, store records.Store, inbox core.Inbox, log *slog.Logger, env envconfig.Env) error {
+func bind(p *core.Processor, b Bindings, store records.Store, inbox core.Inbox, log *slog.Logger, env envconfig.Env, o platform.Options) error {
 	retention, err := env.Retention()
 	if err != nil {
 		return err
@@ -48,9 +57,30 @@ func bind(p *core.Processor, store records.Store, inbox core.Inbox, log *slog.Lo
 	verifier.AllowUnauthenticated = insecure && !env.HasSecret()
 	err = p.Bind(core.Platform{
 		Name: "cloudflare", Store: store, Inbox: inbox, BackgroundGrace: backgroundGrace, Logger: log, Retention: retention, Verifier: verifier,
+		Limits: o.Limits, Now: o.Now, HTTP: transport(b),
 	})
 	if err != nil {
 		return fmt.Errorf("cloudflare: SERVERURL_SECRET: %w; try: npx wrangler secret put SERVERURL_SECRET", err)
 	}
 	return nil
+}
+
+// starter returns what is called before each invocation: the first one waits for the
+// start check. An instance whose check fails gets no other invocation, so the next
+// instance checks again.
+func starter(b Bindings, log *slog.Logger, env envconfig.Env, o platform.Options) func(context.Context) error {
+	started := false // an instance has one invocation at a time until it has started
+	return func(ctx context.Context) error {
+		if started {
+			return nil
+		}
+		if err := lifecycle.Start(core.WithHTTP(ctx, transport(b)), "cloudflare", o, lifecycle.ShortStartTimeout); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return errors.Join(err, lifecycle.Close("cloudflare", o, lifecycle.CloseTimeout))
+		}
+		started = true
+		retention, _ := env.Retention() // bind has reported its error
+		lifecycle.StartLine{Platform: "cloudflare", Store: "d1", Verifier: env.Verifier(), Retention: retention}.Log(log)
+		return nil
+	}
 }

@@ -27,6 +27,7 @@ import (
 	"github.com/serverurl/serverurl/core/coretest"
 	"github.com/serverurl/serverurl/core/event"
 	"github.com/serverurl/serverurl/core/records"
+	"github.com/serverurl/serverurl/internal/errcode"
 	"github.com/serverurl/serverurl/internal/testing/testenv"
 )
 
@@ -168,7 +169,7 @@ func (w *workerd) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 	var d invocation
 	message, err := decodeFrame(body, &d)
 	if err == nil && d.Kind == "fetch" && backend != nil {
-		worker{p: backend, log: slog.New(slog.DiscardHandler)}.run(r.Context(), body, func(frame []byte) { _, _ = out.Write(frame) })
+		worker{p: backend, log: slog.New(slog.DiscardHandler), outage: new(errcode.Outage)}.run(r.Context(), body, func(frame []byte) { _, _ = out.Write(frame) })
 		return
 	}
 	if err != nil || d.Kind != "message" || inbox == nil {

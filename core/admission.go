@@ -117,7 +117,7 @@ func (a *Admission) handle(ctx context.Context, body []byte, large bool) (resp R
 		slog.Default().Error("request refused", "reason", "the Processor is bound to no platform", "status", 503)
 		return a.refusal
 	}
-	ctx, recorder := p.withRecorder(ctx)
+	ctx, recorder := p.withRecorder(p.withHTTP(ctx, a.head.Header.Get("Traceparent")))
 	defer func() { p.notifyObservers(recorder, a, resp) }()
 	defer func() {
 		if recover() != nil { // a bug here; the panic's text may quote the payload
@@ -213,11 +213,11 @@ func (a *Admission) refuseBody(ctx context.Context, body []byte, encoding string
 // refuseSender refuses a request whose sender is not authenticated.
 func (a *Admission) refuseSender(err error) {
 	a.refusal = unauthorized
-	if errors.Is(err, auth.ErrStaleTimestamp) { // the sender is right, so our clock may be wrong
-		a.p.log.Error("request refused", "reason", err, "status", 401)
-		return
+	level := slog.LevelWarn
+	if errors.Is(err, auth.ErrStaleTimestamp) { // one request may be late; if all are, our clock is wrong
+		level = a.p.clock.Level(a.received, err, auth.ErrStaleTimestamp)
 	}
-	a.p.log.Warn("request refused", "reason", err, "status", 401)
+	a.p.log.Log(context.Background(), level, "request refused", "reason", err, "status", 401)
 }
 
 // route decides where a request goes: to a tool, or to the events. A refusal

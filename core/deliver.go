@@ -183,7 +183,7 @@ func (p *Processor) resume(id event.CallID, ev event.Event, s callstate.State, w
 // runHandlers runs the handlers that have not succeeded, and stores which have
 // now. A failure does not keep the others from running.
 func (p *Processor) runHandlers(ctx context.Context, id event.CallID, w *dispatch) error {
-	ctx = p.withEventCall(ctx, w.state)
+	ctx = p.withEventCall(p.withHTTP(ctx, ""), w.state)
 	var failed error
 	var done []string
 	for _, h := range p.handlers {

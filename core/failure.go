@@ -6,14 +6,13 @@ import (
 	"fmt"
 	"path"
 	"reflect"
-	"regexp"
 	"runtime"
 	"runtime/debug"
 	"strings"
-	"sync"
 
 	"github.com/serverurl/serverurl/core/event"
 	"github.com/serverurl/serverurl/internal/callstate"
+	"github.com/serverurl/serverurl/internal/stack"
 )
 
 // A Failure is what went wrong in the backend's own code: see
@@ -74,8 +73,8 @@ func (f Failure) panicked(v any) Failure {
 		switch {
 		case frame.Function == "runtime.gopanic":
 			inside = true
-		case inside && isBackend(frame.Function):
-			f.Place = shortPlace(frame.File, frame.Line)
+		case inside && stack.IsBackend(frame.Function):
+			f.Place = stack.Place(frame.File, frame.Line)
 			return f
 		}
 		if !more {
@@ -162,40 +161,5 @@ func placeOf(f any) place {
 		return place{}
 	}
 	file, line := fn.FileLine(fn.Entry())
-	return place{function: path.Base(strings.TrimSuffix(fn.Name(), "-fm")), line: shortPlace(file, line)}
-}
-
-// shortPlace returns the file with its folder, and the line: enough to find it, and
-// nothing of the machine on which the program was built.
-func shortPlace(file string, line int) string {
-	folder, name := path.Split(file)
-	return fmt.Sprintf("%s:%d", path.Join(path.Base(folder), name), line)
-}
-
-// mainModule is the path of the program's module, "" if that is not known.
-var mainModule = sync.OnceValue(func() string {
-	if info, ok := debug.ReadBuildInfo(); ok {
-		return info.Main.Path
-	}
-	return ""
-})
-
-// ourPackages are those of this module that are on the stack of a backend's
-// function.
-var ourPackages = regexp.MustCompile(`^github\.com/serverurl/serverurl/(core|internal)(/.*)?$`)
-
-// isBackend reports whether a function, as the runtime names it, is of the backend's
-// own code: neither of the standard library, whose paths have no domain, nor of core.
-func isBackend(function string) bool {
-	folder, name := path.Split(function)
-	name, _, _ = strings.Cut(name, ".")
-	pkg, own := folder+name, mainModule()
-	domain, _, _ := strings.Cut(pkg, "/")
-	switch {
-	case ourPackages.MatchString(pkg):
-		return false
-	case pkg == "main", own != "" && (pkg == own || strings.HasPrefix(pkg, own+"/")):
-		return true
-	}
-	return strings.Contains(domain, ".")
+	return place{function: path.Base(strings.TrimSuffix(fn.Name(), "-fm")), line: stack.Place(file, line)}
 }

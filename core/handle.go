@@ -10,6 +10,7 @@ import (
 
 	"github.com/serverurl/serverurl/core/calls"
 	"github.com/serverurl/serverurl/core/event"
+	"github.com/serverurl/serverurl/core/records"
 	"github.com/serverurl/serverurl/internal/callstate"
 	"github.com/serverurl/serverurl/internal/fault"
 )
@@ -80,7 +81,7 @@ func (p *Processor) accept(ctx context.Context, a *Admission, body []byte, typ e
 		return accepted
 	}
 	if err := p.on.Inbox.Put(ctx, env); err != nil {
-		p.log.Error("event rejected", "type", string(typ), "reason", err, "bytes", len(body))
+		p.log.Log(ctx, p.outage.Level(p.on.Now(), err, records.ErrStale), "event rejected", "type", string(typ), "reason", err, "bytes", len(body))
 		return unavailable
 	}
 	fault.Point("after put")

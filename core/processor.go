@@ -17,6 +17,7 @@ import (
 	"github.com/serverurl/serverurl/core/event"
 	"github.com/serverurl/serverurl/core/records"
 	"github.com/serverurl/serverurl/internal/callstate"
+	"github.com/serverurl/serverurl/internal/errcode"
 )
 
 // timeSinceEnd is how long ago the call ended, by its record; 0 while it goes on,
@@ -86,6 +87,9 @@ type Processor struct {
 	inflight singleflight   // the same requests at the same time
 	reads    reads          // those that have outlived their reply
 
+	outage errcode.Outage // of the inbox and the store
+	clock  errcode.Outage // ours: requests have timestamps of another time
+
 	usedIDs    usedIDs
 	lastEffect lastEffect
 
@@ -121,6 +125,9 @@ type Platform struct {
 
 	// Retention is how long data is stored: Sweep deletes what is older.
 	Retention calls.Retention
+
+	// HTTP makes the requests of tools and handlers: see [HTTP]. Default: none.
+	HTTP HTTPTransport
 
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time

@@ -41,7 +41,7 @@ func (p *Processor) quarantine(ctx context.Context, q calls.QuarantinedBody) err
 		q.Encoding = ""
 	}
 	if err := callstate.PutQuarantined(ctx, p.on.Store, q); err != nil {
-		p.log.Error("quarantine write failed", "reason", err, "bytes", len(q.Body))
+		p.log.Log(ctx, p.outage.Level(p.on.Now(), err, records.ErrStale), "quarantine write failed", "reason", err, "bytes", len(q.Body))
 		return fmt.Errorf("core: quarantine: %w", err)
 	}
 	return nil

@@ -22,5 +22,8 @@ func FuzzParseRetention(f *testing.F) {
 				t.Errorf("%q keeps something for %d ns", text, long)
 			}
 		}
+		if again, err := calls.ParseRetention(r.String()); err != nil || again != r {
+			t.Errorf("%q is written as %q, which is read as %+v, %v", text, r, again, err)
+		}
 	})
 }

@@ -24,7 +24,7 @@ var errPanicked = errors.New("core: tool panicked")
 func (p *Processor) start(ctx context.Context, t *tool, args []byte, inv Invocation, linger time.Duration) *run {
 	due, _ := ctx.Deadline()
 	ctx, cancel := context.WithDeadlineCause(context.WithoutCancel(ctx), due.Add(linger), errWorkOver)
-	ctx = context.WithValue(ctx, invocationKey{}, inv)
+	ctx = withRunKeys(context.WithValue(ctx, invocationKey{}, inv))
 	r := &run{done: make(chan struct{}), err: errPanicked}
 	p.work.Go(func() {
 		defer close(r.done)

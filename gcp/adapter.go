@@ -50,6 +50,7 @@ type Functions struct {
 	log     *slog.Logger
 	http    http.Handler
 	init    func() error // before the first request
+	outage  errcode.Outage
 }
 
 // NewFunctions returns the functions of a Processor that is bound to a platform,
@@ -93,7 +94,7 @@ func (f *Functions) Sweep(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := f.withMargin(r.Context())
 	defer cancel()
 	if err := f.p.Sweep(ctx); err != nil {
-		f.log.Error("sweep failed", "reason", logCode(err))
+		f.log.Log(ctx, f.outage.Level(time.Now(), err, retried...), "sweep failed", "reason", logCode(err))
 		fail(w, http.StatusInternalServerError)
 		return
 	}
@@ -129,10 +130,20 @@ func (f *Functions) Deliver(ctx context.Context, e event.Event) (err error) {
 	ctx, cancel := f.withMargin(ctx)
 	defer cancel()
 	if err := f.deliver(ctx, m.Message.Data); err != nil {
-		f.log.Error("delivery failed", "reason", logCode(err), "attempt", m.Attempt)
+		f.logFailure(ctx, err, m.Attempt)
 		return errDelivery
 	}
 	return nil
+}
+
+// logFailure logs that a message was not delivered. One that is delivered again wants
+// nobody, a dead letter does.
+func (f *Functions) logFailure(ctx context.Context, err error, attempt int) {
+	level, dead := f.outage.Level(time.Now(), err, retried...), attempt >= maxAttempts
+	if dead {
+		level = slog.LevelError
+	}
+	f.log.Log(ctx, level, "delivery failed", "reason", logCode(err), "attempt", attempt, "dead", dead)
 }
 
 // deliver delivers what is in a message. A failure does not keep the other
@@ -171,6 +182,9 @@ func fail(w http.ResponseWriter, status int) {
 	w.WriteHeader(status)
 	_, _ = w.Write([]byte(`{"error":"not done"}`))
 }
+
+// retried are failures that are tried again, and often pass.
+var retried = []error{records.ErrStale, core.ErrHandlerFailed}
 
 // logCode returns what of an error may be logged. Its text may quote a payload.
 func logCode(err error) string {

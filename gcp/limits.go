@@ -21,6 +21,10 @@ const (
 	// maxAttribute is the most bytes of the value of a message's attribute.
 	maxAttribute = 1024
 
+	// maxAttempts is how often a message is delivered before it is a dead letter, in
+	// deploy.sh.
+	maxAttempts = 20
+
 	// defaultTimeout is how long a function may run by default.
 	defaultTimeout = 60 * time.Second
 )

@@ -274,7 +274,7 @@ func (s *Store) read(ctx context.Context, op string, request func(*firestore.Cli
 
 // errConflict is returned for commits of the same records that conflict again
 // and again.
-var errConflict = &errcode.Error{Package: "gcp", Op: "commit", Code: codes.Aborted.String()}
+var errConflict = &errcode.Error{Package: "gcp", Op: "commit", Code: codes.Aborted.String(), Pass: true}
 
 func isConflict(err error) bool { return err == errConflict }
 

@@ -18,22 +18,37 @@ import (
 	"github.com/serverurl/serverurl/core"
 	"github.com/serverurl/serverurl/internal/envconfig"
 	"github.com/serverurl/serverurl/internal/envconfig/backfillenv"
+	"github.com/serverurl/serverurl/internal/failprint"
+	"github.com/serverurl/serverurl/internal/lifecycle"
+	"github.com/serverurl/serverurl/internal/screen"
+	"github.com/serverurl/serverurl/platform"
 )
 
 // Main runs p as a program: it reads flags and environment and serves until
-// SIGINT or SIGTERM. It exits with 0, with 1 and a line that says what failed, or
-// with 2 for invalid flags.
-func Main(p *core.Processor) {
+// SIGINT or SIGTERM. It returns the program's exit code: 0, or 1 after a line on
+// stderr that says what failed, or 2 for invalid flags.
+//
+//	func main() { os.Exit(server.Main(app.New())) }
+//
+// It takes at most one [platform.Options]. With -development, failures of the
+// backend's own code are printed in full on stderr.
+func Main(p *core.Processor, opts ...platform.Options) (exitCode int) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if os.Getenv("GOGC") == "" {
 		// Large bodies are rare, small machines are common: collect garbage early.
 		debug.SetGCPercent(30)
 	}
-	os.Exit(run(ctx, p, os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
+	return run(ctx, p, lifecycle.One(opts), os.Args[1:], os.Getenv, os.Stdout, os.Stderr)
 }
 
-func run(ctx context.Context, p *core.Processor, args []string, getenv func(string) string, stdout, stderr io.Writer) int {
+func run(ctx context.Context, p *core.Processor, o platform.Options, args []string, getenv func(string) string, stdout, stderr io.Writer) (exitCode int) {
+	defer func() { // whatever fails
+		if err := lifecycle.Close("server", o, lifecycle.CloseTimeout); err != nil {
+			fmt.Fprintln(stderr, err)
+			exitCode = max(exitCode, 1)
+		}
+	}()
 	c, err := ParseConfig(args, getenv, stderr)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
@@ -42,7 +57,12 @@ func run(ctx context.Context, p *core.Processor, args []string, getenv func(stri
 		fmt.Fprintln(stderr, err)
 		return 2
 	}
-	c.Logger = slog.New(slog.NewJSONHandler(stderr, nil))
+	c.Options = o
+	c.Options.Close = nil
+	c.Logger = cmp.Or(o.Logger, slog.New(slog.NewJSONHandler(stderr, nil)))
+	if c.Verifier.AllowUnauthenticated {
+		failprint.Attach(p, screen.NewWriter(stderr), failprint.Color(stderr))
+	}
 	if c.Listener, err = activatedSocket(getenv); err != nil {
 		fmt.Fprintln(stderr, err)
 		return 1
@@ -86,9 +106,7 @@ func ParseConfig(args []string, getenv func(string) string, stderr io.Writer) (C
 	if fs.NArg() > 0 {
 		return c, fmt.Errorf("server: unexpected argument %q: try -h", fs.Arg(0))
 	}
-	if port := env.Get("PORT"); c.Addr == "" && port != "" {
-		c.Addr = net.JoinHostPort("", port)
-	}
+	c.Addr = cmp.Or(c.Addr, defaultAddr(env.Get("PORT"), *development))
 	c.Database = cmp.Or(c.Database, filepath.Join(env.Get("SERVERURL_DATA"), "serverurl.db"))
 	c.Verifier = env.Verifier()
 	c.Verifier.AllowUnauthenticated = *development
@@ -101,4 +119,14 @@ func ParseConfig(args []string, getenv func(string) string, stderr io.Writer) (C
 	c.Backfill, err4 = backfillenv.Read(env)
 	c.IdleTimeout, err5 = env.Duration("SERVERURL_IDLE_TIMEOUT")
 	return c, errors.Join(err1, err2, err3, err4, err5)
+}
+
+// defaultAddr is the address without a flag or a variable: every interface, but
+// loopback only if anyone may send.
+func defaultAddr(port string, development bool) string {
+	host := ""
+	if development {
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, cmp.Or(port, "8080"))
 }

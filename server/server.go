@@ -2,7 +2,7 @@
 // container, on Railway, Cloud Run or ECS. It stores everything in one SQLite
 // file, or in PostgreSQL if several instances share the work.
 //
-//	func main() { server.Main(app.New()) }
+//	func main() { os.Exit(server.Main(app.New())) }
 //
 // Events are posted to / or /events, tool calls to /tools/NAME. GET and HEAD of
 // /healthz and / are answered while the process lives, /readyz while it can accept
@@ -21,6 +21,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,6 +29,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -37,6 +39,9 @@ import (
 	"github.com/serverurl/serverurl/core/calls"
 	"github.com/serverurl/serverurl/core/corehttp"
 	"github.com/serverurl/serverurl/core/records"
+	"github.com/serverurl/serverurl/internal/errcode"
+	"github.com/serverurl/serverurl/internal/lifecycle"
+	"github.com/serverurl/serverurl/platform"
 	"github.com/serverurl/serverurl/sqldb"
 )
 
@@ -107,8 +112,11 @@ type Config struct {
 	Background func(ctx context.Context, with Components) error
 
 	// Logger receives all logs, which hold no secrets and nothing that callers
-	// said. Default: slog.Default().
+	// said. Default: Options.Logger, or slog.Default().
 	Logger *slog.Logger
+
+	// Options are those that every platform takes.
+	Options platform.Options
 }
 
 // Components are the parts of a running server, for Config.Background.
@@ -122,13 +130,11 @@ type Components struct {
 // backgroundGrace is how long a tool may continue after its reply deadline.
 const backgroundGrace = 20 * time.Second
 
-// readyTimeout bounds the database read of one readiness check.
-const readyTimeout = 2 * time.Second
-
 // Run serves p until ctx ends, then shuts down as the package documentation says
 // and returns nil.
 func Run(ctx context.Context, p *core.Processor, c Config) (err error) {
 	c = c.withDefaults()
+	defer func() { err = errors.Join(err, lifecycle.Close("server", c.Options, lifecycle.CloseTimeout)) }()
 	if c.Listener != nil {
 		defer c.Listener.Close()
 		c.Addr = c.Listener.Addr().String()
@@ -157,11 +163,7 @@ func Run(ctx context.Context, p *core.Processor, c Config) (err error) {
 		defer func() { err = errors.Join(err, r.spool.db.Close()) }()
 		accepting = r.spool
 	}
-	err = p.Bind(core.Platform{
-		Name: "server", Store: db.Store(), Inbox: accepting, Verifier: c.Verifier, BackgroundGrace: backgroundGrace, Logger: c.Logger,
-		Retention: c.Retention, Backfill: c.Backfill, ReportTimeout: c.ReportTimeout, CallIdleTimeout: c.CallIdleTimeout,
-	})
-	if err != nil {
+	if err := r.bind(ctx, accepting); err != nil {
 		return err
 	}
 	if r.Listener == nil {
@@ -172,6 +174,24 @@ func Run(ctx context.Context, p *core.Processor, c Config) (err error) {
 	return r.serve(ctx)
 }
 
+// bind binds the Processor, runs the start check and logs the start line.
+func (r *running) bind(ctx context.Context, accepting core.Inbox) error {
+	transport := corehttp.Transport()
+	err := r.p.Bind(core.Platform{
+		Name: "server", Store: r.db.Store(), Inbox: accepting, Verifier: r.Verifier, BackgroundGrace: backgroundGrace, Logger: r.Logger,
+		Retention: r.Retention, Backfill: r.Backfill, ReportTimeout: r.ReportTimeout, CallIdleTimeout: r.CallIdleTimeout,
+		Limits: r.Options.Limits, Now: r.Options.Now, HTTP: transport,
+	})
+	if err != nil {
+		return err
+	}
+	if err := lifecycle.Start(core.WithHTTP(ctx, transport), "server", r.Options, lifecycle.StartTimeout); err != nil {
+		return err
+	}
+	lifecycle.StartLine{Platform: "server", Store: r.db.Engine(), Verifier: r.Verifier, Retention: r.Retention}.Log(r.Logger)
+	return nil
+}
+
 // A running server is what Run has opened.
 type running struct {
 	Config
@@ -179,6 +199,8 @@ type running struct {
 	db    *sqldb.Database
 	inbox *sqldb.Inbox
 	spool *spool // nil without Config.Spool
+
+	notReady atomic.Bool // the backend's own check has failed last
 }
 
 // serve runs the inbox and the listener, and stops them in the order in which
@@ -233,7 +255,8 @@ func (r *running) serve(ctx context.Context) (err error) {
 }
 
 func (r *running) httpServer(stopping <-chan struct{}) *http.Server {
-	handler := r.routes(newAdmissionControl(r.p, r.MaxInflightBytes).handler(corehttp.Handler(r.p)), stopping)
+	requests := newAdmissionControl(r.p, r.MaxInflightBytes).handler(corehttp.Handler(r.p))
+	handler := r.routes(corehttp.WithRoutes(requests, r.Options.Routes, r.p.MaxBodyBytes(), r.Logger), stopping)
 	if r.Verifier.AllowUnauthenticated { // any page in the developer's browser could send
 		handler = http.NewCrossOriginProtection().Handler(handler)
 	}
@@ -289,9 +312,7 @@ func (c Config) withDefaults() Config {
 	if c.SweepInterval == 0 {
 		c.SweepInterval = time.Minute
 	}
-	if c.Logger == nil {
-		c.Logger = slog.Default()
-	}
+	c.Logger = cmp.Or(c.Logger, c.Options.Logger, slog.Default())
 	return c
 }
 
@@ -324,10 +345,13 @@ func (r *running) routes(requests http.Handler, stopping <-chan struct{}) http.H
 }
 
 func (r *running) serveReady(w http.ResponseWriter, req *http.Request) {
-	ctx, cancel := context.WithTimeout(req.Context(), readyTimeout)
+	ctx, cancel := context.WithTimeout(req.Context(), lifecycle.ReadyTimeout)
 	defer cancel()
+	own := r.ownReadiness(ctx)
 	_, err := r.db.Store().Get(ctx, "health/ready")
 	switch {
+	case own != nil:
+		http.Error(w, "not ready", http.StatusServiceUnavailable)
 	case err == nil:
 		fmt.Fprintln(w, "ok")
 	case r.spool != nil:
@@ -335,4 +359,16 @@ func (r *running) serveReady(w http.ResponseWriter, req *http.Request) {
 	default:
 		http.Error(w, "database cannot be reached", http.StatusServiceUnavailable)
 	}
+}
+
+// ownReadiness runs the backend's own check, and logs when its result changes.
+func (r *running) ownReadiness(ctx context.Context) error {
+	err := lifecycle.Ready(ctx, r.Options.Ready)
+	switch {
+	case err != nil && r.notReady.CompareAndSwap(false, true):
+		r.Logger.Warn("readiness check failed", "reason", errcode.Of(err))
+	case err == nil && r.notReady.CompareAndSwap(true, false):
+		r.Logger.Info("readiness check passes again")
+	}
+	return err
 }

@@ -90,7 +90,7 @@ func (s *spool) Put(ctx context.Context, es ...core.Envelope) error {
 			return err
 		}
 		if s.unavailable.CompareAndSwap(false, true) {
-			s.log.Error("database unavailable: events are spooled")
+			s.log.Warn("database unavailable: events are spooled")
 		}
 	}
 	if fault.Mutated("spool-discards") {

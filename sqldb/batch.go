@@ -2,7 +2,6 @@ package sqldb
 
 import (
 	"context"
-	"errors"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -10,14 +9,16 @@ import (
 
 	"github.com/riverqueue/river"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/serverurl/serverurl/internal/errcode"
 )
 
 // ErrOverloaded is returned by Put if the events that wait for a commit would
 // take too much memory. Nothing was stored; the sender may try again.
-var ErrOverloaded = errors.New("sqldb: too many events wait for the database")
+var ErrOverloaded = errcode.Passing("sqldb: too many events wait for the database")
 
 // ErrStopped is returned by Put after the inbox has stopped. Nothing was stored.
-var ErrStopped = errors.New("sqldb: the inbox has stopped")
+var ErrStopped = errcode.Passing("sqldb: the inbox has stopped")
 
 // A put is the events of one Put that wait for a commit.
 type put struct {

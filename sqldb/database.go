@@ -63,6 +63,14 @@ func Open(ctx context.Context, url string) (*Database, error) {
 // Store returns the record store of the database.
 func (db *Database) Store() records.Store { return db.commitStore }
 
+// Engine returns "sqlite" or "postgres".
+func (db *Database) Engine() string {
+	if db.pool != nil {
+		return "postgres"
+	}
+	return "sqlite"
+}
+
 // Warnings returns the settings of the database that break a promise, a line
 // each.
 func (db *Database) Warnings() []string { return db.warnings }

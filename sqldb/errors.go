@@ -30,7 +30,7 @@ func wrap(op string, err error) error {
 	if _, ok := errors.AsType[schemaError](err); ok {
 		return err
 	}
-	return &errcode.Error{Package: "sqldb", Op: op, Code: reason(err), Err: err}
+	return &errcode.Error{Package: "sqldb", Op: op, Code: reason(err), Err: err, Pass: kindOf(err).temporary()}
 }
 
 // reason describes err without the driver's words.

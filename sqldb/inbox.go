@@ -75,6 +75,7 @@ type Inbox struct {
 	inflight *semaphore.Weighted // bytes of the envelopes that are being delivered
 	deliver  func(context.Context, core.Envelope) error
 	o        InboxOptions
+	river    riverLog
 }
 
 var _ core.Inbox = (*Inbox)(nil)
@@ -168,7 +169,7 @@ func (in *Inbox) config() (*river.Config, error) {
 		MaxAttempts:                 in.o.MaxAttempts,
 		RetryPolicy:                 retryPolicy(in.o.Backoff),
 		SoftStopTimeout:             in.o.StopTimeout,
-		Logger:                      slog.New(quietHandler{in.o.Logger.Handler()}),
+		Logger:                      slog.New(quietHandler{in.o.Logger.Handler(), &in.river}),
 		Workers:                     ws,
 		Queues: map[string]river.QueueConfig{
 			eventQueue: {MaxWorkers: in.o.Workers, FetchCooldown: fetchPause, FetchPollInterval: pollPause},
@@ -246,6 +247,7 @@ func (in *Inbox) Run(ctx context.Context) error {
 		return errors.Join(err, <-batched)
 	}
 	err = <-batched
+	in.river.stop()
 	stop()
 	select {
 	case <-in.jobs.Stopped():
@@ -258,6 +260,7 @@ func (in *Inbox) Run(ctx context.Context) error {
 // start starts the deliveries. It waits for a database that another program has
 // locked or that is restarting, because this process already accepts requests.
 func (in *Inbox) start(ctx, working context.Context) (started bool, err error) {
+	logged := false
 	for begin := time.Now(); ; {
 		err := wrap("start the inbox", in.jobs.Start(working))
 		if err == nil {
@@ -266,7 +269,10 @@ func (in *Inbox) start(ctx, working context.Context) (started bool, err error) {
 		if !kindOf(err).temporary() || time.Since(begin) > startTimeout {
 			return false, err
 		}
-		in.o.Logger.LogAttrs(ctx, slog.LevelWarn, "inbox not started yet", slog.String("reason", errDatabase.Error()))
+		if !logged {
+			in.o.Logger.LogAttrs(ctx, slog.LevelWarn, "inbox not started yet", slog.String("reason", errDatabase.Error()))
+			logged = true
+		}
 		if err := in.jobs.Stop(working); err != nil { // so that it can be started again
 			return false, wrap("start the inbox", err)
 		}

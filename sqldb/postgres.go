@@ -15,6 +15,8 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"github.com/riverqueue/river/rivermigrate"
+
+	"github.com/serverurl/serverurl/internal/errcode"
 )
 
 func openPostgres(ctx context.Context, url string) (_ *Database, err error) {
@@ -108,9 +110,13 @@ func describePostgresError(c *pgx.ConnConfig, err error) error {
 		case "3D000": // invalid catalog name
 			return fmt.Errorf("sqldb: Postgres at %s has no database %q: createdb it, or correct the URL", where, c.Database)
 		}
-		return fmt.Errorf("sqldb: Postgres at %s refuses: SQLSTATE %s", where, e.Code)
+		refused := fmt.Sprintf("sqldb: Postgres at %s refuses: SQLSTATE %s", where, e.Code)
+		if kindOf(err).temporary() {
+			return errcode.Passing(refused)
+		}
+		return errors.New(refused)
 	}
-	return fmt.Errorf("sqldb: no Postgres answers at %s (%s): check the host and the port in the URL, and that it runs", where, reason(err))
+	return errcode.Passing(fmt.Sprintf("sqldb: no Postgres answers at %s (%s): check the host and the port in the URL, and that it runs", where, reason(err)))
 }
 
 // riverLock is the key of the advisory lock that guards River's migrations.

@@ -66,9 +66,14 @@ func (d *deliverer) Work(ctx context.Context, job *river.Job[eventArgs]) error {
 	return reason
 }
 
-// logFailure logs that an attempt to deliver failed, and whether it was the last.
+// logFailure logs that an attempt to deliver failed, and whether it was the last. A
+// dead letter wants a person, an attempt that is repeated does not.
 func (in *Inbox) logFailure(ctx context.Context, job *rivertype.JobRow, reason error) {
-	in.o.Logger.LogAttrs(ctx, slog.LevelWarn, "delivery failed", slog.String("reason", reason.Error()),
+	level := slog.LevelWarn
+	if job.Attempt >= job.MaxAttempts {
+		level = slog.LevelError
+	}
+	in.o.Logger.LogAttrs(ctx, level, "delivery failed", slog.String("reason", reason.Error()),
 		slog.Int("attempt", job.Attempt), slog.Bool("dead", job.Attempt >= job.MaxAttempts))
 }
 

@@ -16,6 +16,8 @@ import (
 
 	"github.com/serverurl/serverurl/core"
 	"github.com/serverurl/serverurl/core/corehttp"
+	"github.com/serverurl/serverurl/core/records"
+	"github.com/serverurl/serverurl/internal/errcode"
 	"github.com/serverurl/serverurl/sqldb"
 )
 
@@ -39,10 +41,16 @@ type adapter struct {
 	in   backlog
 	cron [sha256.Size]byte // of the header that the cron sends
 	log  *slog.Logger
+	all  http.Handler // ours and the backend's own routes
+
+	outage errcode.Outage // of the database and what needs it
 }
 
-func newAdapter(p *core.Processor, in backlog, cronSecret string, log *slog.Logger) *adapter {
-	return &adapter{p: p, http: corehttp.Handler(p), in: in, cron: sha256.Sum256([]byte("Bearer " + cronSecret)), log: log}
+// newAdapter returns an adapter; routes may be nil.
+func newAdapter(p *core.Processor, in backlog, cronSecret string, log *slog.Logger, routes http.Handler) *adapter {
+	a := &adapter{p: p, http: corehttp.Handler(p), in: in, cron: sha256.Sum256([]byte("Bearer " + cronSecret)), log: log}
+	a.all = corehttp.WithRoutes(http.HandlerFunc(a.serveOurs), routes, p.MaxBodyBytes(), log)
+	return a
 }
 
 // ServeHTTP answers one request before the platform ends it.
@@ -58,11 +66,19 @@ func (a *adapter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.ContentLength > MaxBodyBytes {
 		a.log.Warn("request rejected", "reason", "over Vercel's 4.5 MB", "bytes", r.ContentLength, "status", 413)
 	}
+	r = r.WithContext(ctx)
+	r.RemoteAddr = clientAddress(r.Header)
+	r.URL = originalURL(r)
+	a.all.ServeHTTP(w, r)
+}
+
+// serveOurs answers a request to a path that is not the backend's own.
+func (a *adapter) serveOurs(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path != CronPath {
-		a.serve(ctx, w, r)
+		a.serve(r.Context(), w, r)
 		return
 	}
-	a.serveCron(ctx, w, r)
+	a.serveCron(r.Context(), w, r)
 }
 
 // serve handles a request, and delivers what is pending before the reply to an
@@ -70,13 +86,11 @@ func (a *adapter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (a *adapter) serve(ctx context.Context, w http.ResponseWriter, r *http.Request) {
 	var accepted atomic.Bool
 	r = r.WithContext(context.WithValue(ctx, acceptedKey{}, &accepted))
-	r.RemoteAddr = clientAddress(r.Header)
-	r.URL = originalURL(r)
 	admission, r := corehttp.Admit(a.p, r)
 	if err := a.prepare(ctx, admission.Kind()); err != nil {
 		// Core answers anyway: unauthenticated clients get a constant, tool calls a
 		// sentence, events 503.
-		a.log.Error("database is unavailable", "reason", err)
+		a.fail(ctx, "database is unavailable", err)
 	}
 	a.http.ServeHTTP(&deferredWriter{ResponseWriter: w, before: func() {
 		if accepted.Load() {
@@ -106,8 +120,18 @@ func (a *adapter) drain(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), left)
 	defer cancel()
 	if _, err := a.in.Drain(ctx, drainBudget, drainLimit); err != nil {
-		a.log.Error("drain failed", "reason", err)
+		a.fail(ctx, "drain failed", err)
 	}
+}
+
+// fail logs what is tried again with the next request or cron. err is one of sqldb's,
+// whose texts hold nothing that is stored.
+func (a *adapter) fail(ctx context.Context, what string, err error) {
+	a.log.Log(ctx, a.level(err), what, "reason", err)
+}
+
+func (a *adapter) level(err error) slog.Level {
+	return a.outage.Level(time.Now(), err, records.ErrStale, core.ErrHandlerFailed)
 }
 
 // serveCron delivers all that is pending, and ends calls whose report is overdue.
@@ -124,7 +148,7 @@ func (a *adapter) serveCron(ctx context.Context, w http.ResponseWriter, r *http.
 		return
 	}
 	if err := a.in.Prepare(ctx); err != nil {
-		a.log.Error("database is unavailable", "reason", err)
+		a.fail(ctx, "database is unavailable", err)
 		writeError(w, http.StatusServiceUnavailable, "unavailable")
 		return
 	}
@@ -142,10 +166,10 @@ func (a *adapter) serveCron(ctx context.Context, w http.ResponseWriter, r *http.
 	swept := errors.Join(a.p.Sweep(ctx), a.in.SweepExpired(ctx))
 	a.log.Info("cron done", "delivered", drained.Delivered, "failed", drained.Failed, "empty", drained.Empty)
 	if err != nil {
-		a.log.Error("drain failed", "reason", err)
+		a.fail(ctx, "drain failed", err)
 	}
 	if swept != nil { // its text may be a handler's
-		a.log.Error("sweep failed", "reason", "incomplete; the next one continues")
+		a.log.Log(ctx, a.level(swept), "sweep failed", "reason", "incomplete; the next one continues")
 	}
 	if errors.Join(err, swept) != nil {
 		writeError(w, http.StatusInternalServerError, "not complete")

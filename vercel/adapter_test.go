@@ -22,6 +22,7 @@ import (
 	"github.com/serverurl/serverurl/core/calls"
 	"github.com/serverurl/serverurl/core/coretest"
 	"github.com/serverurl/serverurl/core/event"
+	"github.com/serverurl/serverurl/platform"
 	"github.com/serverurl/serverurl/sqldb"
 )
 
@@ -81,7 +82,7 @@ func fakeAdapter(t *testing.T, p *core.Processor, f *fake) (*adapter, *bytes.Buf
 	if err != nil {
 		t.Fatal(err)
 	}
-	return newAdapter(p, f, testCron, logger), log
+	return newAdapter(p, f, testCron, logger, nil), log
 }
 
 func request(method, path, body string) *http.Request {
@@ -188,7 +189,7 @@ func TestCronSweeps(t *testing.T) {
 	now = now.Add(time.Hour)
 	r := request("GET", CronPath, "")
 	r.Header.Set("Authorization", "Bearer "+testCron)
-	if status, body := serve(newAdapter(p, f, testCron, slog.New(slog.DiscardHandler)), r); status != 200 {
+	if status, body := serve(newAdapter(p, f, testCron, slog.New(slog.DiscardHandler), nil), r); status != 200 {
 		t.Errorf("%d %s", status, body)
 	}
 	if c, err := calls.Read(t.Context(), store, "CA1"); err != nil || !c.Ended {
@@ -339,12 +340,75 @@ func TestOpenSaysWhatIsMissing(t *testing.T) {
 			}
 			return ""
 		}
-		b, err := open(app.New(), getenv, slog.New(slog.DiscardHandler))
+		b, err := open(app.New(), platform.Options{}, getenv, slog.New(slog.DiscardHandler))
 		if b != nil {
 			_ = b.db.Close()
 		}
 		if said := fmt.Sprint(err); (c.want == "") != (err == nil) || err != nil && !strings.Contains(said, c.want) || strings.Contains(said, "hidden") || strings.Contains(said, "tooshort") {
 			t.Errorf("%s: %v, want %q", c.env, err, c.want)
 		}
+	}
+}
+
+// The backend's own routes answer on paths that are not ours, with the time and the
+// size of body that the platform has.
+func TestRoutes(t *testing.T) {
+	f := new(fake)
+	a, log := fakeAdapter(t, core.New(), f)
+	routes := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/panics" {
+			panic("canary")
+		}
+		_, timed := r.Context().Deadline()
+		n, err := io.Copy(io.Discard, r.Body)
+		fmt.Fprintf(w, "own %t %d %t", timed, n, err != nil)
+	})
+	a = newAdapter(a.p, f, testCron, a.log, routes)
+	for _, c := range []struct {
+		method, path, body string
+		status             int
+		want               string
+	}{
+		{"GET", "/faq", "", 200, "own true 0 false"},
+		{"POST", "/faq/x", strings.Repeat("x", MaxBodyBytes+1), 200, "own true 4500000 true"},
+		{"GET", "/panics", "", 500, "internal error"},
+		{"GET", "/cron", "", 401, "unauthorized"},
+		{"GET", "/cron/", "", 404, "not found"},
+		{"GET", "/readyz", "", 404, "not found"},
+		{"POST", "//tools//none", "{}", 200, "result"},
+	} {
+		status, body := serve(a, request(c.method, c.path, c.body))
+		if status != c.status || !strings.Contains(body, c.want) {
+			t.Errorf("%s %s: %d %s", c.method, c.path, status, body)
+		}
+	}
+	if said := log.String(); !strings.Contains(said, `msg="route panicked"`) || strings.Contains(said, "canary") {
+		t.Error(said)
+	}
+}
+
+// A start check runs before the first request, and its error ends the start.
+func TestOptions(t *testing.T) {
+	getenv := func(name string) string {
+		return map[string]string{"DATABASE_URL": "postgres://u:hidden@127.0.0.1:1/x", "CRON_SECRET": testCron, "SERVERURL_SECRET": testSecret, "SERVERURL_RETENTION": "content=90d"}[name]
+	}
+	var log bytes.Buffer
+	at := time.Date(2035, 7, 16, 9, 0, 0, 0, time.UTC)
+	p := core.New()
+	b, err := open(p, platform.Options{Now: func() time.Time { return at }, Limits: core.Limits{MaxBodyBytes: 50 << 20}}, getenv, slog.New(slog.NewTextHandler(&log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.db.Close()
+	if !p.Now().Equal(at) || p.MaxBodyBytes() != MaxBodyBytes {
+		t.Errorf("%v, %d bytes", p.Now(), p.MaxBodyBytes())
+	}
+	if line := log.String(); !strings.Contains(line, "level=INFO msg=started platform=vercel version=") || !strings.Contains(line, "store=postgres retention=\"content=90d\" secrets=1") || strings.Contains(line, "hidden") {
+		t.Error(line)
+	}
+	broken := errors.New("the calendar does not answer")
+	_, err = open(core.New(), platform.Options{Start: func(context.Context) error { return broken }}, getenv, slog.New(slog.DiscardHandler))
+	if !errors.Is(err, broken) {
+		t.Error(err)
 	}
 }

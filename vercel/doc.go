@@ -11,7 +11,7 @@
 // A whole program, as in cmd/vercel, which vercel.json at the root deploys as a
 // server:
 //
-//	func main() { vercel.Main(app.New()) }
+//	func main() { os.Exit(vercel.Main(app.New())) }
 //
 // Or a function, in a file of the folder api:
 //

@@ -14,8 +14,11 @@ import (
 	"time"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/corehttp"
 	"github.com/serverurl/serverurl/internal/envconfig"
 	"github.com/serverurl/serverurl/internal/envconfig/backfillenv"
+	"github.com/serverurl/serverurl/internal/lifecycle"
+	"github.com/serverurl/serverurl/platform"
 	"github.com/serverurl/serverurl/sqldb"
 )
 
@@ -23,35 +26,48 @@ import (
 // runtime sets, and is configured by the project's environment variables;
 // docs/vercel.md lists them.
 //
-// A mistake in it ends the process at its start, with a line that says what is
-// wrong. It connects to the database with the first request.
-func Main(p *core.Processor) {
+// It returns the program's exit code: 0 after SIGTERM, or 1 after a line on stderr that
+// says what is wrong. It connects to the database with the first request. It takes at
+// most one [platform.Options].
+//
+//	func main() { os.Exit(vercel.Main(app.New())) }
+func Main(p *core.Processor, opts ...platform.Options) (exitCode int) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, p, os.Getenv, slog.New(slog.NewJSONHandler(os.Stderr, nil))); err != nil {
+	o := lifecycle.One(opts)
+	err := run(ctx, p, o, os.Getenv, logger(o))
+	if err = errors.Join(err, lifecycle.Close("vercel", o, lifecycle.CloseTimeout)); err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+		return 1
 	}
+	return 0
 }
 
-// Handler returns p as the handler of a function, configured as in [Main]. It
-// is called once, at the start of the instance, which it ends on a mistake.
-func Handler(p *core.Processor) http.HandlerFunc {
-	b, err := open(p, os.Getenv, slog.New(slog.NewJSONHandler(os.Stderr, nil)))
+// Handler returns p as the handler of a function, configured as in [Main]. It is
+// called once, in a package variable, and Vercel's main is not ours: a mistake panics,
+// after a line on stderr that says what is wrong, and ends the instance.
+func Handler(p *core.Processor, opts ...platform.Options) http.HandlerFunc {
+	o := lifecycle.One(opts)
+	b, err := open(p, o, os.Getenv, logger(o))
 	if err != nil {
+		err = errors.Join(err, lifecycle.Close("vercel", o, lifecycle.CloseTimeout))
 		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+		panic(err)
 	}
 	return b.ServeHTTP // its connections end with the instance
 }
 
+func logger(o platform.Options) *slog.Logger {
+	return cmp.Or(o.Logger, slog.New(slog.NewJSONHandler(os.Stderr, nil)))
+}
+
 // run serves until ctx ends.
-func run(ctx context.Context, p *core.Processor, getenv func(string) string, log *slog.Logger) (err error) {
+func run(ctx context.Context, p *core.Processor, o platform.Options, getenv func(string) string, log *slog.Logger) (err error) {
 	port := envconfig.New(envconfig.Vercel, getenv).Get("PORT")
 	if port == "" {
 		return errors.New("vercel: PORT is not set; Vercel sets it. Run it locally: serverurl emulate vercel")
 	}
-	b, err := open(p, getenv, log)
+	b, err := open(p, o, getenv, log)
 	if err != nil {
 		return err
 	}
@@ -91,7 +107,7 @@ type backend struct {
 }
 
 // open binds p to what the environment names. It opens no connection.
-func open(p *core.Processor, getenv func(string) string, log *slog.Logger) (*backend, error) {
+func open(p *core.Processor, o platform.Options, getenv func(string) string, log *slog.Logger) (*backend, error) {
 	env := envconfig.New(envconfig.Vercel, getenv)
 	database := cmp.Or(env.Get("SERVERURL_DATABASE_URL"), env.Get("DATABASE_URL"), env.Get("POSTGRES_URL"))
 	if database == "" {
@@ -104,7 +120,7 @@ func open(p *core.Processor, getenv func(string) string, log *slog.Logger) (*bac
 	if err != nil {
 		return nil, err
 	}
-	b, err := bind(p, db, env, log)
+	b, err := bind(p, db, env, o, log)
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -118,7 +134,7 @@ const minCronSecretBytes = 16
 // drains the inbox in the same request.
 const backfillTimeout = 10 * time.Second
 
-func bind(p *core.Processor, db *sqldb.LazyDatabase, env envconfig.Env, log *slog.Logger) (*backend, error) {
+func bind(p *core.Processor, db *sqldb.LazyDatabase, env envconfig.Env, o platform.Options, log *slog.Logger) (*backend, error) {
 	jobs, err1 := sqldb.NewInbox(db.Database(), p.Deliver, sqldb.InboxOptions{NoWorkers: true, Logger: log})
 	backfill, err2 := backfillenv.Read(env)
 	retention, err3 := env.Retention()
@@ -127,12 +143,18 @@ func bind(p *core.Processor, db *sqldb.LazyDatabase, env envconfig.Env, log *slo
 	}
 	backfill.Timeout = backfillTimeout
 	in := &inbox{Inbox: jobs, prepare: db.Connect, sweep: db.Sweep}
+	transport, limits := corehttp.Transport(), o.Limits
+	limits.MaxBodyBytes = min(cmp.Or(limits.MaxBodyBytes, MaxBodyBytes), MaxBodyBytes)
 	err := p.Bind(core.Platform{
-		Name: "vercel", Store: db.Database().Store(), Inbox: in, Logger: log, Verifier: env.Verifier(),
-		Limits: core.Limits{MaxBodyBytes: MaxBodyBytes}, ReplyTimeout: MaxDuration - margin, Backfill: backfill, Retention: retention,
+		Name: "vercel", Store: db.Database().Store(), Inbox: in, Logger: log, Verifier: env.Verifier(), HTTP: transport, Now: o.Now,
+		Limits: limits, ReplyTimeout: MaxDuration - margin, Backfill: backfill, Retention: retention,
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &backend{newAdapter(p, in, env.Get("CRON_SECRET"), log), db}, nil
+	if err := lifecycle.Start(core.WithHTTP(context.Background(), transport), "vercel", o, lifecycle.StartTimeout); err != nil {
+		return nil, err
+	}
+	lifecycle.StartLine{Platform: "vercel", Store: "postgres", Verifier: env.Verifier(), Retention: retention}.Log(log)
+	return &backend{newAdapter(p, in, env.Get("CRON_SECRET"), log, o.Routes), db}, nil
 }

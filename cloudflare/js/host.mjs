@@ -64,11 +64,35 @@ const operations = {
     return object ? encode({}, new Uint8Array(await object.arrayBuffer())) : encode({ missing: true });
   },
 
-  async fetch(_env, { method, url, header }, body) {
-    const response = await fetch(url, { method, headers: header ?? [], body: body.length > 0 ? body : null });
-    return encode({ status: response.status, header: [...response.headers] }, new Uint8Array(await response.arrayBuffer()));
+  // Go decides about redirects, and about how large a response may be.
+  async fetch(_env, { method, url, header, limit }, body) {
+    const response = await fetch(url, { method, headers: header ?? [], body: body.length > 0 ? body : null, redirect: "manual" });
+    return encode({ status: response.status, header: [...response.headers] }, await read(response, limit));
   },
 };
+
+class TooLarge extends Error {}
+
+/**
+ * @param {Response} response
+ * @param {number} limit of bytes
+ */
+async function read(response, limit) {
+  const parts = [];
+  let size = 0;
+  for await (const part of response.body ?? []) {
+    size += part.length;
+    if (size > limit) throw new TooLarge();
+    parts.push(part);
+  }
+  const all = new Uint8Array(size);
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
+}
 
 class Unbound extends Error {}
 
@@ -95,6 +119,7 @@ const codes = [
 /** @param {unknown} e */
 export function code(e) {
   if (e instanceof Unbound) return "binding";
+  if (e instanceof TooLarge) return "too-large";
   const text = String(e);
   return codes.find(([pattern]) => pattern.test(text))?.[1] ?? "other";
 }

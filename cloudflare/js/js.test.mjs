@@ -139,3 +139,17 @@ test("an operation that has ended can be read once", () => {
   assert.equal(imports.fd_read(3, 0, 1, 32), 6);
   assert.equal(imports.fd_read(4, 0, 1, 32), 8); // no such file
 });
+
+test("a response is read up to the limit, and a redirect is a response", async (t) => {
+  let options;
+  t.mock.method(globalThis, "fetch", async (_url, o) => {
+    options = o;
+    return new Response("12345", { status: 201, headers: { location: "/x" } });
+  });
+  const fetched = async (limit) => decode(await perform({}, encode({ op: "fetch", method: "GET", url: "https://example.com/", limit })));
+  const { meta, body } = await fetched(5);
+  assert.equal(meta.status, 201);
+  assert.equal(new TextDecoder().decode(body), "12345");
+  assert.equal(options.redirect, "manual");
+  assert.deepEqual((await fetched(4)).meta, { error: "too-large" });
+});

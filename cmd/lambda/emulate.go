@@ -18,6 +18,7 @@ import (
 	"github.com/serverurl/serverurl/aws/emulate"
 	"github.com/serverurl/serverurl/core"
 	"github.com/serverurl/serverurl/core/auth"
+	"github.com/serverurl/serverurl/core/corehttp"
 	"github.com/serverurl/serverurl/core/records"
 	"github.com/serverurl/serverurl/sqldb"
 )
@@ -47,7 +48,7 @@ func run(ctx context.Context) error {
 	}
 	p, log := app.New(), slog.New(slog.NewJSONHandler(os.Stderr, nil))
 	secrets := auth.ParseSecrets(os.Getenv("SERVERURL_SECRET"))
-	err = p.Bind(core.Platform{Name: "aws", Store: store, Inbox: inbox, Logger: log,
+	err = p.Bind(core.Platform{Name: "aws", Store: store, Inbox: inbox, Logger: log, HTTP: corehttp.Transport(),
 		Verifier: auth.Verifier{Secrets: secrets, AllowUnauthenticated: len(secrets) == 0}}) // loopback only
 	if err != nil {
 		return err

@@ -6,8 +6,10 @@
 package main
 
 import (
+	"os"
+
 	"github.com/serverurl/serverurl/app"
 	"github.com/serverurl/serverurl/aws"
 )
 
-func main() { aws.Main(app.New()) }
+func main() { os.Exit(aws.Main(app.New())) }

@@ -3,8 +3,10 @@
 package main
 
 import (
+	"os"
+
 	"github.com/serverurl/serverurl/app"
 	"github.com/serverurl/serverurl/server"
 )
 
-func main() { server.Main(app.New()) }
+func main() { os.Exit(server.Main(app.New())) }

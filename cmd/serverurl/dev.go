@@ -10,6 +10,7 @@ import (
 	"github.com/serverurl/serverurl/core"
 	"github.com/serverurl/serverurl/core/auth"
 	"github.com/serverurl/serverurl/inspect"
+	"github.com/serverurl/serverurl/internal/failprint"
 	"github.com/serverurl/serverurl/server"
 )
 
@@ -29,7 +30,8 @@ type devCommand struct {
 
 func (*devCommand) Help() string {
 	return `Prints "listening on http://HOST:PORT" when it accepts requests, and where the page
-with the calls is. Ctrl-C or SIGTERM answers what has arrived, and stops.
+with the calls is. A failure of a tool or a handler is printed in full, with its
+place. Ctrl-C or SIGTERM answers what has arrived, and stops.
 
 Without a secret, from SERVERURL_SECRET or --secret-file, anyone on this machine
 may send, and it listens on loopback addresses only.
@@ -39,7 +41,7 @@ Examples:
   SERVERURL_SECRET="$(openssl rand -hex 32)" serverurl dev --addr 127.0.0.1:0 --store sqlite:/tmp/desk
 
 It runs package app. For your own backend use its own program:
-server -development -addr 127.0.0.1:8080 (docs/server.md).`
+server -development (docs/server.md).`
 }
 
 func (c *devCommand) Run(ctx context.Context, t *terminal) error {
@@ -51,7 +53,9 @@ func (c *devCommand) Run(ctx context.Context, t *terminal) error {
 	if err := c.locate(); err != nil {
 		return err
 	}
-	return c.serve(ctx, t, app.New(), inspector{}, func(url string) { fmt.Fprintf(t.out, "listening on %s\n", url) })
+	p := app.New()
+	failprint.Attach(p, t.err, t.errLive)
+	return c.serve(ctx, t, p, inspector{}, func(url string) { fmt.Fprintf(t.out, "listening on %s\n", url) })
 }
 
 // locate finds the store, and makes its folder.

@@ -39,6 +39,7 @@ import (
 	"github.com/alecthomas/kong"
 	"golang.org/x/term"
 
+	"github.com/serverurl/serverurl/internal/failprint"
 	"github.com/serverurl/serverurl/internal/screen"
 	"github.com/serverurl/serverurl/simulate"
 )
@@ -76,6 +77,7 @@ type commands struct {
 type terminal struct {
 	out, err io.Writer
 	live     bool     // out is a screen: it gets colors and progress
+	errLive  bool     // err is one
 	screen   *os.File // what out writes to, nil if it is not a screen
 }
 
@@ -87,8 +89,8 @@ type usageError struct{ error }
 
 // run is the program. Tests call it too, so it does not touch os.Args, os.Stdout or os.Exit.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	stderr = screen.NewWriter(stderr)
-	t := &terminal{out: screen.NewWriter(stdout), err: stderr}
+	t := &terminal{out: screen.NewWriter(stdout), err: screen.NewWriter(stderr), errLive: failprint.Color(stderr)}
+	stderr = t.err
 	if f, ok := stdout.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		t.screen, t.live = f, os.Getenv("NO_COLOR") == ""
 	}

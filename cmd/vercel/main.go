@@ -4,8 +4,10 @@
 package main
 
 import (
+	"os"
+
 	"github.com/serverurl/serverurl/app"
 	"github.com/serverurl/serverurl/vercel"
 )
 
-func main() { vercel.Main(app.New()) }
+func main() { os.Exit(vercel.Main(app.New())) }

@@ -23,6 +23,24 @@ type Retention struct {
 
 const day = 24 * time.Hour
 
+// String returns r as [ParseRetention] takes it, "" if everything is kept forever.
+func (r Retention) String() string {
+	var parts []string
+	for _, c := range []struct {
+		name string
+		long time.Duration
+	}{{"content", r.Content}, {"calls", r.Calls}, {"quarantine", r.Quarantine}, {"dead", r.DeadLetters}, {"audit", r.Audit}} {
+		switch {
+		case c.long <= 0:
+		case c.long%day == 0:
+			parts = append(parts, fmt.Sprintf("%s=%dd", c.name, c.long/day))
+		default:
+			parts = append(parts, fmt.Sprintf("%s=%dh", c.name, c.long/time.Hour))
+		}
+	}
+	return strings.Join(parts, ",")
+}
+
 var retentionUnits = map[byte]time.Duration{'h': time.Hour, 'd': day, 'y': 365 * day}
 
 // ParseRetention parses "content=90d,calls=365d,quarantine=30d,dead=30d,audit=6y".

@@ -4,6 +4,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 
 	"github.com/serverurl/serverurl/core"
 	"github.com/serverurl/serverurl/server"
@@ -25,5 +26,5 @@ func main() {
 		fmt.Println("a call of", e.Call.MessageCount, "messages is over")
 		return nil
 	})
-	server.Main(p)
+	os.Exit(server.Main(p))
 }

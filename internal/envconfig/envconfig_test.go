@@ -114,7 +114,7 @@ func TestResolve(t *testing.T) {
 
 func TestHelp(t *testing.T) {
 	help := Help(Server)
-	if !strings.Contains(help, "  SERVERURL_ADDR, -addr\n        the address to listen on, HOST:PORT (default: :8080)\n") || strings.ContainsAny(help, "`[") {
+	if !strings.Contains(help, "  SERVERURL_ADDR, -addr\n        the address to listen on, HOST:PORT (default: :8080; with -development 127.0.0.1:8080)\n") || strings.ContainsAny(help, "`[") {
 		t.Error(help)
 	}
 }

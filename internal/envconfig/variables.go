@@ -35,11 +35,11 @@ type variable struct {
 
 // variables is the whole of what a deployed program reads.
 var variables = []variable{
-	{"SERVERURL_ADDR", "-addr", "the address to listen on, HOST:PORT", "`:8080`", []Platform{Server}},
+	{"SERVERURL_ADDR", "-addr", "the address to listen on, HOST:PORT", "`:8080`; with `-development` `127.0.0.1:8080`", []Platform{Server}},
 	{"PORT", "", "the port to listen on, if `SERVERURL_ADDR` is not set", "8080", []Platform{Server}},
 	{"SERVERURL_DATABASE_URL", "-database", "`postgres://…`, or the path of a SQLite file", "`serverurl.db` in `SERVERURL_DATA`", []Platform{Server}},
 	{"SERVERURL_DATA", "", "the folder of the SQLite file", "the working directory", []Platform{Server}},
-	{"SERVERURL_DEVELOPMENT", "-development", "`1` accepts unauthenticated requests, on a loopback address only", "off", []Platform{Server}},
+	{"SERVERURL_DEVELOPMENT", "-development", "`1` accepts unauthenticated requests, on a loopback address only, and prints failures of your own code in full", "off", []Platform{Server}},
 
 	{"TABLE_NAME", "", "the DynamoDB table of calls and tool records", "required; `template.yaml` sets it", []Platform{AWS}},
 	{"QUEUE_URL", "", "the SQS queue of accepted events", "required; `template.yaml` sets it", []Platform{AWS}},

@@ -1,4 +1,4 @@
-// Package errcode says what of an error may be logged. The text of an error of
+// Package errcode says what of an error may be logged, and at which level. The text of an error of
 // a service, a driver or a decoder may quote what callers said, so a log has
 // a code instead.
 //
@@ -20,6 +20,7 @@ type Error struct {
 	Op      string // what failed
 	Code    string // of the service
 	Err     error  // of the client library, not for logs; may be nil
+	Pass    bool   // it passes by itself: see [Temporary]
 }
 
 // Error returns the package, the operation and the code.
@@ -30,6 +31,9 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // ErrorCode returns the operation and the code.
 func (e *Error) ErrorCode() string { return e.Op + "." + e.Code }
+
+// Temporary returns e.Pass.
+func (e *Error) Temporary() bool { return e.Pass }
 
 // Context returns the code of an error that the end of a context caused, or "".
 func Context(err error) string {

@@ -2,8 +2,10 @@
 package main
 
 import (
+	"os"
+
 	"github.com/serverurl/serverurl/aws"
 	"github.com/serverurl/serverurl/chaos/backend"
 )
 
-func main() { aws.Main(backend.New()) }
+func main() { os.Exit(aws.Main(backend.New())) }

@@ -2,8 +2,10 @@
 package main
 
 import (
+	"os"
+
 	"github.com/serverurl/serverurl/chaos/backend"
 	"github.com/serverurl/serverurl/server"
 )
 
-func main() { server.Main(backend.New()) }
+func main() { os.Exit(server.Main(backend.New())) }

@@ -1,0 +1,111 @@
+// Package stack finds the frames of a backend's own code in a stack: not those of the
+// standard library, of core, or of what calls core.
+//
+//	for _, f := range stack.Own(debug.Stack()) {
+//		fmt.Println(f.Place(), f.Func)
+//	}
+package stack
+
+import (
+	"fmt"
+	"path"
+	"regexp"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// A Frame is a function that was running.
+type Frame struct {
+	Func string // "example.com/clinic.New.func3"
+	File string // as the compiler recorded it
+	Line int
+}
+
+// Place returns the file with its folder, and the line: "clinic/desk.go:41".
+func (f Frame) Place() string { return Place(f.File, f.Line) }
+
+// Place returns a file with its folder, and a line.
+func Place(file string, line int) string {
+	folder, name := path.Split(file)
+	return fmt.Sprintf("%s:%d", path.Join(path.Base(folder), name), line)
+}
+
+// mainModule is the path of the program's module, "" if that is not known.
+var mainModule = sync.OnceValue(func() string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		return info.Main.Path
+	}
+	return ""
+})
+
+// ourPackages are those of this module that call a backend's functions.
+var ourPackages = regexp.MustCompile(`^github\.com/serverurl/serverurl/(core|internal)(/.*)?$`)
+
+// packageOf returns the package of a function, as the runtime names it.
+func packageOf(function string) string {
+	folder, name := path.Split(function)
+	name, _, _ = strings.Cut(name, ".")
+	return folder + name
+}
+
+// IsBackend reports whether a function, as the runtime names it, is of the backend's
+// own code: neither of the standard library, whose paths have no domain, nor of core.
+func IsBackend(function string) bool {
+	pkg, own := packageOf(function), mainModule()
+	domain, _, _ := strings.Cut(pkg, "/")
+	switch {
+	case ourPackages.MatchString(pkg):
+		return false
+	case pkg == "main", own != "" && (pkg == own || strings.HasPrefix(pkg, own+"/")):
+		return true
+	}
+	return strings.Contains(domain, ".")
+}
+
+// Own returns the frames of the backend's own code in a stack that runtime/debug has
+// printed, the innermost first: of a panic those before it, up to the call by core.
+func Own(stack []byte) []Frame {
+	lines := strings.Split(strings.TrimSpace(string(stack)), "\n")
+	var own []Frame
+	for i := 1; i+1 < len(lines); i += 2 {
+		f, ok := parse(lines[i], lines[i+1])
+		switch {
+		case !ok:
+		case f.Func == "panic": // what came before it are the deferred functions that it has called
+			own = nil
+		case len(own) > 0 && ourPackages.MatchString(packageOf(f.Func)) && !panicFollows(lines[i:]):
+			return own
+		case IsBackend(f.Func):
+			own = append(own, f)
+		}
+	}
+	return own
+}
+
+// panicFollows reports whether the frame of a panic is among the lines of a stack.
+func panicFollows(lines []string) bool {
+	for _, line := range lines {
+		if strings.HasPrefix(line, "panic(") {
+			return true
+		}
+	}
+	return false
+}
+
+// parse reads the two lines of a frame: "pkg.Func(0x1, …)" and "\tfile:line +0x1d".
+func parse(call, place string) (f Frame, ok bool) {
+	f.Func, _, ok = strings.Cut(strings.TrimPrefix(call, "created by "), " in goroutine ")
+	if i := strings.LastIndexByte(f.Func, '('); !ok && i > 0 {
+		f.Func = f.Func[:i]
+	}
+	place, _, _ = strings.Cut(strings.TrimSpace(place), " +0x")
+	i := strings.LastIndexByte(place, ':')
+	if i < 0 {
+		return f, false
+	}
+	line, err := strconv.Atoi(place[i+1:])
+	f.File, f.Line = place[:i], line
+	return f, err == nil
+}
