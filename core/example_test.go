@@ -252,8 +252,8 @@ func ExampleProcessor_OnFailure() {
 		fmt.Println(f.Kind, f.Name, "panicked:", f.Panic)
 	})
 	core.AddTool(p, core.Tool{Name: "open_slots", Effect: core.ReadOnly}, func(context.Context, struct{}) (string, error) {
-		var byDay map[string]int
-		byDay["monday"]++
+		var desk struct{ byDay map[string]int }
+		desk.byDay["monday"]++
 		return "", nil
 	})
 	bindForExample(p)

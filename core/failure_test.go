@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -27,13 +28,13 @@ var mistakes = []struct {
 	panics  bool
 	silence bool // it is a decision, and no mistake
 }{
-	{"nil map", func() error { var m map[string]int; m[mistakeText] = 1; return nil }, "runtime.plainError", true, false},
+	{"nil map", func() error { noMap()[mistakeText] = 1; return nil }, "runtime.plainError", true, false},
 	{"index", func() error { s, i := []int{1}, len(mistakeText); _ = s[i]; return nil }, "runtime.boundsError", true, false},
 	{"nil pointer", func() error { var q *quoting; return errors.New(q.text) }, "runtime.errorString", true, false},
 	{"panic with text", func() error { panic(mistakeText) }, "string", true, false},
 	{"panic with an error", func() error { panic(quoting{mistakeText}) }, "core_test.quoting", true, false},
 	{"panic below the standard library", func() error {
-		strings.Map(func(rune) rune { panic(mistakeText) }, "x")
+		slices.SortFunc([]int{2, 1}, func(int, int) int { panic(mistakeText) })
 		return nil
 	}, "string", true, false},
 	{"error", func() error { return errors.New(mistakeText) }, "*errors.errorString", false, false},
@@ -44,6 +45,8 @@ var mistakes = []struct {
 	{"sentence with a cause", func() error { return &core.SayError{Sentence: "Sorry.", Err: quoting{mistakeText}} }, "core_test.quoting", false, false},
 	{"sentence", func() error { return core.Say("That time is taken.") }, "", false, true},
 }
+
+func noMap() map[string]int { return nil }
 
 // inTool and inHandler make a backend in which a mistake happens.
 func inTool(effect core.Effect) func(p *core.Processor, fail func() error) {

@@ -119,12 +119,12 @@ func (t *tool) checkHidden() error {
 	}
 	for _, name := range t.Headers {
 		if err := checkReadable(fromHeader, name); err != nil {
-			return fmt.Errorf("Headers: %q: %w", name, err)
+			return fmt.Errorf("the header %q: %w", name, err)
 		}
 	}
 	for _, name := range t.Query {
 		if err := checkReadable(fromQuery, name); err != nil {
-			return fmt.Errorf("Query: %q: %w", name, err)
+			return fmt.Errorf("the query %q: %w", name, err)
 		}
 	}
 	return nil

@@ -95,10 +95,10 @@ func TestHiddenTags(t *testing.T) {
 			}](p)
 		},
 		"decodes itself": func(p *core.Processor) { tagged[selfMade](p) },
-		`Headers: "Cookie": the name is that of a credential`: func(p *core.Processor) {
+		`the header "Cookie": the name is that of a credential`: func(p *core.Processor) {
 			core.AddTool(p, core.Tool{Name: "see", Headers: []string{"Cookie"}}, look)
 		},
-		`Query: "a b": not a name`: func(p *core.Processor) {
+		`the query "a b": not a name`: func(p *core.Processor) {
 			core.AddTool(p, core.Tool{Name: "see", Query: []string{"a b"}}, look)
 		},
 	} {

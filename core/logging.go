@@ -2,9 +2,6 @@ package core
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"log/slog"
 	"reflect"
@@ -17,15 +14,6 @@ import (
 	"github.com/serverurl/serverurl/internal/callstate"
 	"github.com/serverurl/serverurl/internal/errcode"
 )
-
-// callTag returns the digest that stands for a call in logs. All lines about a call
-// have the same tag. Without the key nobody can derive an id from it, or check
-// whether it is that of an id.
-func callTag(key []byte, id event.CallID) string {
-	mac := hmac.New(sha256.New, key)
-	mac.Write([]byte(id))
-	return hex.EncodeToString(mac.Sum(nil)[:6])
-}
 
 // Patterns of strings that may be logged. None of them matches a phone number, an
 // address, or a sentence with a name.

@@ -19,6 +19,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/serverurl/serverurl/core/auth"
+	"github.com/serverurl/serverurl/core/calls"
 	"github.com/serverurl/serverurl/core/event"
 	"github.com/serverurl/serverurl/core/records"
 )
@@ -165,8 +166,8 @@ func TestAllowlistIsAHandler(t *testing.T) {
 func TestCallTag(t *testing.T) {
 	key, other := auth.Verifier{Secrets: auth.ParseSecrets("5f1d0c9a7b3e48d2a6c4e8f0b1d3957a")}, auth.Verifier{Secrets: auth.ParseSecrets("0d7e2b91c4f8a6355e8091d2c7ba43f6")}
 	k, o := key.LogKey(), other.LogKey()
-	a := callTag(k[:], "WC-1")
-	if a != callTag(k[:], "WC-1") || a == callTag(k[:], "WC-2") || a == callTag(o[:], "WC-1") {
+	a := calls.LogTag(k, "WC-1")
+	if a != calls.LogTag(k, "WC-1") || a == calls.LogTag(k, "WC-2") || a == calls.LogTag(o, "WC-1") {
 		t.Error("a tag depends on the key and the id, and on nothing else")
 	}
 	for _, matched := range []string{"secret 1 of 2", "signing secret 2 of 2", "webhook secret 1 of 1", "anyone"} {

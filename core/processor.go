@@ -35,7 +35,7 @@ func (p *Processor) tag(id event.CallID) string {
 	if id == "" {
 		return ""
 	}
-	return callTag(p.key[:], id)
+	return calls.LogTag(p.key, id)
 }
 
 // Defaults of a [Platform]'s durations.

@@ -31,6 +31,7 @@ import (
 	"github.com/serverurl/serverurl/core/event"
 	"github.com/serverurl/serverurl/core/records"
 	"github.com/serverurl/serverurl/internal/callstate"
+	"github.com/serverurl/serverurl/internal/finalstate"
 	"github.com/serverurl/serverurl/internal/testing/pgtest"
 	"github.com/serverurl/serverurl/simulate"
 	"github.com/serverurl/serverurl/simulate/simulatetest"
@@ -90,18 +91,6 @@ func startServer(t *testing.T, url string) (root string) {
 	return root
 }
 
-// stateOf reads what the server's database knows of a call.
-func stateOf(t *testing.T, url string) func(context.Context, string) (simulate.State, bool, error) {
-	db := open(t, url)
-	return func(ctx context.Context, id string) (simulate.State, bool, error) {
-		c, err := calls.Read(ctx, db.Store(), event.CallID(id))
-		if errors.Is(err, callstate.ErrNotFound) {
-			return simulate.State{}, false, nil
-		}
-		return simulate.State{Status: string(c.Status), Messages: len(c.Transcript), Ended: c.Ended, Report: c.Report != nil}, true, err
-	}
-}
-
 func TestAdapter(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, url func(testing.TB) string) {
 		coretest.Adapter(t, coretest.Target{URL: startServer(t, url(t)), Secret: testSecret})
@@ -111,7 +100,7 @@ func TestAdapter(t *testing.T) {
 func TestScenarios(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, url func(testing.TB) string) {
 		u := url(t)
-		o := simulate.Options{URL: startServer(t, u), Secret: testSecret, State: stateOf(t, u), SettleTimeout: time.Minute}
+		o := simulate.Options{URL: startServer(t, u), Secret: testSecret, State: finalstate.In(open(t, u).Store()), SettleTimeout: time.Minute}
 		for _, faults := range [][]simulate.Fault{nil, {simulate.FaultDuplicate, simulate.FaultReorder}, {simulate.FaultDuplicate, simulate.FaultReorder, simulate.FaultLate}} {
 			o.Faults = faults
 			simulatetest.Run(t, o, "booking", "barge-in", "no-report", "hang", "model-error", "transfer", "web-call", "failed-call", "report-only")
@@ -485,7 +474,7 @@ func TestMemoryOfALargeBody(t *testing.T) {
 		if status, reply, err := post(http.DefaultClient, p.root+"/events", b.String()); status != 200 || err != nil {
 			t.Fatal(status, reply, err)
 		}
-		state := stateOf(t, u)
+		state := finalstate.In(open(t, u).Store())
 		for {
 			if s, ok, err := state(t.Context(), "CA-large"); err != nil {
 				t.Fatal(err)

@@ -2,7 +2,6 @@ package simulate_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -15,12 +14,9 @@ import (
 	"github.com/serverurl/serverurl/app"
 	"github.com/serverurl/serverurl/core"
 	"github.com/serverurl/serverurl/core/auth"
-	"github.com/serverurl/serverurl/core/calls"
 	"github.com/serverurl/serverurl/core/corehttp"
 	"github.com/serverurl/serverurl/core/coretest"
-	"github.com/serverurl/serverurl/core/event"
-	"github.com/serverurl/serverurl/core/records"
-	"github.com/serverurl/serverurl/internal/callstate"
+	"github.com/serverurl/serverurl/internal/finalstate"
 	"github.com/serverurl/serverurl/simulate"
 )
 
@@ -66,18 +62,7 @@ func startApp(t *testing.T, handler func(http.Handler) http.Handler) simulate.Op
 		srv.Close()
 		in.running.Wait()
 	})
-	return simulate.Options{URL: srv.URL, Secret: testSecret, NoDelay: true, State: stateIn(store), SettleTimeout: 5 * time.Minute} // it bounds failures only
-}
-
-// stateIn returns the state of a call in a store.
-func stateIn(s records.Store) func(context.Context, string) (simulate.State, bool, error) {
-	return func(ctx context.Context, id string) (simulate.State, bool, error) {
-		c, err := calls.Read(ctx, s, event.CallID(id))
-		if errors.Is(err, callstate.ErrNotFound) {
-			return simulate.State{}, false, nil
-		}
-		return simulate.State{Status: string(c.Status), Messages: len(c.Transcript), Ended: c.Ended, Report: c.Report != nil}, true, err
-	}
+	return simulate.Options{URL: srv.URL, Secret: testSecret, NoDelay: true, State: finalstate.In(store), SettleTimeout: 5 * time.Minute} // it bounds failures only
 }
 
 // Package app meets the expectations of every scenario under every fault.

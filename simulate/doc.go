@@ -12,7 +12,7 @@
 //		return err
 //	}
 //	for _, f := range r.Failures {
-//		fmt.Println(f) // line 12: book_appointment: result "Sorry." does not contain "Booked"
+//		fmt.Println(f) // booking.yaml:12: book_appointment: result "Sorry." does not contain "Booked"
 //	}
 //
 // A call follows a [Scenario], a YAML file described in docs/scenarios.md;

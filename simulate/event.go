@@ -77,7 +77,7 @@ func (c *call) toolCalls(name string, args object, asText bool, ids ...string) o
 	return object{"message": object{
 		"timestamp": c.now.UnixMilli(), "type": "tool-calls", "toolCalls": list, "toolCallList": list, "toolWithToolCallList": whole,
 		"call":      object{"id": c.id, "orgId": "org_1", "type": "inboundPhoneCall", "status": "in-progress"},
-		"assistant": object{}, "customer": object{"number": c.user}, "phoneNumber": object{"number": deskNumber}, "artifact": object{"messages": []any{}},
+		"assistant": object{}, "customer": object{"number": c.user}, "phoneNumber": object{"number": c.number}, "artifact": object{"messages": []any{}},
 	}}
 }
 

@@ -46,7 +46,7 @@ steps:
 	}
 	// Output:
 	// 3 events, 1 tool
-	// line 5: opening_hours: the result has a line break, so the assistant has nothing to say
+	// hours.yaml:5: opening_hours: the result has a line break, so the assistant has nothing to say
 	// not checked: the final state, because Options.State is not set
 }
 

@@ -121,17 +121,17 @@ func (p *player) flush(ctx context.Context) {
 // post sends an event once, as Interactly does, or twice with FaultDuplicate.
 func (p *player) post(ctx context.Context, h heldEvent) {
 	if h.forged != nil {
-		p.sendForged(ctx, h.line, h.kind, http.MethodPost, "/events", h.forged)
+		p.sendForged(ctx, h.line, h.kind, http.MethodPost, "/events", nil, h.forged)
 	}
 	once := func() {
-		a := p.send(ctx, http.MethodPost, "/events", h.body, p.o.Secret)
+		a := p.send(ctx, http.MethodPost, "/events", nil, h.body, p.o.Secret)
 		p.record(a, h.line, h.kind, false)
 		switch {
 		case ctx.Err() != nil:
 		case a.err != nil:
-			p.fail("line %d: %s: no reply: %v", h.line, h.kind, a.err)
+			p.fail(h.line, "%s: no reply: %v", h.kind, a.err)
 		case a.status < 200 || a.status > 299:
-			p.fail("line %d: %s: status %d, want 2xx: Interactly sends it once, so it is lost", h.line, h.kind, a.status)
+			p.fail(h.line, "%s: status %d, want 2xx: Interactly sends it once, so it is lost", h.kind, a.status)
 		}
 	}
 	p.sentMessages = max(p.sentMessages, h.messages)

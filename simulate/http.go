@@ -18,6 +18,9 @@ const (
 	maxReply       = 1 << 20
 )
 
+// secretHeader carries the secret.
+const secretHeader = "X-Interactly-Secret"
+
 // A response is the reply to a request.
 type response struct {
 	status int
@@ -29,7 +32,7 @@ type response struct {
 var errTooLong = errors.New("the reply is longer than 1 MB")
 
 // send sends one request, within Interactly's limits.
-func (p *player) send(ctx context.Context, method, path string, body []byte, secret string) (a response) {
+func (p *player) send(ctx context.Context, method, path string, header map[string]string, body []byte, secret string) (a response) {
 	ctx, cancel := context.WithTimeoutCause(ctx, requestTimeout, errors.New("no reply within 20 s"))
 	defer cancel()
 	var r io.Reader
@@ -43,8 +46,11 @@ func (p *player) send(ctx context.Context, method, path string, body []byte, sec
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
+	for name, value := range header {
+		req.Header.Set(name, value)
+	}
 	if secret != "" {
-		req.Header.Set("X-Interactly-Secret", secret)
+		req.Header.Set(secretHeader, secret)
 	}
 	start := time.Now()
 	resp, err := p.o.Client.Do(req)
@@ -81,22 +87,25 @@ func (p *player) record(a response, line int, kind string, tool bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	r := &p.result
+	sent, times := &r.Events, &r.EventTimes
 	if tool {
-		r.Tools, r.ToolTimes = r.Tools+1, append(r.ToolTimes, a.took)
-	} else {
-		r.Events, r.EventTimes = r.Events+1, append(r.EventTimes, a.took)
+		sent, times = &r.Tools, &r.ToolTimes
+	}
+	*sent++
+	if a.err == nil { // a refused connection is quick, and no reply
+		*times = append(*times, a.took)
 	}
 	r.Steps = append(r.Steps, StepResult{line, kind, a.status, float64(a.took.Microseconds()) / 1000})
 }
 
 // sendForged sends a request with a wrong secret, which must be answered 401.
-func (p *player) sendForged(ctx context.Context, line int, what, method, path string, body []byte) {
-	a := p.send(ctx, method, path, body, "wrong-"+p.o.Secret)
+func (p *player) sendForged(ctx context.Context, line int, what, method, path string, header map[string]string, body []byte) {
+	a := p.send(ctx, method, path, header, body, "wrong-"+p.o.Secret)
 	switch {
 	case ctx.Err() != nil:
 	case a.err != nil:
-		p.fail("line %d: %s with a wrong secret: no reply: %v", line, what, a.err)
+		p.fail(line, "%s with a wrong secret: no reply: %v", what, a.err)
 	case a.status != http.StatusUnauthorized:
-		p.fail("line %d: %s with a wrong secret: status %d, want 401", line, what, a.status)
+		p.fail(line, "%s with a wrong secret: status %d, want 401", what, a.status)
 	}
 }

@@ -3,6 +3,7 @@ package simulate
 import (
 	"fmt"
 	"maps"
+	"net/http"
 	"path/filepath"
 	"reflect"
 	"regexp"
@@ -16,7 +17,7 @@ import (
 // there. Unknown fields are errors, because a misspelled expectation would never
 // fail.
 func Parse(file string, data []byte) (Scenario, error) {
-	var s Scenario
+	s := Scenario{file: file}
 	if err := parse(data, &s); err != nil {
 		return s, fmt.Errorf("simulate: %s", withPosition(file, err))
 	}
@@ -29,6 +30,9 @@ func Parse(file string, data []byte) (Scenario, error) {
 func parse(data []byte, s *Scenario) error {
 	var doc yaml.Node
 	if err := yaml.Unmarshal(data, &doc); err != nil {
+		if line, name := unquoted(data); line > 0 {
+			return needsQuotes(line, name)
+		}
 		return err
 	}
 	if len(doc.Content) == 0 || doc.Content[0].Kind != yaml.MappingNode {
@@ -37,6 +41,10 @@ func parse(data []byte, s *Scenario) error {
 	if err := checkFields(doc.Content[0], reflect.TypeFor[Scenario](), "scenario"); err != nil {
 		return err
 	}
+	if err := checkQuotes(doc.Content[0]); err != nil {
+		return err
+	}
+	s.expectLine = lineOf(doc.Content[0], "expect")
 	datesAsStrings(doc.Content[0])
 	if err := doc.Decode(s); err != nil {
 		return err
@@ -55,10 +63,57 @@ func parse(data []byte, s *Scenario) error {
 	for _, name := range []string{"name", "phone", "date", "time", "call"} {
 		k.vars[name] = true
 	}
-	if err := k.texts(line, s.Call.Metadata); err != nil {
-		return err
+	for _, v := range []any{s.Call.Metadata, s.Call.Variables, s.Call.Assistant.ID, s.Call.Assistant.Name, s.Call.Numbers.Caller, s.Call.Numbers.Assistant} {
+		if err := k.texts(line, v); err != nil {
+			return err
+		}
 	}
 	return k.steps(s.Steps)
+}
+
+// lineOf returns the line of a field, 0 if it is not there.
+func lineOf(n *yaml.Node, field string) int {
+	for i := 0; i < len(n.Content); i += 2 {
+		if n.Content[i].Value == field {
+			return n.Content[i].Line
+		}
+	}
+	return 0
+}
+
+// checkQuotes finds a variable without quotes, which YAML reads as an object whose
+// key is an object.
+func checkQuotes(n *yaml.Node) error {
+	for i, in := range n.Content {
+		if n.Kind == yaml.MappingNode && i%2 == 0 && in.Kind == yaml.MappingNode && len(in.Content) > 0 {
+			return needsQuotes(n.Line, in.Content[0].Value)
+		}
+		if err := checkQuotes(in); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unquotedVariable is a variable at the beginning of a value.
+var unquotedVariable = regexp.MustCompile(`(?:^|[:\-,\[]\s*)\{\{ *([A-Za-z_][A-Za-z0-9_]*)`)
+
+// unquoted returns the line and the name of the first variable without quotes in a
+// file that is not YAML, whose error names another line; 0 if there is none.
+func unquoted(data []byte) (line int, name string) {
+	for text := range strings.Lines(string(data)) {
+		line++
+		for _, m := range unquotedVariable.FindAllStringSubmatchIndex(text, -1) {
+			if before := text[:m[0]]; strings.Count(before, `"`)%2 == 0 && strings.Count(before, "'")%2 == 0 {
+				return line, text[m[2]:m[3]]
+			}
+		}
+	}
+	return 0, ""
+}
+
+func needsQuotes(line int, name string) error {
+	return fmt.Errorf("line %d: a text that begins with {{%s}} needs quotes around it, because YAML reads a brace as an object: \"{{%[2]s}}\"", line, name)
 }
 
 // datesAsStrings keeps dates as they are written: YAML decodes them as times, but
@@ -142,13 +197,15 @@ func (k scope) step(s Step) error {
 		return fmt.Errorf("line %d: "+format, append([]any{s.line}, args...)...)
 	}
 	if names := s.actions(); len(names) != 1 {
-		return bad("a step has exactly one of status, assistant, caller, tool, hang, error, report, wait, repeat; this one has %d", len(names))
+		return bad("a step has exactly one of status, assistant, caller, tool, hang, error, report, wait, stub, repeat; this one has %d", len(names))
 	}
 	switch {
 	case s.Repeat < 0 || s.Repeat > maxRepeat || (s.Repeat > 0) != (len(s.Steps) > 0):
 		return bad("repeat needs steps, and is at most %d", maxRepeat)
-	case s.Tool == "" && (s.Args != nil || s.Method != "" || s.Label != "" || s.Capture != nil || s.Expect != nil || s.Background || s.Idempotent):
-		return bad("args, method, label, capture, expect, background and idempotent need tool")
+	case s.Tool == "" && s.hasToolFields():
+		return bad("args, query, headers, method, label, capture, expect, background and idempotent need tool")
+	case (s.Stub == "") != (s.Is == ""):
+		return bad("stub and is belong together: {stub: NAME, is: down}")
 	case s.Status == "" && s.EndedBy != "":
 		return bad("ended_by needs status")
 	case s.Caller == "" && s.Skipped != "":
@@ -180,6 +237,10 @@ func (k scope) step(s Step) error {
 	return k.steps(s.Steps)
 }
 
+func (s Step) hasToolFields() bool {
+	return s.Args != nil || s.Query != nil || s.Headers != nil || s.Method != "" || s.Label != "" || s.Capture != nil || s.Expect != nil || s.Background || s.Idempotent
+}
+
 // checkWords checks the fields that allow a few words only.
 func (s Step) checkWords() error {
 	if err := oneOf(s.line, "status", s.Status, "initiated", "queued", "ongoing", "forwarded", "finished", "failed"); err != nil {
@@ -188,12 +249,25 @@ func (s Step) checkWords() error {
 	if err := oneOf(s.line, "ended_by", s.EndedBy, "bot", "user", "system"); err != nil {
 		return err
 	}
+	if err := oneOf(s.line, "is", string(s.Is), "up", "slow", "failing", "down"); err != nil {
+		return err
+	}
+	for name := range s.Headers {
+		if name := http.CanonicalHeaderKey(name); name == secretHeader || name == "Authorization" {
+			return fmt.Errorf("line %d: the header %s is not a scenario's: the secret is that of the run", s.line, name)
+		}
+	}
 	return oneOf(s.line, "method", strings.ToUpper(s.Method), "GET", "POST", "PUT", "PATCH", "DELETE")
 }
 
 // references checks the labels, variables and expressions that a step uses.
 func (k scope) references(s Step, bad func(string, ...any) error) error {
 	texts := []any{s.Assistant, s.Caller, s.Skipped, s.Args}
+	for _, m := range []map[string]string{s.Query, s.Headers} {
+		for _, v := range m {
+			texts = append(texts, v)
+		}
+	}
 	if s.Report != nil {
 		texts = append(texts, s.Report.Summary, s.Report.Data)
 	}
@@ -249,7 +323,7 @@ func (k scope) texts(line int, v any) error {
 // actions returns the names of the actions that s has.
 func (s Step) actions() (names []string) {
 	for name, is := range map[string]bool{"status": s.Status != "", "assistant": s.Assistant != "", "caller": s.Caller != "", "tool": s.Tool != "",
-		"hang": s.Hang, "error": s.Error != nil, "report": s.Report != nil, "wait": s.Wait > 0, "repeat": s.Repeat != 0} {
+		"hang": s.Hang, "error": s.Error != nil, "report": s.Report != nil, "wait": s.Wait > 0, "stub": s.Stub != "", "repeat": s.Repeat != 0} {
 		if is {
 			names = append(names, name)
 		}

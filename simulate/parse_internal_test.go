@@ -36,6 +36,15 @@ func TestParseErrors(t *testing.T) {
 		{"background has no reply", "steps:\n  - {tool: x, label: a}\n  - {tool: x, background: true, expect: {same_as: a}}", "put them on a later step"},
 		{"arguments of nothing", "steps:\n  - {caller: x, args: {a: b}}", "need tool"},
 		{"invalid duration", "steps:\n  - wait: soon", `mine.yaml:2: "soon" is not a duration, such as 300ms or 2s`},
+		{"no quotes", "steps:\n  - caller: {{name}}", `mine.yaml:2: a text that begins with {{name}} needs quotes around it, because YAML reads a brace as an object: "{{name}}"`},
+		{"no quotes in a list", "steps:\n  - tool: x\n    args: {a: [{{ date }}]}", "mine.yaml:3: a text that begins with {{date}} needs quotes"},
+		{"no quotes, and more", "steps:\n  - caller: Hi\n  - caller: {{name}} is here", "mine.yaml:3: a text that begins with {{name}} needs quotes"},
+		{"quotes before", "steps:\n  - caller: \"a: {{name}}\"\n  - caller: [", "mine.yaml:3: did not find"},
+		{"stub of nothing", "steps:\n  - stub: insurance", "mine.yaml:2: stub and is belong together"},
+		{"unknown state", "steps:\n  - {stub: insurance, is: gone}", `mine.yaml:2: is is one of up, slow, failing, down, not "gone"`},
+		{"query of nothing", "steps:\n  - {caller: x, query: {a: b}}", "need tool"},
+		{"variable in a header", "steps:\n  - {tool: x, headers: {X-Call-Id: '{{c}}'}}", "mine.yaml:2: variable {{c}} is not set"},
+		{"secret in a header", "steps:\n  - {tool: x, headers: {x-interactly-secret: s}}", "mine.yaml:2: the header X-Interactly-Secret is not a scenario's"},
 		{"too often", "steps:\n  - {repeat: 100000, steps: [{caller: x}]}", "at most 10000"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -50,11 +59,12 @@ func TestParseErrors(t *testing.T) {
 func TestParse(t *testing.T) {
 	s := scenario(t, `
 about: Every field of a file.
-call: {type: phone, direction: outbound, metadata: {who: "{{name}}"}}
+call: {type: phone, direction: outbound, metadata: {who: "{{name}}"}, variables: {language: es}, numbers: {caller: "+15550100"}, assistant: {id: a1}}
 steps:
   - {tool: x, args: {day: 2035-07-16, n: 2}, method: put, label: a, capture: {b: "(.)"}, expect: {contains: "{{time}}", within: 4s}}
   - {repeat: 2, steps: [{caller: "{{ n }} {{b}}"}]}
-  - {tool: x, idempotent: true, expect: {same_as: a}}
+  - {tool: x, idempotent: true, query: {clinic: north}, headers: {X-Call-Id: "{{call}}"}, expect: {same_as: a}}
+  - {stub: insurance, is: down}
 expect: {messages: 2, ended: true}
 `)
 	if s.Name != "mine" || s.Steps[0].Args["day"] != "2035-07-16" || s.Steps[0].Args["n"] != 2 || *s.Expect.Messages != 2 {

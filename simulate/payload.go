@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -21,7 +22,10 @@ type call struct {
 	direction string
 	user      string // number, or web- and a name
 	vars      map[string]string
+	assistant AssistantField
+	number    string // of the assistant; its id in a web call
 	metadata  map[string]any
+	variables map[string]any
 	secret    string
 
 	start    time.Time
@@ -35,9 +39,11 @@ type call struct {
 }
 
 const (
-	teamID      = "68a41f0c9b7e2d5513c0aa71"
-	assistantID = "69b2d7e4f0a1c83b5e6d9f02"
-	deskNumber  = "+14155550100"
+	teamID     = "68a41f0c9b7e2d5513c0aa71"
+	deskNumber = "+14155550100"
+
+	assistantID   = "69b2d7e4f0a1c83b5e6d9f02"
+	assistantName = "Bright Smile Dental - front desk"
 )
 
 // newCall invents a caller who wants a day and time that no other caller wants, so
@@ -58,18 +64,36 @@ func newCall(s Scenario, o Options, seed uint64, r *rand.Rand, now time.Time) *c
 		"name": first + " " + last, "phone": fmt.Sprintf("+1555%07d", seed%1e7*6_700_417%1e7),
 		"date": day.Format(time.DateOnly), "time": fmt.Sprintf("%02d:%02d", slot/60, slot%60),
 	}
+	if n := s.Call.Numbers.Caller; n != "" {
+		c.vars["phone"] = c.expand(n)
+	}
 	c.user = c.vars["phone"]
 	switch {
 	case c.web:
-		c.id, c.user = "WC-"+uuid(r), "web-"+c.vars["name"]
+		c.id, c.user = "WC-"+uuid(r), cmp.Or(c.expand(s.Call.Numbers.Caller), "web-"+c.vars["name"])
 	case c.direction == "outbound":
 		c.id = "CC-" + uuid(r)
 	default:
 		c.id = "CA" + hex(r, 32)
 	}
 	c.vars["call"] = c.id
-	c.metadata = c.expandAll(s.Call.Metadata)
+	c.configure(s)
 	return c
+}
+
+// configure sets what a scenario may say of the assistant and the call.
+func (c *call) configure(s Scenario) {
+	c.assistant = AssistantField{ID: cmp.Or(c.expand(s.Call.Assistant.ID), assistantID), Name: cmp.Or(c.expand(s.Call.Assistant.Name), assistantName)}
+	c.number = deskNumber
+	if c.web {
+		c.number = c.assistant.ID
+	}
+	c.number = cmp.Or(c.expand(s.Call.Numbers.Assistant), c.number)
+	c.metadata = c.expandAll(s.Call.Metadata)
+	c.variables = object{"clinic_name": "Bright Smile Dental"}
+	if s.Call.Variables != nil {
+		c.variables = c.expandAll(s.Call.Variables)
+	}
 }
 
 func hex(r *rand.Rand, n int) string {
@@ -86,9 +110,12 @@ func uuid(r *rand.Rand) string {
 
 // callObject returns message.call during the call.
 func (c *call) callObject() object {
-	assistant, kind := deskNumber, "phone"
+	kind, validations := "phone", object{}
 	if c.web {
-		assistant, kind = assistantID, "web"
+		kind = "web"
+	}
+	for name := range c.variables {
+		validations[name] = "none"
 	}
 	telephony, reason := "in-progress", "Call is in progress"
 	switch c.status {
@@ -100,13 +127,13 @@ func (c *call) callObject() object {
 		telephony, reason = "failed", "Concurrency limit"
 	}
 	o := object{
-		"id": c.id, "teamId": teamID, "assistantId": assistantID, "callType": kind, "direction": c.direction,
-		"startAt": iso(c.start), "userNumber": c.user, "assistantNumber": assistant,
+		"id": c.id, "teamId": teamID, "assistantId": c.assistant.ID, "callType": kind, "direction": c.direction,
+		"startAt": iso(c.start), "userNumber": c.user, "assistantNumber": c.number,
 		"status": c.status, "phoneCallStatus": telephony, "phoneCallStatusReason": reason,
 		"callEndTriggerBy": c.by, "assistantCallDuration": 0,
 		"analysis":           object{"summary": "", "successEvaluation": ""},
 		"recording":          object{"s3Bucket": "", "path": ""},
-		"assistantOverrides": object{"dynamicVariables": object{"clinic_name": "Bright Smile Dental"}, "variablesValidations": object{"clinic_name": "none"}},
+		"assistantOverrides": object{"dynamicVariables": c.variables, "variablesValidations": validations},
 		"metadata":           c.metadata,
 	}
 	if c.status == "initiated" {
@@ -121,7 +148,7 @@ func (c *call) callObject() object {
 // assistantObject returns the whole configuration, including our secret, or the
 // short form of later events.
 func (c *call) assistantObject(whole bool) object {
-	o := object{"_id": assistantID, "name": "Bright Smile Dental - front desk", "assistantProvider": "openai", "assistantModel": "gpt-4.1"}
+	o := object{"_id": c.assistant.ID, "name": c.assistant.Name, "assistantProvider": "openai", "assistantModel": "gpt-4.1"}
 	if !whole {
 		return o
 	}
@@ -261,7 +288,7 @@ func (c *call) report(r ReportStep) object {
 		data = object{}
 	}
 	e := c.event("end-of-call-report", object{
-		"messages": messages, "assistant": object{"_id": assistantID, "name": "Bright Smile Dental - front desk"},
+		"messages": messages, "assistant": object{"_id": c.assistant.ID, "name": c.assistant.Name},
 		"analysis": object{"summary": r.Summary, "successEvaluation": r.Success, "structuredData": data, "outcome": r.Outcome},
 	})
 	o := e["message"].(object)["call"].(object)

@@ -89,6 +89,11 @@ func (p *player) step(ctx context.Context, s Step) {
 		r.Summary, r.Data = c.expand(r.Summary), c.expandAll(r.Data)
 		p.notify(Progress{Line: s.line, Kind: "report", Text: r.Summary})
 		p.event(ctx, s.line, "end-of-call-report", c.report(r))
+	case s.Stub != "":
+		p.notify(Progress{Line: s.line, Kind: "note", Text: s.Stub + " is " + string(s.Is)})
+		if err := p.o.Stubs[s.Stub].Set(s.Is); err != nil {
+			p.fail(s.line, "%s: %v", s.Stub, err)
+		}
 	case s.Tool != "":
 		p.tool(ctx, s)
 	}
@@ -148,10 +153,16 @@ func sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-func (p *player) fail(format string, args ...any) {
+// fail adds a failure of the step at a line of the scenario.
+func (p *player) fail(line int, format string, args ...any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.result.Failures = append(p.result.Failures, fmt.Sprintf(format, args...))
+	p.result.Failures = append(p.result.Failures, p.s.where(line)+": "+fmt.Sprintf(format, args...))
+}
+
+// failTool adds a failure of a step that calls a tool.
+func (p *player) failTool(s Step, format string, args ...any) {
+	p.fail(s.line, "%s: "+format, append([]any{s.Tool}, args...)...)
 }
 
 // notify calls OnStep.

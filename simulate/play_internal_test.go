@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -57,10 +58,10 @@ func TestIncorrectDeskFails(t *testing.T) {
 		{"replies with megabytes", says(`{"result":"` + strings.Repeat("x", maxReply) + `"}`), nil, "hang", "longer than 1 MB"},
 		{"answers a tool with 500", func(d *desk) {
 			d.say = func(_ string, w http.ResponseWriter) bool { w.WriteHeader(500); return true }
-		}, nil, "hang", "line 9: opening_hours: status 500, want 200"},
+		}, nil, "hang", "hang.yaml:9: opening_hours: status 500, want 200"},
 		{"answers an event with 500", func(d *desk) {
 			d.event = func(w http.ResponseWriter) bool { w.WriteHeader(500); return true }
-		}, nil, "report-only", "line 4: end-of-call-report: status 500, want 2xx"},
+		}, nil, "report-only", "report-only.yaml:4: end-of-call-report: status 500, want 2xx"},
 		{"redirects events", func(d *desk) {
 			d.event = func(w http.ResponseWriter) bool {
 				w.Header().Set("Location", "http://elsewhere.test/")
@@ -179,13 +180,66 @@ func TestDelays(t *testing.T) {
 	}
 }
 
-func TestUncheckedWithoutState(t *testing.T) {
-	o := options(newDesk())
-	o.State = nil
-	if r := playNamed(t, o, "hang"); !r.OK() || len(r.Unchecked) != 1 {
-		t.Errorf("failures %q, unchecked %q", r.Failures, r.Unchecked)
+func TestUncheckedFails(t *testing.T) {
+	nothingExpected := scenario(t, "steps: [{status: ongoing}]")
+	for _, c := range []struct {
+		name string
+		set  func(*Options)
+		says string
+	}{
+		{"no state", func(o *Options) { o.State = nil }, "hang.yaml:19: NOT CHECKED: the final state, because Options.State is not set"},
+		{"withheld", func(o *Options) { o.Faults = []Fault{FaultNoReport} }, "hang.yaml:19: NOT CHECKED: the final state, because the backend can only recover it later"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			o := options(newDesk())
+			c.set(&o)
+			fails(t, playNamed(t, o, "hang"), c.says)
+			passes(t, playThis(t, o, nothingExpected))
+			o.AllowUnchecked = true
+			r := playNamed(t, o, "hang")
+			passes(t, r)
+			if len(r.Unchecked) != 1 {
+				t.Errorf("unchecked %q", r.Unchecked)
+			}
+		})
 	}
 }
+
+// A reply at the end of its budget is in time, and one after the margin is not.
+func TestWithin(t *testing.T) {
+	for took, says := range map[time.Duration]string{
+		4*time.Second + WithinMargin:                    "",
+		4*time.Second + WithinMargin + time.Millisecond: "mine.yaml:1: opening_hours: the reply took 4.251s, want at most 4s and a margin of 250ms",
+	} {
+		t.Run(took.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := newDesk()
+				d.say = func(string, http.ResponseWriter) bool { time.Sleep(took); return false }
+				r := playThis(t, options(d), scenario(t, "steps: [{status: ongoing}, {tool: opening_hours, expect: {within: 4s}}]"))
+				if says == "" {
+					passes(t, r)
+				} else {
+					fails(t, r, says)
+				}
+			})
+		})
+	}
+}
+
+// What was refused is not a reply.
+func TestRefusedIsNotAnswered(t *testing.T) {
+	o := options(newDesk())
+	o.Client = &http.Client{Transport: refuses{}}
+	o.State = nil
+	r := playThis(t, o, scenario(t, "steps: [{status: ongoing}, {tool: opening_hours}]"))
+	if r.Events != 1 || r.Tools != 1 || len(r.EventTimes)+len(r.ToolTimes) != 0 || len(r.Failures) != 2 {
+		t.Errorf("%+v", r)
+	}
+}
+
+type refuses struct{}
+
+func (refuses) RoundTrip(*http.Request) (*http.Response, error) { return nil, syscall.ECONNREFUSED }
 
 func TestStateSettles(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -201,7 +255,7 @@ func TestStateSettles(t *testing.T) {
 		passes(t, playNamed(t, o, "report-only"))
 		o.SettleTimeout = time.Second
 		begin = time.Now()
-		fails(t, playNamed(t, o, "report-only"), "final state after 1s: the backend does not know the call")
+		fails(t, playNamed(t, o, "report-only"), "report-only.yaml:5: final state after 1s: the backend does not know the call")
 	})
 }
 

@@ -39,9 +39,17 @@ type Options struct {
 	CallIDInURL bool
 
 	// State returns the backend's state of a call, and false if it has none. It is
-	// called concurrently for several calls. If it is nil, the expected final state
-	// is not checked, and the Result reports that as Unchecked.
+	// called concurrently for several calls. If it is nil, the final state cannot be
+	// checked, which is a failure of a scenario that expects one.
 	State func(ctx context.Context, call string) (State, bool, error)
+
+	// AllowUnchecked accepts that an expected final state cannot be checked: State is
+	// nil, or a fault of LossFaults withholds it. The Result still has it in Unchecked.
+	AllowUnchecked bool
+
+	// Stubs are the systems behind the backend whose state the steps of a scenario
+	// change, by the names that it has for them.
+	Stubs map[string]*Stub
 
 	// API, if not nil, receives each call as Interactly's API would know it,
 	// including what a fault withholds from the backend.
@@ -78,7 +86,7 @@ type Result struct {
 	Scenario string   `json:"scenario"`
 	Call     string   `json:"call"`
 	Seed     uint64   `json:"seed"`
-	Failures []string `json:"failures"`
+	Failures []string `json:"failures"` // each begins with FILE:LINE of the scenario
 
 	// Unchecked lists expectations of the scenario that could not be checked.
 	Unchecked []string `json:"unchecked"`
@@ -88,7 +96,7 @@ type Result struct {
 
 	Steps []StepResult `json:"steps"` // in the order of the replies
 
-	EventTimes []time.Duration `json:"-"` // until the reply
+	EventTimes []time.Duration `json:"-"` // until the reply, of requests that had one
 	ToolTimes  []time.Duration `json:"-"`
 }
 
@@ -111,6 +119,9 @@ func Run(ctx context.Context, o Options, s Scenario) (Result, error) {
 		return Result{}, err
 	}
 	defer o.close()
+	if err := o.checkStubs(s, s.Steps); err != nil {
+		return Result{}, err
+	}
 	return play(ctx, o, s, o.Seed), ctx.Err()
 }
 
@@ -125,6 +136,11 @@ func RunMany(ctx context.Context, o Options, scenarios []Scenario, calls, parall
 	defer o.close()
 	if calls < 0 || len(scenarios) == 0 {
 		return nil, errors.New("simulate: no calls to play")
+	}
+	for _, s := range scenarios {
+		if err := o.checkStubs(s, s.Steps); err != nil {
+			return nil, err
+		}
 	}
 	results := make([]Result, len(scenarios)*calls)
 	slots := make(chan struct{}, max(1, parallel))

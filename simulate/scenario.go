@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"cmp"
 	"embed"
 	"errors"
 	"fmt"
@@ -23,11 +24,37 @@ type Scenario struct {
 	Call  struct {
 		Type      string         `yaml:"type"`      // phone (default) or web
 		Direction string         `yaml:"direction"` // inbound (default) or outbound
+		Assistant AssistantField `yaml:"assistant"`
+		Numbers   NumbersField   `yaml:"numbers"`
 		Metadata  map[string]any `yaml:"metadata"`
+		Variables map[string]any `yaml:"variables"` // the assistant's dynamic variables
 	} `yaml:"call"`
 	Steps  []Step        `yaml:"steps"`
 	Expect ExpectedState `yaml:"expect"`
+
+	file       string // that it was read from, for messages
+	expectLine int    // of expect in the file, 0 if it is not written
 }
+
+// An AssistantField is the assistant that takes the call. Empty fields have the
+// values of the simulator's own.
+type AssistantField struct {
+	ID   string `yaml:"id"`
+	Name string `yaml:"name"`
+}
+
+// A NumbersField has the phone numbers of a call, in E.164. An empty one is
+// invented.
+type NumbersField struct {
+	Caller    string `yaml:"caller"`
+	Assistant string `yaml:"assistant"`
+}
+
+// where names a line of the scenario's file as editors read it.
+func (s Scenario) where(line int) string { return fmt.Sprintf("%s:%d", cmp.Or(s.file, s.Name), line) }
+
+// expectsState reports whether the scenario says what the final state is.
+func (s Scenario) expectsState() bool { return s.expectLine > 0 || s.Expect != ExpectedState{} }
 
 // A Step is one thing that happens in a call. Exactly one of its actions is set.
 type Step struct {
@@ -39,6 +66,7 @@ type Step struct {
 	Error     *ErrorStep  `yaml:"error"`     // a model or voice vendor fails: error
 	Report    *ReportStep `yaml:"report"`    // the call is analyzed: end-of-call-report
 	Wait      Duration    `yaml:"wait"`      // nothing is sent
+	Stub      string      `yaml:"stub"`      // the system of this name in Options.Stubs changes its state
 	Repeat    int         `yaml:"repeat"`    // how often Steps are played; {{n}} counts from 1
 	Steps     []Step      `yaml:"steps"`
 
@@ -46,11 +74,14 @@ type Step struct {
 	Skipped    string            `yaml:"skipped"`    // with caller: the assistant's message that the caller interrupted
 	Method     string            `yaml:"method"`     // with tool: default POST
 	Args       map[string]any    `yaml:"args"`       // with tool
+	Query      map[string]string `yaml:"query"`      // with tool: added to its URL
+	Headers    map[string]string `yaml:"headers"`    // with tool: header fields of the request
 	Label      string            `yaml:"label"`      // with tool: the name that same_as refers to
 	Background bool              `yaml:"background"` // with tool: continue before the reply arrives
 	Idempotent bool              `yaml:"idempotent"` // with tool: a repeated request must get the same bytes
 	Capture    map[string]string `yaml:"capture"`    // with tool: regular expressions with one group, by variable
 	Expect     *Reply            `yaml:"expect"`     // with tool
+	Is         StubState         `yaml:"is"`         // with stub: up, slow, failing or down
 
 	line int
 }
@@ -78,7 +109,7 @@ type Reply struct {
 	Equals      string   `yaml:"equals"`
 	Matches     string   `yaml:"matches"` // a regular expression
 	SameAs      string   `yaml:"same_as"` // the label of another step
-	Within      Duration `yaml:"within"`
+	Within      Duration `yaml:"within"`  // and [WithinMargin]
 }
 
 // An ExpectedState is what a scenario expects in the backend's store when
@@ -153,5 +184,5 @@ func Load(name string) (Scenario, error) {
 		}
 		return Scenario{}, fmt.Errorf("simulate: no scenario %q; the built-in ones are %s; or give the path of a .yaml file", name, strings.Join(names, ", "))
 	}
-	return Parse(name, data)
+	return Parse(name+".yaml", data)
 }

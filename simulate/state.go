@@ -19,12 +19,12 @@ const statePoll = 50 * time.Millisecond
 
 // checkState waits until the state of the call is the expected one.
 func (p *player) checkState(ctx context.Context) {
-	if p.o.State == nil {
-		p.result.Unchecked = append(p.result.Unchecked, "the final state, because Options.State is not set")
+	switch {
+	case p.o.State == nil:
+		p.unchecked("the final state, because Options.State is not set")
 		return
-	}
-	if p.o.has(FaultNoReport) || p.o.has(FaultSilent) {
-		p.result.Unchecked = append(p.result.Unchecked, "the final state, because the backend can only recover it later")
+	case p.o.has(FaultNoReport) || p.o.has(FaultSilent):
+		p.unchecked("the final state, because the backend can only recover it later")
 		return
 	}
 	for deadline := time.Now().Add(p.o.SettleTimeout); ; sleep(ctx, statePoll) {
@@ -45,9 +45,18 @@ func (p *player) checkState(ctx context.Context) {
 			return
 		}
 		if !time.Now().Before(deadline) {
-			p.fail("final state after %v: %s", p.o.SettleTimeout, wrong)
+			p.fail(p.s.expectLine, "final state after %v: %s", p.o.SettleTimeout, wrong)
 			return
 		}
+	}
+}
+
+// unchecked notes what could not be checked. That is a failure if the scenario has
+// an expectation of it: a check that did not run must not look like one that passed.
+func (p *player) unchecked(what string) {
+	p.result.Unchecked = append(p.result.Unchecked, what)
+	if p.s.expectsState() && !p.o.AllowUnchecked {
+		p.fail(p.s.expectLine, "NOT CHECKED: %s", what)
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -74,35 +73,50 @@ func (p *player) callAndWait(ctx context.Context, s Step, r toolRequest) (result
 // A toolRequest is a request to a tool, in either dialect.
 type toolRequest struct {
 	method, path string
+	header       map[string]string
 	body         []byte
 	name         string
 	ids          []string // in a Vapi envelope, in order
 }
 
 func (p *player) toolRequest(s Step, args object) toolRequest {
-	if p.o.has(FaultVapi) {
-		return p.envelope(s, args)
-	}
 	r := toolRequest{name: s.Tool, method: cmp.Or(strings.ToUpper(s.Method), http.MethodPost), path: "/tools/" + url.PathEscape(s.Tool)}
 	query := url.Values{}
-	if p.o.CallIDInURL {
+	switch {
+	case p.o.has(FaultVapi):
+		r = p.envelope(s, args)
+	case r.method == http.MethodGet || r.method == http.MethodDelete:
+		query = queryOf(args)
+	default:
+		r.body = encode(args)
+	}
+	if p.o.CallIDInURL && !p.o.has(FaultVapi) { // an envelope has it
 		query.Set("call", p.c.id)
 	}
-	if r.method == http.MethodGet || r.method == http.MethodDelete {
-		for k, v := range args {
-			text, ok := v.(string)
-			if !ok {
-				text = string(encode(v))
-			}
-			query.Set(k, text)
-		}
-	} else {
-		r.body = encode(args)
+	for name, value := range s.Query {
+		query.Set(name, p.c.expand(value))
 	}
 	if len(query) > 0 {
 		r.path += "?" + query.Encode()
 	}
+	r.header = map[string]string{}
+	for name, value := range s.Headers {
+		r.header[name] = p.c.expand(value)
+	}
 	return r
+}
+
+// queryOf returns arguments as a query.
+func queryOf(args object) url.Values {
+	query := url.Values{}
+	for name, v := range args {
+		text, ok := v.(string)
+		if !ok {
+			text = string(encode(v))
+		}
+		query.Set(name, text)
+	}
+	return query
 }
 
 // envelope returns the request in Vapi's dialect, in one of its forms: arguments
@@ -128,7 +142,7 @@ func (p *player) envelope(s Step, args object) toolRequest {
 // result, or "" if Interactly would not accept the reply.
 func (p *player) call(ctx context.Context, s Step, r toolRequest) (result string, took time.Duration) {
 	if p.o.has(FaultWrongSecret) {
-		p.sendForged(ctx, s.line, s.Tool, r.method, r.path, r.body)
+		p.sendForged(ctx, s.line, s.Tool, r.method, r.path, r.header, r.body)
 	}
 	if !p.o.has(FaultDuplicate) {
 		result, took, _ = p.callOnce(ctx, s, r)
@@ -143,30 +157,27 @@ func (p *player) call(ctx context.Context, s Step, r toolRequest) (result string
 	result, took, body := p.callOnce(ctx, s, r)
 	<-duplicate
 	if s.Idempotent && !bytes.Equal(again, body) && ctx.Err() == nil {
-		p.fail("%s: the same request twice got two replies, %s and %s", where(s), quote(string(body)), quote(string(again)))
+		p.failTool(s, "the same request twice got two replies, %s and %s", quote(string(body)), quote(string(again)))
 	}
 	return result, took
 }
 
 func (p *player) callOnce(ctx context.Context, s Step, r toolRequest) (result string, took time.Duration, body []byte) {
-	a := p.send(ctx, r.method, r.path, r.body, p.o.Secret)
+	a := p.send(ctx, r.method, r.path, r.header, r.body, p.o.Secret)
 	p.record(a, s.line, s.Tool, true)
 	switch {
 	case ctx.Err() != nil:
 		return "", a.took, nil
 	case a.err != nil:
-		p.fail("%s: no reply: %v", where(s), a.err)
+		p.failTool(s, "no reply: %v", a.err)
 		return "", a.took, nil
 	}
 	result, wrong := readReply(a, r)
 	if wrong != "" {
-		p.fail("%s: %s, so the assistant has nothing to say", where(s), wrong)
+		p.failTool(s, "%s, so the assistant has nothing to say", wrong)
 	}
 	if a.took >= hangAfter {
-		p.fail("%s: the reply took %v; after 5 s the caller hears silence", where(s), a.took.Round(time.Millisecond))
+		p.failTool(s, "the reply took %v; after 5 s the caller hears silence", a.took.Round(time.Millisecond))
 	}
 	return result, a.took, a.body
 }
-
-// where names a step in failures.
-func where(s Step) string { return fmt.Sprintf("line %d: %s", s.line, s.Tool) }

@@ -90,7 +90,7 @@ func (m model) listLines() []string {
 		case !m.loaded:
 			return []string{dim.Render("reading …")}
 		case len(m.items) == 0:
-			return []string{dim.Render("no calls yet; play one: serverurl play booking --url URL")}
+			return []string{dim.Render("no calls yet; play one: serverurl play booking --url URL --store URL")}
 		}
 		return []string{dim.Render("nothing matches; esc shows everything")}
 	}

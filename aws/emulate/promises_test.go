@@ -2,7 +2,6 @@ package emulate_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http/httptest"
 	"os"
@@ -19,9 +18,8 @@ import (
 	"github.com/serverurl/serverurl/aws"
 	"github.com/serverurl/serverurl/aws/emulate"
 	"github.com/serverurl/serverurl/core/calls"
-	"github.com/serverurl/serverurl/core/event"
 	"github.com/serverurl/serverurl/core/records"
-	"github.com/serverurl/serverurl/internal/callstate"
+	"github.com/serverurl/serverurl/internal/finalstate"
 	"github.com/serverurl/serverurl/simulate"
 	"github.com/serverurl/serverurl/simulate/simulatetest"
 )
@@ -44,13 +42,7 @@ func TestCallsOnMoto(t *testing.T) {
 			simulatetest.Run(t, simulate.Options{
 				URL: url, Secret: secret, SettleTimeout: 2 * time.Minute,
 				Faults: []simulate.Fault{simulate.FaultDuplicate, simulate.FaultReorder, simulate.FaultLate},
-				State: func(ctx context.Context, id string) (simulate.State, bool, error) {
-					c, err := calls.Read(ctx, store, event.CallID(id))
-					if errors.Is(err, callstate.ErrNotFound) {
-						return simulate.State{}, false, nil
-					}
-					return simulate.State{Status: string(c.Status), Messages: len(c.Transcript), Ended: c.Ended, Report: c.Report != nil}, true, err
-				},
+				State:  finalstate.In(store),
 			}, "booking", "barge-in", "no-report")
 		})
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -29,6 +30,7 @@ func (*callsCommands) Help() string {
 Examples:
   serverurl calls
   serverurl calls CA7c0f3b9e51d24a86b3f0a91d6e2c4478 --json
+  serverurl calls --tag 0f4b83a1c2d9
   serverurl calls export CA7c0f3b9e51d24a86b3f0a91d6e2c4478 --out call.json
   serverurl calls --store postgres://reader@db.example.com/desk`
 }
@@ -37,7 +39,10 @@ Examples:
 // goes from the list to a call by adding its id.
 type callsCommand struct {
 	storeFlags
+	tagFlags
 	ID    string `arg:"" optional:"" help:"The call to show."`
+	Tag   string `help:"List the call that lines of the log name with this tag." placeholder:"TAG"`
+	Scan  int    `help:"With --tag: how many calls to look through, newest first; 0 is all." default:"100000" placeholder:"N"`
 	JSON  bool   `help:"As JSON, for other programs."`
 	Limit int    `help:"How many calls to list, newest first; 0 is all." default:"50" placeholder:"N"`
 }
@@ -45,20 +50,46 @@ type callsCommand struct {
 func (*callsCommand) Help() string {
 	return `Shows what people said: mind who can see your screen.
 
+The log names a call by a tag, which is made of its id and the backend's first
+secret. --tag finds the call, and a call that is shown has its tag: both need that
+secret, from the backend's variables or --secret-file.
+
 Examples:
   serverurl calls
   serverurl calls CA7c0f3b9e51d24a86b3f0a91d6e2c4478 --json
+  serverurl calls --tag 0f4b83a1c2d9 --secret-file secret.txt
   serverurl calls list --store gcp://desk-production --limit 10`
 }
 
 func (c *callsCommand) Run(ctx context.Context, t *terminal) error {
+	switch {
+	case c.Tag != "" && c.ID != "":
+		return usageError{errors.New("give a call or --tag, not both")}
+	case c.Tag != "" && !tagPattern.MatchString(c.Tag):
+		return usageError{fmt.Errorf("--tag %q: want the 12 digits and letters a to f of a log line's call", c.Tag)}
+	}
+	tags, err := c.tagKeys()
+	if err != nil {
+		return err
+	}
 	r, err := c.openReadOnly(ctx)
 	if err != nil {
 		return err
 	}
 	defer r.close()
 	if c.ID != "" {
-		return printCall(ctx, t, r.store, c.ID, c.JSON)
+		return printCall(ctx, t, r.store, c.ID, tags, c.JSON)
+	}
+	if c.Tag != "" {
+		ids, err := tags.find(ctx, t, r.store, c.Tag, c.Scan)
+		if err != nil {
+			return err
+		}
+		some, err := calls.Summaries(ctx, r.store, ids...)
+		if err != nil {
+			return err
+		}
+		return c.print(t, some)
 	}
 	return c.list(ctx, t, r.store)
 }
@@ -73,33 +104,48 @@ type callJSON struct {
 
 // list reads page by page and stops at the limit: a store may hold years of calls.
 func (c *callsCommand) list(ctx context.Context, t *terminal, s records.Store) error {
-	var all struct {
-		Calls []callJSON `json:"calls"`
-	}
-	all.Calls = []callJSON{}
-	for after := ""; c.Limit == 0 || len(all.Calls) < c.Limit; {
+	n, all := 0, []calls.Summary{}
+	for after := ""; c.Limit == 0 || n < c.Limit; {
 		some, next, err := calls.List(ctx, s, after, 100)
 		if err != nil {
 			return err
 		}
-		for _, call := range some {
-			if c.Limit > 0 && len(all.Calls) == c.Limit {
-				break
-			}
-			all.Calls = append(all.Calls, callJSON{call.ID, call.Status, call.MessageCount, call.Ended})
-			if !c.JSON {
-				fmt.Fprintf(t.out, "%s  %-10s %4d messages  %-6s %s\n", call.FirstSeen.Local().Format(time.DateTime), screen.Line(string(call.Status)), call.MessageCount, openOrEnded(call.Ended), screen.Line(string(call.ID)))
-			}
+		if c.Limit > 0 {
+			some = some[:min(len(some), c.Limit-n)]
+		}
+		n += len(some)
+		if c.JSON {
+			all = append(all, some...)
+		} else if err := c.print(t, some); err != nil {
+			return err
 		}
 		if after = next; after == "" {
 			break
 		}
 	}
 	if c.JSON {
-		return writeJSON(t, all)
+		return c.print(t, all)
 	}
-	if len(all.Calls) == 0 {
-		fmt.Fprintln(t.out, "no calls yet; play one: serverurl play booking --url URL")
+	if n == 0 {
+		fmt.Fprintln(t.out, "no calls yet; play one: serverurl play booking --url URL --store URL")
+	}
+	return nil
+}
+
+// print prints lines of the list, or all of it as JSON.
+func (c *callsCommand) print(t *terminal, some []calls.Summary) error {
+	var all struct {
+		Calls []callJSON `json:"calls"`
+	}
+	all.Calls = []callJSON{}
+	for _, call := range some {
+		all.Calls = append(all.Calls, callJSON{call.ID, call.Status, call.MessageCount, call.Ended})
+		if !c.JSON {
+			fmt.Fprintf(t.out, "%s  %-10s %4d messages  %-6s %s\n", call.FirstSeen.Local().Format(time.DateTime), screen.Line(string(call.Status)), call.MessageCount, openOrEnded(call.Ended), screen.Line(string(call.ID)))
+		}
+	}
+	if c.JSON {
+		return writeJSON(t, all)
 	}
 	return nil
 }
@@ -125,6 +171,7 @@ type callDetailJSON struct {
 
 type callHeadJSON struct {
 	ID        event.CallID    `json:"id"`
+	Tags      []string        `json:"tags"` // in the log, the current one first; none if no secret is known
 	Status    event.Status    `json:"status"`
 	Ended     bool            `json:"ended"`
 	EndReason event.EndReason `json:"endReason,omitempty"`
@@ -147,14 +194,15 @@ type reportJSON struct {
 	Recording         string         `json:"recording"`
 }
 
-// printCall prints one call. The demo ends with it.
-func printCall(ctx context.Context, t *terminal, s records.Store, id string, asJSON bool) error {
+// printCall prints one call, with its tags if they are not nil. The demo ends with
+// it.
+func printCall(ctx context.Context, t *terminal, s records.Store, id string, tags *tagKeys, asJSON bool) error {
 	call, err := calls.Read(ctx, s, event.CallID(id))
 	if err != nil {
 		return explain(err, id)
 	}
 	v := callDetailJSON{
-		callHeadJSON: callHeadJSON{call.ID, call.Status, call.Ended, call.EndReason},
+		callHeadJSON: callHeadJSON{call.ID, tags.of(call.ID), call.Status, call.Ended, call.EndReason},
 		Messages:     []messageJSON{}, Tools: append([]calls.ToolRun{}, call.Tools...), Events: call.Events, Hangs: call.HangCount, Errors: call.ErrorCount,
 	}
 	for _, m := range call.Transcript {
@@ -172,13 +220,20 @@ func printCall(ctx context.Context, t *terminal, s records.Store, id string, asJ
 	if asJSON {
 		return writeJSON(t, v)
 	}
-	v.print(t, call)
+	v.print(t, call, tags)
 	return nil
 }
 
 // print writes a call for a person: the conversation first, then what the tools did.
-func (v callDetailJSON) print(t *terminal, call calls.Call) {
-	fmt.Fprintf(t.out, "%s  %s, %s %s\n\n", screen.Line(string(v.ID)), screen.Line(string(v.Status)), openOrEnded(v.Ended), screen.Line(string(v.EndReason)))
+func (v callDetailJSON) print(t *terminal, call calls.Call, tags *tagKeys) {
+	fmt.Fprintf(t.out, "%s  %s, %s %s\n", screen.Line(string(v.ID)), screen.Line(string(v.Status)), openOrEnded(v.Ended), screen.Line(string(v.EndReason)))
+	switch {
+	case len(v.Tags) > 0:
+		fmt.Fprintf(t.out, "in the log: %s\n", strings.Join(v.Tags, ", "))
+	case tags != nil:
+		fmt.Fprintf(t.out, "in the log: unknown; %s\n", needSecret)
+	}
+	fmt.Fprintln(t.out)
 	for _, m := range call.Transcript {
 		if !m.Spoken() {
 			continue

@@ -55,7 +55,7 @@ func (c *callsExport) Run(ctx context.Context, t *terminal) error {
 		return err
 	}
 	for _, d := range letters {
-		all.DeadLetters = append(all.DeadLetters, newDeadLetterJSON(d, true))
+		all.DeadLetters = append(all.DeadLetters, newDeadLetterJSON(d, nil, true))
 	}
 	if err := calls.WriteAudit(ctx, b.store, calls.AuditEntry{Actor: c.actor(), Action: calls.AuditExport, Call: calls.AuditCallRef(id)}); err != nil {
 		return err

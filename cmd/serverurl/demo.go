@@ -7,6 +7,7 @@ import (
 	"os"
 	"sync"
 
+	"github.com/serverurl/serverurl/internal/finalstate"
 	"github.com/serverurl/serverurl/simulate"
 )
 
@@ -84,9 +85,9 @@ func (c *demoCommand) Run(ctx context.Context, t *terminal) error {
 		stop()
 	} else {
 		fmt.Fprintf(t.out, "\nThe backend is still running at %s. Try in another terminal:\n\n"+
-			"  go run ./cmd/serverurl play barge-in --url %s\n"+
+			"  go run ./cmd/serverurl play barge-in --url %s --store %s\n"+
 			"  go run ./cmd/serverurl calls --store %s\n\n"+
-			"Its tools are in app/app.go. Ctrl-C stops it.\n", url, url, c.Store)
+			"Its tools are in app/app.go. Ctrl-C stops it.\n", url, url, c.Store, c.Store)
 	}
 	if err := <-served; err != nil {
 		return err
@@ -106,7 +107,7 @@ func (c *demoCommand) play(ctx context.Context, t *terminal, url, page string, s
 		return err
 	}
 	defer r.close()
-	o := simulate.Options{URL: url, Speed: c.Speed, Seed: seed, CallIDInURL: true, State: stateOf(r.store, "")}
+	o := simulate.Options{URL: url, Speed: c.Speed, Seed: seed, CallIDInURL: true, State: finalstate.In(r.store)}
 	print, opened := show(t), false
 	var opening sync.WaitGroup
 	defer opening.Wait()
@@ -132,5 +133,5 @@ func (c *demoCommand) play(ctx context.Context, t *terminal, url, page string, s
 		return errFailed
 	}
 	fmt.Fprintf(t.out, "\n%s This is what the backend has stored of it:\n\n", t.mark(true))
-	return printCall(ctx, t, r.store, result.Call, false)
+	return printCall(ctx, t, r.store, result.Call, nil, false)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -37,6 +38,7 @@ Examples:
 // needs no entry in the audit log.
 type dlqList struct {
 	storeFlags
+	tagFlags
 	Limit int  `help:"How many to list." default:"100" placeholder:"N"`
 	JSON  bool `help:"As JSON, for other programs."`
 }
@@ -60,6 +62,7 @@ type deadLetterJSON struct {
 type deadEventJSON struct {
 	Type       event.Type     `json:"type"`
 	Call       event.CallID   `json:"call"`
+	Tags       []string       `json:"tags,omitempty"` // of the call in the log; none if no secret is known
 	Received   time.Time      `json:"received"`
 	Backfilled bool           `json:"backfilled,omitempty"`
 	Redriven   int            `json:"redriven,omitempty"`
@@ -67,10 +70,10 @@ type deadEventJSON struct {
 	Body       jsontext.Value `json:"body,omitempty"`
 }
 
-func newDeadLetterJSON(d core.DeadLetter, bodies bool) deadLetterJSON {
+func newDeadLetterJSON(d core.DeadLetter, tags *tagKeys, bodies bool) deadLetterJSON {
 	s := deadLetterJSON{ID: d.ID, Reason: d.Reason, Attempts: d.Attempts, DeadAt: d.DeadAt, Events: []deadEventJSON{}}
 	for _, e := range d.Envelopes {
-		v := deadEventJSON{Type: e.Type, Call: e.Call, Received: e.Received, Backfilled: e.Backfilled, Redriven: e.RedriveCount, Bytes: len(e.Body)}
+		v := deadEventJSON{Type: e.Type, Call: e.Call, Tags: tags.of(e.Call), Received: e.Received, Backfilled: e.Backfilled, Redriven: e.RedriveCount, Bytes: len(e.Body)}
 		if bodies {
 			v.Body = e.Body
 		}
@@ -80,6 +83,10 @@ func newDeadLetterJSON(d core.DeadLetter, bodies bool) deadLetterJSON {
 }
 
 func (c *dlqList) Run(ctx context.Context, t *terminal) error {
+	tags, err := c.tagKeys()
+	if err != nil {
+		return err
+	}
 	b, err := c.openDLQ(ctx, false)
 	if err != nil {
 		return err
@@ -93,7 +100,7 @@ func (c *dlqList) Run(ctx context.Context, t *terminal) error {
 		DeadLetters []deadLetterJSON `json:"deadLetters"`
 	}{[]deadLetterJSON{}}
 	for _, d := range found {
-		s := newDeadLetterJSON(d, false)
+		s := newDeadLetterJSON(d, tags, false)
 		all.DeadLetters = append(all.DeadLetters, s)
 		if c.JSON {
 			continue
@@ -104,7 +111,11 @@ func (c *dlqList) Run(ctx context.Context, t *terminal) error {
 		}
 		fmt.Fprintf(t.out, "%s  %s  %2d attempts  %s\n", d.ID, deadAt, d.Attempts, d.Reason)
 		for _, e := range s.Events {
-			fmt.Fprintf(t.out, "    %-20s %s  %d bytes\n", e.Type, e.Call, e.Bytes)
+			fmt.Fprintf(t.out, "    %-20s %s  %d bytes", e.Type, e.Call, e.Bytes)
+			if len(e.Tags) > 0 {
+				fmt.Fprintf(t.out, "  in the log: %s", strings.Join(e.Tags, ", "))
+			}
+			fmt.Fprintln(t.out)
 		}
 	}
 	if c.JSON {
@@ -120,6 +131,7 @@ func (c *dlqList) Run(ctx context.Context, t *terminal) error {
 type dlqShow struct {
 	ID string `arg:"" help:"The dead letter."`
 	storeFlags
+	tagFlags
 	actorFlags
 }
 
@@ -132,6 +144,10 @@ Examples:
 }
 
 func (c *dlqShow) Run(ctx context.Context, t *terminal) error {
+	tags, err := c.tagKeys()
+	if err != nil {
+		return err
+	}
 	b, err := c.openDLQ(ctx, false)
 	if err != nil {
 		return err
@@ -144,7 +160,7 @@ func (c *dlqShow) Run(ctx context.Context, t *terminal) error {
 	if err := writeAudit(ctx, b, c.actor(), calls.AuditViewDeadLetter, d); err != nil {
 		return err
 	}
-	return writeJSON(t, newDeadLetterJSON(d, true))
+	return writeJSON(t, newDeadLetterJSON(d, tags, true))
 }
 
 // writeAudit writes into the audit log what is about to be done to a dead letter,

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/serverurl/serverurl/inspect"
+	"github.com/serverurl/serverurl/internal/finalstate"
 	"github.com/serverurl/serverurl/server"
 	"github.com/serverurl/serverurl/simulate"
 )
@@ -90,11 +91,11 @@ func (i *inspector) serve(ctx context.Context, with server.Components) error {
 			if err != nil {
 				return err
 			}
-			secret, _, err := secretOf(i.secrets, "")
+			secret, tenant, err := secretOf(i.secrets, "")
 			if err != nil {
 				return err
 			}
-			r, err := simulate.Run(ctx, simulate.Options{URL: with.URL, Secret: secret, Speed: 2, CallIDInURL: true}, s)
+			r, err := simulate.Run(ctx, simulate.Options{URL: with.URL, Secret: secret, Speed: 2, CallIDInURL: true, State: finalstate.In(with.Store, tenant)}, s)
 			if err == nil && !r.OK() {
 				err = errFailed
 			}

@@ -182,7 +182,7 @@ func TestReportLines(t *testing.T) {
 		"\n    report  60.0 s\n":                                          {Summary: "\u202e", DurationMs: 60_000},
 	} {
 		var out bytes.Buffer
-		callDetailJSON{Report: &r}.print(&terminal{out: screen.NewWriter(&out)}, calls.Call{})
+		callDetailJSON{Report: &r}.print(&terminal{out: screen.NewWriter(&out)}, calls.Call{}, nil)
 		if _, got, _ := strings.Cut(out.String(), "\n\n"); got != want {
 			t.Errorf("%+v: printed %q, want %q", r, got, want)
 		}

@@ -1,13 +1,16 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/serverurl/serverurl/internal/finalstate"
 	"github.com/serverurl/serverurl/internal/screen"
 	"github.com/serverurl/serverurl/simulate"
 )
@@ -24,20 +27,24 @@ type playCommand struct {
 	Fault       string  `help:"What goes wrong: ${faults}; or never arrives: ${lossfaults}." placeholder:"LIST"`
 	Seed        uint64  `help:"Repeat the same synthetic callers and faults." placeholder:"N"`
 	CallIDInURL bool    `name:"call-id-in-url" help:"Add ?call=ID to the URLs of tools."`
-	Store       string  `help:"The backend's store, to check the final state: sqlite:DIR, postgres://…, aws://… or gcp://…. Without it that is not checked." placeholder:"URL"`
-	JSON        bool    `help:"As JSON, for other programs."`
-	List        bool    `help:"List the built-in scenarios."`
+	Store       string  `help:"The backend's store, to check the final state: sqlite:DIR, postgres://…, aws://… or gcp://…. Default: the variable SERVERURL_DATABASE_URL, or the folder SERVERURL_DATA." placeholder:"URL"`
+
+	AllowUnchecked bool `help:"Succeed although the final state cannot be checked: without a store, or with a fault that withholds it."`
+
+	JSON bool `help:"As JSON, for other programs."`
+	List bool `help:"List the built-in scenarios."`
 }
 
 func (*playCommand) Help() string {
 	return `Plays scenarios as Interactly does, and exits 1 if a reply or the final state
-differs from what a scenario expects. The final state is read from --store.
+differs from what a scenario expects. The final state is read from --store. That
+it cannot be checked is a failure too, unless --allow-unchecked is given.
 
 Examples:
   serverurl play --list
-  serverurl play booking --url http://127.0.0.1:8080
-  serverurl play booking barge-in no-report --url http://127.0.0.1:8080 --no-delay --fault duplicate,reorder
-  serverurl play mine.yaml --url https://desk.example.com --secret-file secret.txt --calls 100 --parallel 10 --no-delay`
+  serverurl play booking --url http://127.0.0.1:8080 --store .serverurl
+  serverurl play booking barge-in no-report --url http://127.0.0.1:8080 --store .serverurl --no-delay --fault duplicate,reorder
+  serverurl play mine.yaml --url https://desk.example.com --allow-unchecked --secret-file secret.txt --calls 100 --parallel 10 --no-delay`
 }
 
 func (c *playCommand) Run(ctx context.Context, t *terminal) error {
@@ -45,7 +52,7 @@ func (c *playCommand) Run(ctx context.Context, t *terminal) error {
 		return c.list(t)
 	}
 	if len(c.Scenarios) == 0 || c.URL == "" {
-		return usageError{errors.New("a scenario and --url are needed, such as: serverurl play booking --url http://127.0.0.1:8080")}
+		return usageError{errors.New("a scenario and --url are needed, such as: serverurl play booking --url http://127.0.0.1:8080 --store .serverurl")}
 	}
 	faults, err := simulate.ParseFaults(c.Fault)
 	if err != nil {
@@ -66,15 +73,15 @@ func (c *playCommand) Run(ctx context.Context, t *terminal) error {
 	if err != nil {
 		return err
 	}
-	o := simulate.Options{URL: to.url, Secret: to.secret, NoDelay: c.NoDelay, Speed: c.Speed, Faults: faults, Seed: c.Seed, CallIDInURL: c.CallIDInURL}
-	// No default here: the calls of a server elsewhere are not in this folder.
-	if c.Store != "" {
+	o := simulate.Options{URL: to.url, Secret: to.secret, NoDelay: c.NoDelay, Speed: c.Speed, Faults: faults, Seed: c.Seed, CallIDInURL: c.CallIDInURL, AllowUnchecked: c.AllowUnchecked}
+	// No folder by default: the calls of a server elsewhere are not in this one.
+	if store := cmp.Or(c.Store, os.Getenv("SERVERURL_DATABASE_URL"), os.Getenv("SERVERURL_DATA")); store != "" {
 		r, err := storeFlags{c.Store}.openUnchecked(ctx)
 		if err != nil {
 			return err
 		}
 		defer r.close()
-		o.State = stateOf(r.store, to.tenant)
+		o.State = finalstate.In(r.store, to.tenant)
 	}
 	return c.play(ctx, t, o, scenarios)
 }
@@ -170,10 +177,11 @@ func failures(t *terminal, r simulate.Result) {
 // could not be checked: a check that did not run must not look like one that
 // passed. stored is whether the backend's store could be read.
 func summarize(t *terminal, results []simulate.Result, failed int, took time.Duration, stored bool) {
-	var events, tools []time.Duration
+	var events, tools latencies
 	unchecked := map[string]int{}
 	for _, r := range results {
-		events, tools = append(events, r.EventTimes...), append(tools, r.ToolTimes...)
+		events.add(r.Events, r.EventTimes)
+		tools.add(r.Tools, r.ToolTimes)
 		for _, u := range r.Unchecked {
 			unchecked[u]++
 		}
@@ -182,25 +190,42 @@ func summarize(t *terminal, results []simulate.Result, failed int, took time.Dur
 		failures(t, results[0])
 	}
 	fmt.Fprintf(t.out, "%s %d of %d calls as expected, in %.1fs\n", t.mark(failed == 0), len(results)-failed, len(results), took.Seconds())
-	fmt.Fprintf(t.out, "     %s\n     %s\n", times("events answered", events), times("tools answered", tools))
+	fmt.Fprintf(t.out, "     %s\n     %s\n", events.line("events answered"), tools.line("tools answered"))
 	for u, n := range unchecked {
 		hint := ""
 		if !stored {
-			hint = " (give --store)"
+			hint = " (give --store, or --allow-unchecked)"
 		}
 		fmt.Fprintf(t.out, "     NOT CHECKED in %d calls: %s%s\n", n, u, hint)
 	}
 }
 
-// times describes response times in one line. The 99th percentile is the figure that
-// counts: a caller hears silence in the slow one.
-func times(what string, ds []time.Duration) string {
+// latencies are the response times of requests. One that was refused has none.
+type latencies struct {
+	sent  int
+	times []time.Duration
+}
+
+func (l *latencies) add(sent int, times []time.Duration) {
+	l.sent, l.times = l.sent+sent, append(l.times, times...)
+}
+
+// line describes them in one line. The 99th percentile is the figure that counts: a
+// caller hears silence in the slow one.
+func (l *latencies) line(what string) string {
+	n, ds := "none", l.times
+	if len(ds) > 0 {
+		n = fmt.Sprint(len(ds))
+	}
+	if l.sent > len(ds) {
+		n += fmt.Sprintf(" of %d", l.sent)
+	}
 	if len(ds) == 0 {
-		return what + ": none"
+		return what + ": " + n
 	}
 	slices.Sort(ds)
 	at := func(q float64) float64 { return float64(ds[int(q*float64(len(ds)-1))].Microseconds()) / 1000 }
-	return fmt.Sprintf("%s: %d, median %.1f ms, 99%% %.1f ms, longest %.1f ms", what, len(ds), at(0.5), at(0.99), at(1))
+	return fmt.Sprintf("%s: %s, median %.1f ms, 99%% %.1f ms, longest %.1f ms", what, n, at(0.5), at(0.99), at(1))
 }
 
 // mark returns how a line begins: with success or failure.

@@ -1,18 +1,12 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
 	"strings"
 
 	"github.com/serverurl/serverurl/core/auth"
-	"github.com/serverurl/serverurl/core/calls"
-	"github.com/serverurl/serverurl/core/event"
-	"github.com/serverurl/serverurl/core/records"
-	"github.com/serverurl/serverurl/internal/callstate"
-	"github.com/serverurl/serverurl/simulate"
 )
 
 // secretFlags say which secret authenticates the sender. There is no flag with the secret itself:
@@ -101,16 +95,4 @@ func splitURL(url string) (root, tool string) {
 		return strings.TrimRight(root[:i], "/"), root[i:]
 	}
 	return root, ""
-}
-
-// stateOf returns a function that reads from the backend's store what the
-// simulator compares with the end of a scenario, played as a tenant.
-func stateOf(s records.Store, tenant string) func(context.Context, string) (simulate.State, bool, error) {
-	return func(ctx context.Context, id string) (simulate.State, bool, error) {
-		c, err := calls.Read(ctx, s, callstate.ScopedID(tenant, event.CallID(id)))
-		if errors.Is(err, callstate.ErrNotFound) {
-			return simulate.State{}, false, nil
-		}
-		return simulate.State{Status: string(c.Status), Messages: len(c.Transcript), Ended: c.Ended, Report: c.Report != nil}, true, err
-	}
 }

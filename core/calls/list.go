@@ -60,12 +60,18 @@ func summarize(s *callstate.State) Summary {
 // FirstSeen, and the position after them. Both positions are "": the first to
 // start with the newest call, the second when there are no more.
 func List(ctx context.Context, s records.Store, after string, limit int) (calls []Summary, next string, err error) {
-	ids, next, err := list(ctx, s, callstate.RecentDir, after, limit)
+	ids, next, err := ListIDs(ctx, s, after, limit)
 	if err != nil {
 		return nil, "", err
 	}
 	calls, err = Summaries(ctx, s, ids...)
 	return calls, next, err
+}
+
+// ListIDs is [List] with the ids only, for a search in all calls: it reads no
+// states. Calls that were deleted may be among them.
+func ListIDs(ctx context.Context, s records.Store, after string, limit int) (ids []event.CallID, next string, err error) {
+	return list(ctx, s, callstate.RecentDir, after, limit)
 }
 
 // ListUnfinished returns up to limit calls that are in progress, or that have

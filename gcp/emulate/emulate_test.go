@@ -26,6 +26,7 @@ import (
 	"github.com/serverurl/serverurl/core/records"
 	"github.com/serverurl/serverurl/gcp"
 	"github.com/serverurl/serverurl/gcp/emulate"
+	"github.com/serverurl/serverurl/internal/finalstate"
 	"github.com/serverurl/serverurl/internal/testing/gcptest"
 	"github.com/serverurl/serverurl/simulate"
 )
@@ -248,17 +249,6 @@ func TestAdapter(t *testing.T) {
 	})
 }
 
-// stateOf reads for the simulator what the store knows of a call.
-func stateOf(s records.Store) func(context.Context, string) (simulate.State, bool, error) {
-	return func(ctx context.Context, id string) (simulate.State, bool, error) {
-		c, err := calls.Read(ctx, s, event.CallID(id))
-		if errors.Is(err, calls.ErrNotFound) {
-			return simulate.State{}, false, nil
-		}
-		return simulate.State{Status: string(c.Status), Messages: len(c.Transcript), Ended: c.Ended, Report: c.Report != nil}, true, err
-	}
-}
-
 // Whole calls, 80 requests at a time, two instances, with what goes wrong on
 // the way.
 func TestScenarios(t *testing.T) {
@@ -274,7 +264,7 @@ func TestScenarios(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				r, err := simulate.Run(t.Context(), simulate.Options{URL: url, Secret: secret, NoDelay: true, State: stateOf(store), SettleTimeout: time.Minute,
+				r, err := simulate.Run(t.Context(), simulate.Options{URL: url, Secret: secret, NoDelay: true, State: finalstate.In(store), SettleTimeout: time.Minute,
 					Seed: uint64(1000*n + i + 1), Faults: []simulate.Fault{simulate.FaultDuplicate, simulate.FaultReorder, simulate.FaultLate}}, s)
 				if err != nil {
 					t.Error(err)

@@ -3,6 +3,7 @@
 package servertest
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"log/slog"
@@ -11,31 +12,58 @@ import (
 
 	"github.com/serverurl/serverurl/core"
 	"github.com/serverurl/serverurl/core/auth"
+	"github.com/serverurl/serverurl/internal/finalstate"
 	"github.com/serverurl/serverurl/server"
+	"github.com/serverurl/serverurl/simulate"
 )
 
-// Start serves p on this machine until the test ends, and returns the server's
-// URL and the secret with which to send. p has its tools and handlers, and is
-// not bound to a platform yet. What the server logs is in the test's output.
+// Start serves p on this machine until the test ends, and returns how to play calls
+// at it: with its URL, the secret with which to send, and its store, so that the
+// final state of a scenario is checked. p has its tools and handlers, and is not
+// bound to a platform yet. What the server logs is in the test's output.
 //
 //	func TestCalls(t *testing.T) {
-//		url, secret := servertest.Start(t, mine.New())
-//		simulatetest.Run(t, simulate.Options{URL: url, Secret: secret}, "booking", "barge-in")
+//		simulatetest.Run(t, servertest.Start(t, mine.New()), "booking", "mine.yaml")
 //	}
-func Start(t testing.TB, p *core.Processor) (url, secret string) {
+func Start(t testing.TB, p *core.Processor) simulate.Options {
 	t.Helper()
-	secret = rand.Text()
+	return StartConfig(t, p, server.Config{})
+}
+
+// StartConfig is Start with a configuration, such as a PostgreSQL database or the
+// secrets of several tenants. What c leaves empty is as with Start. If c has
+// secrets, set Options.Secret to the one that sends.
+func StartConfig(t testing.TB, p *core.Processor, c server.Config) simulate.Options {
+	t.Helper()
+	var o simulate.Options
+	if c.Verifier.Count() == 0 && !c.Verifier.AllowUnauthenticated {
+		o.Secret = rand.Text()
+		c.Verifier.Secrets = []auth.Secret{auth.NewSecret(o.Secret)}
+	}
+	c.Addr = cmp.Or(c.Addr, "127.0.0.1:0")
+	c.Database = cmp.Or(c.Database, filepath.Join(t.TempDir(), "serverurl.db"))
+	c.Logger = cmp.Or(c.Logger, slog.New(slog.NewTextHandler(t.Output(), nil)))
+	ready, background := make(chan server.Components, 1), c.Background
+	c.Background = func(ctx context.Context, with server.Components) error {
+		ready <- with
+		if background != nil {
+			return background(ctx, with)
+		}
+		<-ctx.Done()
+		return nil
+	}
+	with := run(t, p, c, ready)
+	o.URL, o.State = with.URL, finalstate.In(with.Store, c.Verifier.Tenants()...)
+	return o
+}
+
+// run serves until the test ends, and returns the parts of the server when it is
+// ready.
+func run(t testing.TB, p *core.Processor, c server.Config, ready <-chan server.Components) server.Components {
+	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
-	ready, ended := make(chan string, 1), make(chan error, 1)
-	go func() {
-		ended <- server.Run(ctx, p, server.Config{
-			Addr:     "127.0.0.1:0",
-			Database: filepath.Join(t.TempDir(), "serverurl.db"),
-			Verifier: auth.Verifier{Secrets: []auth.Secret{auth.NewSecret(secret)}},
-			OnReady:  func(u string) { ready <- u },
-			Logger:   slog.New(slog.NewTextHandler(t.Output(), nil)),
-		})
-	}()
+	ended := make(chan error, 1)
+	go func() { ended <- server.Run(ctx, p, c) }()
 	t.Cleanup(func() {
 		stop()
 		if err := <-ended; err != nil {
@@ -43,10 +71,11 @@ func Start(t testing.TB, p *core.Processor) (url, secret string) {
 		}
 	})
 	select {
-	case url = <-ready:
+	case with := <-ready:
+		return with
 	case err := <-ended:
 		ended <- nil
 		t.Fatalf("the server did not start: %v", err)
 	}
-	return url, secret
+	return server.Components{}
 }

@@ -22,6 +22,9 @@ func ExampleRun() {
 			URL:    srv.URL,
 			Secret: "the backend's secret",
 			Faults: []simulate.Fault{simulate.FaultDuplicate, simulate.FaultReorder},
+
+			// This backend stores nothing. With servertest.Start it is checked.
+			AllowUnchecked: true,
 		}, "hang", "testdata/mine.yaml")
 	}
 }

@@ -2,12 +2,12 @@
 // separate package so that programs do not link testing.
 //
 //	func TestFrontDesk(t *testing.T) {
-//		url, secret := servertest.Start(t, frontdesk.New())
-//		simulatetest.Run(t, simulate.Options{URL: url, Secret: secret}, "booking", "testdata/mine.yaml")
+//		simulatetest.Run(t, servertest.Start(t, frontdesk.New()), "booking", "testdata/mine.yaml")
 //	}
 package simulatetest
 
 import (
+	"net/http"
 	"testing"
 
 	"github.com/serverurl/serverurl/simulate"
@@ -15,7 +15,8 @@ import (
 
 // Run plays one call of each scenario, given by name or by the path of a .yaml
 // file, without delay and each in a subtest. Whatever the backend did wrong fails
-// the subtest. Expectations that cannot be checked are logged.
+// the subtest, with the file and line of the scenario. So does a final state that
+// the scenario expects and that cannot be checked, unless o.AllowUnchecked is set.
 func Run(t *testing.T, o simulate.Options, scenarios ...string) {
 	t.Helper()
 	o.NoDelay = true
@@ -29,6 +30,7 @@ func Run(t *testing.T, o simulate.Options, scenarios ...string) {
 			o.Seed = seed + uint64(i) // another caller, who wants another time
 		}
 		t.Run(s.Name, func(t *testing.T) {
+			t.Helper()
 			r, err := simulate.Run(t.Context(), o, s)
 			if err != nil {
 				t.Fatal(err)
@@ -44,4 +46,19 @@ func Run(t *testing.T, o simulate.Options, scenarios ...string) {
 			}
 		})
 	}
+}
+
+// NewStub returns a stub that is up and answers with h, until the test ends.
+func NewStub(t testing.TB, h http.Handler) *simulate.Stub {
+	t.Helper()
+	s, err := simulate.NewStub(h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
 }

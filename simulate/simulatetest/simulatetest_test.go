@@ -23,7 +23,8 @@ func TestRunFailsTheTest(t *testing.T) {
 			_, _ = io.WriteString(w, `{"result":"We are open."}`)
 		}))
 		defer srv.Close()
-		simulatetest.Run(t, simulate.Options{URL: srv.URL, Secret: "a secret of this test only"}, "hang", "booking")
+		simulatetest.Run(t, simulate.Options{URL: srv.URL, Secret: "a secret of this test only", AllowUnchecked: true}, "hang", "booking")
+		simulatetest.Run(t, simulate.Options{URL: srv.URL, Secret: "a secret of this test only"}, "report-only")
 		return
 	}
 	cmd := exec.Command(os.Args[0], "-test.run=^TestRunFailsTheTest$", "-test.v")
@@ -32,7 +33,8 @@ func TestRunFailsTheTest(t *testing.T) {
 	if err == nil {
 		t.Error("a backend without bookings passes")
 	}
-	for _, want := range []string{"--- PASS: TestRunFailsTheTest/hang", "--- FAIL: TestRunFailsTheTest/booking", "set Options.Seed to ", "NOT CHECKED:"} {
+	for _, want := range []string{"--- PASS: TestRunFailsTheTest/hang", "--- FAIL: TestRunFailsTheTest/booking", "set Options.Seed to ", "NOT CHECKED:",
+		"simulatetest_test.go:26: booking.yaml:", "--- FAIL: TestRunFailsTheTest/report-only", "simulatetest_test.go:27: report-only.yaml:5: NOT CHECKED: the final state"} {
 		if !strings.Contains(string(out), want) {
 			t.Errorf("the output has no %q:\n%s", want, out)
 		}

@@ -2,7 +2,6 @@ package emulate_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -18,7 +17,7 @@ import (
 	"github.com/serverurl/serverurl/core/calls"
 	"github.com/serverurl/serverurl/core/event"
 	"github.com/serverurl/serverurl/core/records"
-	"github.com/serverurl/serverurl/internal/callstate"
+	"github.com/serverurl/serverurl/internal/finalstate"
 	"github.com/serverurl/serverurl/internal/testing/pgtest"
 	"github.com/serverurl/serverurl/simulate"
 	"github.com/serverurl/serverurl/simulate/simulatetest"
@@ -43,16 +42,6 @@ func storeOn(t *testing.T, database string) records.Store {
 	return l.Database().Store()
 }
 
-func state(store records.Store) func(context.Context, string) (simulate.State, bool, error) {
-	return func(ctx context.Context, id string) (simulate.State, bool, error) {
-		c, err := calls.Read(ctx, store, event.CallID(id))
-		if errors.Is(err, callstate.ErrNotFound) {
-			return simulate.State{}, false, nil
-		}
-		return simulate.State{Status: string(c.Status), Messages: len(c.Transcript), Ended: c.Ended, Report: c.Report != nil}, true, err
-	}
-}
-
 // Whole calls through what is deployed, in both modes, several instances at
 // once, each frozen after every reply.
 func TestCalls(t *testing.T) {
@@ -60,7 +49,7 @@ func TestCalls(t *testing.T) {
 		database := pgtest.Open(t)
 		o.Env, o.Cron = env(database), time.Second
 		simulatetest.Run(t, simulate.Options{
-			URL: start(t, o), Secret: secret, SettleTimeout: 2 * time.Minute, State: state(storeOn(t, database)),
+			URL: start(t, o), Secret: secret, SettleTimeout: 2 * time.Minute, State: finalstate.In(storeOn(t, database)),
 			Faults: []simulate.Fault{simulate.FaultDuplicate, simulate.FaultReorder, simulate.FaultLate},
 		}, "booking", "barge-in", "no-report")
 	})
@@ -72,7 +61,7 @@ func TestCallsThroughAPooler(t *testing.T) {
 	database := pgtest.Pooler(t, pgtest.Open(t))
 	url := start(t, emulate.Options{Output: built(t, emulate.Standalone), Freeze: true, MaxInvocations: 5, Cron: time.Second, Env: env(database)})
 	simulatetest.Run(t, simulate.Options{
-		URL: url, Secret: secret, SettleTimeout: 2 * time.Minute, State: state(storeOn(t, database)),
+		URL: url, Secret: secret, SettleTimeout: 2 * time.Minute, State: finalstate.In(storeOn(t, database)),
 		Faults: []simulate.Fault{simulate.FaultDuplicate, simulate.FaultReorder, simulate.FaultLate},
 	}, "booking", "barge-in", "no-report")
 }
