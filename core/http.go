@@ -53,12 +53,12 @@ type HTTPResponse struct {
 }
 
 // JSON decodes the body into v, a pointer. It returns an [HTTPError] if the status
-// is not 2xx, or if the body is not JSON for v.
+// is not 2xx, or if the body is not JSON for v. If v is nil the body is ignored.
 func (r HTTPResponse) JSON(v any) error {
 	if r.Status < 200 || r.Status > 299 {
 		return &HTTPError{Host: r.host, Code: "status", Status: r.Status}
 	}
-	if json.Unmarshal(r.Body, v, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)) != nil {
+	if v != nil && json.Unmarshal(r.Body, v, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)) != nil {
 		return &HTTPError{Host: r.host, Code: "json", Status: r.Status}
 	}
 	return nil

@@ -210,10 +210,19 @@ func (d *desk) remind(ctx context.Context, in Visit) (string, error) {
 	}
 	// A core.Sensitive would be sent as ***: an entry has the number itself.
 	err = ask(ctx, d.Texts+"/messages", map[string]string{"to": e.Phone, "text": say(ctx, "reminder", in.At)}, nil)
-	if isRefused(err) {
+	if e, ok := errors.AsType[*core.HTTPError](err); ok && e.NotSent {
 		return "", &core.SayError{Sentence: say(ctx, "not sent"), Err: err}
 	}
 	return say(ctx, "sent"), err
+}
+
+// ask posts in to another system, and reads its answer into out, which may be nil.
+func ask(ctx context.Context, url string, in, out any) error {
+	resp, err := core.HTTP(ctx).Do(core.HTTPRequest{URL: url, JSON: in})
+	if err == nil {
+		err = resp.JSON(out)
+	}
+	return err
 }
 
 // note keeps what the office reads in the morning; the same when it is repeated.

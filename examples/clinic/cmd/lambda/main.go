@@ -9,5 +9,5 @@ import (
 )
 
 func main() {
-	aws.Main(clinic.New(clinic.Config{Insurance: os.Getenv("CLINIC_INSURANCE_URL"), Texts: os.Getenv("CLINIC_TEXTS_URL")}))
+	os.Exit(aws.Main(clinic.New(clinic.Config{Insurance: os.Getenv("CLINIC_INSURANCE_URL"), Texts: os.Getenv("CLINIC_TEXTS_URL")})))
 }

@@ -9,5 +9,5 @@ import (
 )
 
 func main() {
-	vercel.Main(clinic.New(clinic.Config{Insurance: os.Getenv("CLINIC_INSURANCE_URL"), Texts: os.Getenv("CLINIC_TEXTS_URL")}))
+	os.Exit(vercel.Main(clinic.New(clinic.Config{Insurance: os.Getenv("CLINIC_INSURANCE_URL"), Texts: os.Getenv("CLINIC_TEXTS_URL")})))
 }
