@@ -23,7 +23,8 @@ type tagFlags struct {
 }
 
 // tagKeys are the keys of a backend's tags, the current one first. It is made of
-// the first secret, so each secret of a rotation was or will be one.
+// the first secret, so each secret that may be in its place, in a rotation, was or
+// will be one. Those of other tenants never are.
 type tagKeys struct {
 	keys   [][sha256.Size]byte
 	secret bool // false: the key is that of a backend without a secret
@@ -42,7 +43,11 @@ func (f tagFlags) tagKeys() (*tagKeys, error) {
 		v = auth.Verifier{Secrets: auth.ParseSecrets(secrets)}
 	}
 	k := &tagKeys{secret: v.Count() > 0}
-	for _, s := range slices.Concat(v.Secrets, v.SigningSecrets, v.StandardWebhooksSecrets) {
+	all := slices.Concat(v.Secrets, v.SigningSecrets, v.StandardWebhooksSecrets)
+	for _, s := range all {
+		if s.Name() != all[0].Name() {
+			continue
+		}
 		one := auth.Verifier{Secrets: []auth.Secret{s}}
 		k.keys = append(k.keys, one.LogKey())
 	}
