@@ -77,6 +77,10 @@ func (p *Processor) merge(ctx context.Context, env Envelope, ev event.Event) (*d
 		if err != nil {
 			return nil, err
 		}
+		if recs[0].Version != 0 && state.Tenant != env.Tenant && !state.Deleted {
+			// Stored when secrets had no names, under an id that its sender chose.
+			return nil, p.quarantine(ctx, calls.QuarantinedBody{Body: env.Body, Received: env.Received, Tenant: env.Tenant, Reason: "call of another tenant"})
+		}
 		if state.Deleted {
 			p.log.Info("event of a deleted call", "type", string(ev.Type), "call", p.tag(id))
 			return nil, nil

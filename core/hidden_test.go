@@ -94,8 +94,8 @@ func TestHiddenArguments(t *testing.T) {
 	}
 }
 
-// In a GET the model writes the query, so an argument of a hidden one's name sees
-// nothing of it.
+// The query holds arguments too, but an argument of a hidden one's name sees nothing
+// of it.
 func TestHiddenQueryIsNotAnArgument(t *testing.T) {
 	b := newBackend(t, func(p *core.Processor) {
 		core.AddTool(p, core.Tool{Name: "see", Effect: core.ReadOnly}, func(_ context.Context, in struct {
@@ -106,7 +106,7 @@ func TestHiddenQueryIsNotAnArgument(t *testing.T) {
 		})
 	})
 	for query, want := range map[string]string{"clinic=north": "|north", "clinic=north&clinic[x]=evil": "|north"} {
-		if got := said(t, b.Handle(t.Context(), request("GET", "/tools/see?"+query, ""))); got != want {
+		if got := said(t, b.Handle(t.Context(), request("POST", "/tools/see?"+query, ""))); got != want {
 			t.Errorf("%s: said %q, want %q", query, got, want)
 		}
 	}

@@ -118,7 +118,7 @@ func (p *Processor) recordToolCall(ctx context.Context, q toolRequest, a toolAns
 		sent := q.args
 		if canon, err := t.read(q, func() Call { return CallFrom(ctx) }); err == nil {
 			sent = canon
-			r.DedupKey = callstate.Digest("same", r.Tenant, string(r.Call), r.Tool, string(t.sentArguments(canon)))[:16]
+			r.DedupKey = callstate.Digest("same", r.Tenant, string(r.Call), r.Tool, string(t.sentArguments(r.Call, canon))+q.listed(t))[:16]
 		}
 		r.Args = redactedArgs(sent, &p.on.Verifier)
 	}
@@ -133,6 +133,15 @@ func redactedArgs(args jsontext.Value, v *auth.Verifier) jsontext.Value {
 		return nil
 	}
 	return redacted
+}
+
+// knownTool returns the name of a tool, or "" if there is none: the sender may have
+// written anything.
+func (p *Processor) knownTool(sent string) string {
+	if p.tools[sent] == nil {
+		return ""
+	}
+	return sent
 }
 
 // nameOf returns a tool's name, or "" for what is not one: a sender chose it.

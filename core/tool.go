@@ -3,6 +3,7 @@ package core
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"regexp"
@@ -230,7 +231,7 @@ func (p *Processor) checkTools() error {
 		if err := p.checkTenants("tool "+name, t.Tenants); err != nil {
 			return err
 		}
-		if err := p.checkHiddenTenant(t); err != nil {
+		if err := errors.Join(p.checkHiddenTenant(t), p.checkSecretHeaders(t)); err != nil {
 			return err
 		}
 		for _, other := range t.Undoes {

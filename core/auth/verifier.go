@@ -294,15 +294,20 @@ func (v *Verifier) verifySecret(h Header) (Sender, error) {
 	if len(names) == 0 {
 		names = secretHeaders
 	}
-	hit := -1
+	hit, two := -1, false // two: the secrets of two tenants, which one sender does not have
 	try := func(got string) {
 		if got == "" { // an empty field must not match a zero Secret
 			return
 		}
+		one := -1
 		sum := sha256.Sum256([]byte(got))
 		for i, k := range v.Secrets {
 			want := sha256.Sum256([]byte(k.reveal()))
-			hit = subtle.ConstantTimeSelect(subtle.ConstantTimeCompare(sum[:], want[:]), i, hit)
+			one = subtle.ConstantTimeSelect(subtle.ConstantTimeCompare(sum[:], want[:]), i, one)
+		}
+		two = two || one >= 0 && hit >= 0 && v.Secrets[one].name != v.Secrets[hit].name
+		if one >= 0 {
+			hit = one
 		}
 	}
 	for _, name := range names {
@@ -318,6 +323,9 @@ func (v *Verifier) verifySecret(h Header) (Sender, error) {
 	}
 	if scheme, token, ok := strings.Cut(auth, " "); ok && strings.EqualFold(scheme, "Bearer") {
 		try(strings.Trim(token, " "))
+	}
+	if two {
+		return Sender{}, ErrUnauthenticated
 	}
 	return sender("secret", v.Secrets, hit), nil
 }
