@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/serverurl/serverurl/core"
@@ -49,7 +50,8 @@ func Start(t testing.TB, p *core.Processor, options ...Option) simulate.Options 
 // secrets, set Options.Secret to the one that sends.
 func StartConfig(t testing.TB, p *core.Processor, c server.Config, options ...Option) simulate.Options {
 	t.Helper()
-	reportFailures(t, p, slices.Contains(options, AllowFailures))
+	var failed atomic.Bool
+	reportFailures(t, p, slices.Contains(options, AllowFailures), &failed)
 	var o simulate.Options
 	if c.Verifier.Count() == 0 && !c.Verifier.AllowUnauthenticated {
 		o.Secret = rand.Text()
@@ -68,15 +70,21 @@ func StartConfig(t testing.TB, p *core.Processor, c server.Config, options ...Op
 		return nil
 	}
 	with := run(t, p, c, ready)
-	o.URL, o.State = with.URL, finalstate.In(with.Store, c.Verifier.Tenants()...)
+	read := finalstate.In(with.Store, c.Verifier.Tenants()...)
+	o.URL, o.State = with.URL, func(ctx context.Context, call string) (simulate.State, bool, error) {
+		s, known, err := read(ctx, call)
+		s.Working = s.Working && !failed.Load() // what has failed is reported already, and may do so for days
+		return s, known, err
+	}
 	return o
 }
 
 // reportFailures prints what fails in p, once for each call although an event is
 // delivered again, and fails the test unless that is allowed.
-func reportFailures(t testing.TB, p *core.Processor, allowed bool) {
+func reportFailures(t testing.TB, p *core.Processor, allowed bool, handlerFailed *atomic.Bool) {
 	var printed sync.Map
 	p.OnFailure(func(_ context.Context, f core.Failure) {
+		defer handlerFailed.CompareAndSwap(false, f.Kind == core.FailureHandler)
 		text := failprint.Text(f)
 		if _, again := printed.LoadOrStore(text, true); again {
 			return

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/serverurl/serverurl/app"
 	"github.com/serverurl/serverurl/core"
@@ -39,7 +40,7 @@ func TestConfig(t *testing.T) {
 func TestFinalStateIsChecked(t *testing.T) {
 	if file := os.Getenv("SERVERTEST_CHILD"); file != "" {
 		o := servertest.Start(t, app.New())
-		o.SettleTimeout = 1 // nanosecond: it is wrong for good
+		o.SettleTimeout = time.Millisecond // it is wrong for good
 		simulatetest.Run(t, o, file)
 		return
 	}
@@ -48,7 +49,7 @@ func TestFinalStateIsChecked(t *testing.T) {
 		t.Fatal(err)
 	}
 	out, ok := child(t, file)
-	if want := file + ":2: final state after 1ns: "; ok || !strings.Contains(out, want) {
+	if want := file + ":2: final state after "; ok || !strings.Contains(out, want) {
 		t.Errorf("the output has no %q:\n%s", want, out)
 	}
 }
