@@ -50,7 +50,7 @@ type Call struct {
 	Source CallSource
 
 	// Missing says, for the operator, why nothing is known of the call, and what to
-	// do; "" if something is.
+	// do; "" if anything is, which need not be the number.
 	Missing string
 
 	// Dialect is how a tool was called; "" in handlers of events.
@@ -105,7 +105,8 @@ func (c Call) Query(name string) string {
 //
 //	func book(ctx context.Context, in Booking) (string, error) {
 //		call := core.CallFrom(ctx)
-//		if call.Missing != "" {
+//		if call.UserNumber == "" {
+//			slog.Warn("no number", "why", call.Missing)
 //			return "", core.Say("I cannot see who is calling. What is your number?")
 //		}
 //		...

@@ -209,7 +209,7 @@ var errHandlerPanicked = errors.New("core: a handler panicked")
 
 // safely runs a handler, recovers its panic, and reports its failure.
 func (p *Processor) safely(ctx context.Context, h handler, o *handlerInput) (err error) {
-	f := Failure{Kind: FailureHandler, Name: h.function, Effect: string(h.effect), Event: o.event.Type, Place: h.line}
+	f := Failure{Kind: FailureHandler, Name: h.function, Effect: string(h.effect), Event: o.event.Type, Place: h.line, function: h.function}
 	defer func() {
 		if v := recover(); v != nil {
 			err = errHandlerPanicked // the panic's text may quote a patient

@@ -69,8 +69,6 @@ func (p *Processor) logHidden(t *tool, e *arguments.HiddenError) {
 	case e.Source == fromHeader:
 		p.log.Error("a hidden argument has no value: let the platform send this header with the tool, once (docs/tools.md#hidden-arguments)",
 			"tool", t.Name, "parameter", e.Key, "reason", e.Reason)
-	case e.Source == fromTenant:
-		p.log.Error("a hidden argument has no value: give the secrets names (docs/tools.md#hidden-arguments)", "tool", t.Name, "reason", e.Reason)
 	default:
 		p.log.Error("a hidden argument has no value: it is not known of the call; send the call's id with the tool, as ?call= or X-Call-Id (docs/tools.md#which-call)",
 			"tool", t.Name, "parameter", e.Key, "reason", e.Reason)
@@ -162,6 +160,17 @@ func checkReadable(source, name string) error {
 		return errors.New("that is the call's id: write call=id")
 	case source == fromHeader && credential.MatchString(name):
 		return errors.New("the name is that of a credential, which no tool may read")
+	}
+	return nil
+}
+
+// checkHiddenTenant returns an error if a tool needs the tenant, and secrets have no
+// names.
+func (p *Processor) checkHiddenTenant(t *tool) error {
+	for _, h := range t.shape.Hidden() {
+		if h.Source == fromTenant && !h.Optional && len(p.on.Verifier.Tenants()) == 0 {
+			return fmt.Errorf("core: tool %s has an argument from the tenant, and secrets have no names: name them, as in SERVERURL_SECRET=north:…", t.Name)
+		}
 	}
 	return nil
 }

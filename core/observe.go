@@ -38,6 +38,7 @@ type Operation struct {
 // patients' data: a call's id.
 func (p *Processor) OnStart(f func(ctx context.Context, op Operation) (context.Context, func(outcome string))) {
 	p.mustNotBeBound()
+	mustBeFunction("OnStart", f)
 	p.onStart = append(p.onStart, f)
 }
 
@@ -71,6 +72,7 @@ type Observation struct {
 // are given holds patients' data.
 func (p *Processor) Observe(f func(Observation)) {
 	p.mustNotBeBound()
+	mustBeFunction("Observe", f)
 	p.observe = append(p.observe, f)
 }
 

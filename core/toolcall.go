@@ -213,7 +213,11 @@ func (p *Processor) answer(ctx context.Context, q toolRequest) (a toolAnswer) {
 	}()
 	t := p.tools[q.name]
 	if t == nil || !serves(t.Tenants, q.from.tenant()) {
-		p.log.Warn("tool call", "tool", "unknown", "tenant", q.from.tenant(), "state", "refused")
+		name, reason := "unknown", "no such tool"
+		if t != nil {
+			name, reason = t.Name, "of another tenant"
+		}
+		p.log.Warn("tool call", "tool", name, "tenant", q.from.tenant(), "state", "refused", "reason", reason)
 		return toolAnswer{result: q.say().NoTool, state: callstate.ToolRefused}
 	}
 	a = p.answerKnown(ctx, t, q)

@@ -110,7 +110,7 @@ func (v *Verifier) Validate() error {
 }
 
 // validateNames returns an error if some secrets have a tenant's name and others
-// have none: nobody could say then whose calls the others' are.
+// have none, or if two tenants have one: nobody could say then whose a call is.
 func (v *Verifier) validateNames() error {
 	all, named := v.secrets(), 0
 	for _, k := range all {
@@ -122,7 +122,14 @@ func (v *Verifier) validateNames() error {
 		}
 	}
 	if named > 0 && named < len(all) {
-		return fmt.Errorf("auth: %d of %d secrets have a name, as in north:SECRET: name all of them, or none", named, len(all))
+		return fmt.Errorf("auth: %d of %d secrets have a name, as in north:SECRET (of a-z, 0-9 and -): name all of them, or none", named, len(all))
+	}
+	for i, k := range all {
+		for _, other := range all[:i] {
+			if k.name != other.name && k.reveal() == other.reveal() {
+				return fmt.Errorf("auth: %s and %s have the same secret, so nobody could say whose a request is: give each its own", other.name, k.name)
+			}
+		}
 	}
 	return nil
 }
