@@ -35,7 +35,7 @@ func Attach(p *core.Processor, w io.Writer, color bool) {
 func Text(f core.Failure) string {
 	lines := strings.Split(strings.TrimSpace(text(f, false)), "\n")
 	for i, line := range lines {
-		lines[i] = screen.Line(line)
+		lines[i] = screen.Text(line)
 	}
 	return strings.Join(lines, "\n")
 }
