@@ -50,8 +50,8 @@ func Start(t testing.TB, p *core.Processor, options ...Option) simulate.Options 
 // secrets, set Options.Secret to the one that sends.
 func StartConfig(t testing.TB, p *core.Processor, c server.Config, options ...Option) simulate.Options {
 	t.Helper()
-	var failed atomic.Bool
-	reportFailures(t, p, slices.Contains(options, AllowFailures), &failed)
+	r := &reporter{t: t, allowed: slices.Contains(options, AllowFailures)}
+	p.OnFailure(r.report)
 	var o simulate.Options
 	if c.Verifier.Count() == 0 && !c.Verifier.AllowUnauthenticated {
 		o.Secret = rand.Text()
@@ -70,31 +70,38 @@ func StartConfig(t testing.TB, p *core.Processor, c server.Config, options ...Op
 		return nil
 	}
 	with := run(t, p, c, ready)
+	t.Cleanup(func() { r.stopping.Store(true) }) // before the server is stopped
 	read := finalstate.In(with.Store, c.Verifier.Tenants()...)
 	o.URL, o.State = with.URL, func(ctx context.Context, call string) (simulate.State, bool, error) {
 		s, known, err := read(ctx, call)
-		s.Working = s.Working && !failed.Load() // what has failed is reported already, and may do so for days
+		s.Working = s.Working && !r.handlerFailed.Load() // what has failed is reported already, and may do so for days
 		return s, known, err
 	}
 	return o
 }
 
-// reportFailures prints what fails in p, once for each call although an event is
-// delivered again, and fails the test unless that is allowed.
-func reportFailures(t testing.TB, p *core.Processor, allowed bool, handlerFailed *atomic.Bool) {
-	var printed sync.Map
-	p.OnFailure(func(_ context.Context, f core.Failure) {
-		defer handlerFailed.CompareAndSwap(false, f.Kind == core.FailureHandler)
-		text := failprint.Text(f)
-		if _, again := printed.LoadOrStore(text, true); again {
-			return
-		}
-		if allowed || f.Kind == core.FailureTool && f.Panic == nil {
-			t.Log(text)
-			return
-		}
-		t.Error(text)
-	})
+// A reporter tells a test what fails in its backend.
+type reporter struct {
+	t                       testing.TB
+	allowed                 bool
+	stopping, handlerFailed atomic.Bool
+	printed                 sync.Map
+}
+
+// report prints a failure, once for each call although an event is delivered again,
+// and fails the test unless that is allowed. What the end of the test has cut off is
+// not the handler's fault.
+func (r *reporter) report(_ context.Context, f core.Failure) {
+	defer r.handlerFailed.CompareAndSwap(false, f.Kind == core.FailureHandler)
+	text := failprint.Text(f)
+	if _, again := r.printed.LoadOrStore(text, true); again {
+		return
+	}
+	if r.allowed || f.Panic == nil && (f.Kind == core.FailureTool || r.stopping.Load()) {
+		r.t.Log(text)
+		return
+	}
+	r.t.Error(text)
 }
 
 // run serves until the test ends, and returns the parts of the server when it is

@@ -96,6 +96,30 @@ func TestFailuresFailTheTest(t *testing.T) {
 	}
 }
 
+// A handler that the end of the test cuts off does not fail it.
+func TestCutOffIsNoFailure(t *testing.T) {
+	p, began, stopped := core.New(), make(chan struct{}), make(chan struct{})
+	p.OnStatus(func(context.Context, core.StatusUpdate) error {
+		close(began)
+		<-stopped
+		return context.Canceled
+	})
+	o := servertest.StartConfig(t, p, server.Config{Background: func(ctx context.Context, _ server.Components) error {
+		<-ctx.Done()
+		close(stopped)
+		return nil
+	}})
+	s, err := simulate.Parse("cut.yaml", []byte("steps: [{status: ongoing}]"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.State = nil // which would wait for the handler
+	if r, err := simulate.Run(t.Context(), o, s); err != nil || !r.OK() {
+		t.Error(r.Failures, err)
+	}
+	<-began
+}
+
 // failing is a backend in which one thing fails.
 func failing(which string) *core.Processor {
 	p := core.New()
