@@ -57,6 +57,10 @@ type DefinitionOptions struct {
 	Secret  string            // a reference: "${SERVERURL_SECRET}". Default: none
 	Headers map[string]string // credentials in them are references: "Bearer ${TOKEN}"
 	Query   map[string]string // parameters of the URLs: "clinic": "north"
+
+	// Tenant is the name of a secret: only the tools that its sender may call are
+	// defined. Default: all tools.
+	Tenant string
 }
 
 // ToolDefinitions returns the definitions of the tools in the order in which they
@@ -73,6 +77,9 @@ func (p *Processor) ToolDefinitions(base string, o DefinitionOptions) ([]ToolDef
 	ds := make([]ToolDefinition, 0, len(p.order))
 	for _, name := range p.order {
 		t := p.tools[name]
+		if o.Tenant != "" && !serves(t.Tenants, o.Tenant) {
+			continue
+		}
 		d := ToolDefinition{Type: "function", Async: t.Async}
 		d.Function.Name = t.Name
 		d.Function.Description = t.Description

@@ -48,6 +48,25 @@ func TestDefinitionOptions(t *testing.T) {
 	}
 }
 
+// A tenant gets the definitions of its own tools, and of those of all.
+func TestDefinitionsOfATenant(t *testing.T) {
+	p := core.New()
+	core.AddTool(p, core.Tool{Name: "book"}, look)
+	core.AddTool(p, core.Tool{Name: "fax", Tenants: []string{"north", "west"}}, look)
+	core.AddTool(p, core.Tool{Name: "mail", Tenants: []string{"south"}}, look)
+	for tenant, want := range map[string]string{"": "book fax mail", "north": "book fax", "south": "book mail", "east": "book"} {
+		ds, err := p.ToolDefinitions("", core.DefinitionOptions{Tenant: tenant})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, d := range ds {
+			names = append(names, d.Function.Name)
+		}
+		equal(t, tenant, names, strings.Fields(want))
+	}
+}
+
 // What not every model takes is said where the program starts, and with the
 // definition.
 func TestDefinitionWarnings(t *testing.T) {

@@ -30,6 +30,16 @@ func Attach(p *core.Processor, w io.Writer, color bool) {
 	p.OnFailure(func(_ context.Context, f core.Failure) { _, _ = io.WriteString(w, text(f, color)) })
 }
 
+// Text returns a failure as Attach prints it, without color and without control
+// characters.
+func Text(f core.Failure) string {
+	lines := strings.Split(strings.TrimSpace(text(f, false)), "\n")
+	for i, line := range lines {
+		lines[i] = screen.Text(line)
+	}
+	return strings.Join(lines, "\n")
+}
+
 // Color reports whether what is written to w may be in color: it is a terminal, and
 // NO_COLOR is not set.
 func Color(w io.Writer) bool {
