@@ -9,6 +9,7 @@ package stack
 import (
 	"fmt"
 	"path"
+	"reflect"
 	"regexp"
 	"runtime"
 	"runtime/debug"
@@ -32,6 +33,19 @@ func (f Frame) Place() string { return Place(f.File, f.Line) }
 func Place(file string, line int) string {
 	folder, name := path.Split(file)
 	return fmt.Sprintf("%s:%d", path.Join(path.Base(folder), name), line)
+}
+
+// PlaceOf returns where a function begins, "" if that is not known.
+func PlaceOf(f any) string {
+	fn := runtime.FuncForPC(reflect.ValueOf(f).Pointer())
+	if fn == nil {
+		return ""
+	}
+	file, line := fn.FileLine(fn.Entry())
+	if !strings.HasSuffix(file, ".go") { // a method value's is made by the compiler
+		return ""
+	}
+	return Place(file, line)
 }
 
 // mainModule is the path of the program's module, "" if that is not known.
