@@ -56,7 +56,7 @@ func (s *signs) forget(id event.CallID) {
 func (p *Processor) noteAlive(ctx context.Context, id event.CallID) (wait func()) {
 	now := p.on.Now().UTC()
 	every := min(aliveInterval, p.on.CallIdleTimeout/4)
-	if !validID(string(id)) || !p.alive.due(id, now, every) {
+	if id == "" || !p.alive.due(id, now, every) {
 		return func() {}
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteTimeout)

@@ -6,7 +6,9 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/serverurl/serverurl/core/event"
 	"github.com/serverurl/serverurl/internal/arguments"
+	"github.com/serverurl/serverurl/internal/callstate"
 	"github.com/serverurl/serverurl/internal/loosejson"
 )
 
@@ -32,7 +34,10 @@ func (t *tool) read(q toolRequest, call func() Call) (jsontext.Value, error) {
 
 // sentArguments returns the canonical arguments without those of the call. Requests
 // that differ in nothing else are of the same call, of which more is known by now.
-func (t *tool) sentArguments(canon []byte) []byte {
+func (t *tool) sentArguments(call event.CallID, canon []byte) []byte {
+	if call == "" {
+		return canon
+	}
 	ofCall := t.hiddenNames(func(source string) bool { return source == fromCall })
 	if len(ofCall) == 0 {
 		return canon
@@ -40,13 +45,29 @@ func (t *tool) sentArguments(canon []byte) []byte {
 	return arguments.Without(canon, ofCall)
 }
 
+// listed returns what a tool may read of its request besides the arguments, for the
+// identity of the request: "" if it lists nothing.
+func (q toolRequest) listed(t *tool) string {
+	if len(t.Headers)+len(t.Query) == 0 {
+		return ""
+	}
+	var parts []string
+	for _, name := range t.Headers {
+		parts = append(parts, q.from.header.Get(name))
+	}
+	for _, name := range t.Query {
+		parts = append(parts, q.from.query.Get(name))
+	}
+	return callstate.Digest(parts...)
+}
+
 // keyArguments returns those of the canonical arguments that identify a request.
 // Hidden ones do, except those of the call: the same request of two clinics is two.
-func (t *tool) keyArguments(canon []byte) []byte {
+func (t *tool) keyArguments(call event.CallID, canon []byte) []byte {
 	if len(t.IdempotencyArgs) == 0 || len(canon) == 0 {
-		return t.sentArguments(canon)
+		return t.sentArguments(call, canon)
 	}
-	hidden := t.hiddenNames(func(source string) bool { return source != fromCall })
+	hidden := t.hiddenNames(func(source string) bool { return source != fromCall || call == "" })
 	return arguments.Only(canon, slices.Concat(t.IdempotencyArgs, hidden))
 }
 
@@ -62,5 +83,5 @@ func (t *tool) hiddenNames(of func(source string) bool) (names []string) {
 // identifying returns the canonical arguments that identify a request, by name. It
 // returns nil if there is no object.
 func (t *tool) identifying(canon []byte) map[string]jsontext.Value {
-	return loosejson.Object(t.keyArguments(canon))
+	return loosejson.Object(t.keyArguments("?", canon))
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/serverurl/serverurl/core/event"
@@ -40,7 +41,10 @@ type Backfill struct {
 	API CallsAPI
 
 	// Assistants are the ids of those whose calls belong to this backend, or "*"
-	// for all of the account. A call without any event is taken over only if it
+	// for all of the account. If secrets have the names of several tenants, each id
+	// has the name of its tenant before it, "north:68a1", and no other call is
+	// fetched: the account's list does not say whose a call is, and a sender who knows an
+	// id can send it. A call without any event is taken over only if it
 	// is of one of them, or of one with a stored call in the same list.
 	Assistants []string
 
@@ -102,7 +106,7 @@ func (p *Processor) Backfill(ctx context.Context, from, to time.Time) (BackfillS
 	if !ok || by.API == nil {
 		return BackfillStats{}, ErrBackfillNotConfigured
 	}
-	r := &backfillRun{Backfill: by.withDefaults(), p: p, manual: true, requests: -1}
+	r := &backfillRun{Backfill: by.withDefaults(), p: p, manual: true, used: map[string]*quota{}}
 	err := r.list(ctx, from, to)
 	return r.BackfillStats, err
 }
@@ -151,12 +155,32 @@ func mayQuery(s *callstate.State, now time.Time) bool {
 	return s.BackfillAttempts < maxFetches && (s.BackfillAttempts == 0 || now.Sub(s.LastBackfill) >= pause)
 }
 
+// owner returns whose the calls of an assistant are: of the only tenant, or of the one
+// that Assistants names.
+func (r *Backfill) owner(assistant string, tenants []string) (tenant string, ok bool) {
+	switch len(tenants) {
+	case 0:
+		return "", true
+	case 1:
+		return tenants[0], true
+	}
+	for _, a := range r.Assistants {
+		if name, id, named := strings.Cut(a, ":"); named && id == assistant && assistant != "" {
+			return name, slices.Contains(tenants, name)
+		}
+	}
+	return "", false
+}
+
 // claimable returns those of the listed calls without a stored event that this
 // backend may take over. known reports whether a call has one.
 func (r *Backfill) claimable(listed []knownCall, known func(event.CallID) bool) []knownCall {
 	assistants := map[string]bool{}
 	for _, a := range r.Assistants {
 		assistants[a] = true
+		if _, id, ok := strings.Cut(a, ":"); ok {
+			assistants[id] = true
+		}
 	}
 	for _, k := range listed {
 		if k.assistant != "" && known(k.id) {

@@ -28,6 +28,7 @@ type CallsAPI interface {
 type knownCall struct {
 	id         event.CallID
 	assistant  string
+	tenant     string // whose it is
 	status     event.Status
 	start, end time.Time
 	members    map[string]jsontext.Value

@@ -31,7 +31,7 @@ type listCursor struct {
 }
 
 func (r *backfillRun) listDue(ctx context.Context) error {
-	if r.Backfill.API == nil || r.spent() {
+	if r.Backfill.API == nil || r.over() {
 		return nil
 	}
 	recs, err := r.p.on.Store.Get(ctx, callstate.BackfillKey)
@@ -92,13 +92,9 @@ func (r *backfillRun) list(ctx context.Context, from, to time.Time) error {
 	if err != nil {
 		return err
 	}
-	quiet, tenants := r.p.on.Now().Add(-r.p.on.ReportTimeout), r.tenantsOf(listed, stored)
+	quiet := r.p.on.Now().Add(-r.p.on.ReportTimeout)
+	var all error
 	for _, k := range r.missing(listed, stored, quiet) {
-		tenant, ok := tenants[k.id]
-		if !ok {
-			r.p.log.Warn("backfill left out a call: no stored call of its assistant says whose it is", "call", r.p.tag(k.id))
-			continue
-		}
 		if !k.over() {
 			r.InProgress++
 			continue
@@ -110,18 +106,19 @@ func (r *backfillRun) list(ctx context.Context, from, to time.Time) error {
 		if end.After(quiet) {
 			continue // its report may be on its way
 		}
-		if r.spent() {
-			return errNotAll
+		if r.spent(k.tenant) {
+			all = errNotAll // of this tenant; the others' may be fetched
+			continue
 		}
 		_, known := stored[k.id]
-		if err := r.fetchListed(ctx, tenant, k.id, known); err != nil {
+		if err := r.fetchListed(ctx, k.tenant, k.id, known); err != nil {
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
-			r.p.log.Warn("backfill failed", "call", r.p.tag(callstate.ScopedID(tenant, k.id)), "reason", err)
+			r.p.log.Warn("backfill failed", "call", r.p.tag(callstate.ScopedID(k.tenant, k.id)), "reason", err)
 		}
 	}
-	return nil
+	return all
 }
 
 // listed returns the calls in the API's list, without their members: the list
@@ -132,14 +129,15 @@ func (r *backfillRun) listed(ctx context.Context, from, to time.Time) (listed []
 	for raw, err := range r.Backfill.API.List(ctx, from, to) {
 		if err != nil {
 			r.Failed++
-			r.failures++
 			return nil, err
 		}
 		k := readKnown(raw)
 		k.members = nil
-		if !validID(string(k.id)) {
+		owner, known := r.Backfill.owner(k.assistant, r.p.on.Verifier.Tenants())
+		if !validID(string(k.id)) || !known {
 			continue
 		}
+		k.tenant = owner
 		r.Listed++
 		listed = append(listed, k)
 	}
@@ -150,52 +148,27 @@ func (r *backfillRun) listed(ctx context.Context, from, to time.Time) (listed []
 // missing looks at.
 func (r *backfillRun) stored(ctx context.Context, listed []knownCall) (map[event.CallID]callstate.State, error) {
 	states := map[event.CallID]callstate.State{}
-	for _, tenant := range r.p.tenants() {
-		for some := range slices.Chunk(listed, records.MaxCommitRecords) {
-			keys := make([]string, len(some))
-			for i, k := range some {
-				keys[i] = callstate.CallKey(callstate.ScopedID(tenant, k.id))
+	for some := range slices.Chunk(listed, records.MaxCommitRecords) {
+		keys := make([]string, len(some))
+		for i, k := range some {
+			keys[i] = callstate.CallKey(callstate.ScopedID(k.tenant, k.id))
+		}
+		recs, err := r.p.on.Store.Get(ctx, keys...)
+		if err != nil {
+			return nil, err
+		}
+		for i, rec := range recs {
+			if rec.Version == 0 {
+				continue
 			}
-			recs, err := r.p.on.Store.Get(ctx, keys...)
+			s, err := callstate.DecodeState(rec)
 			if err != nil {
 				return nil, err
 			}
-			for i, rec := range recs {
-				if rec.Version == 0 {
-					continue
-				}
-				s, err := callstate.DecodeState(rec)
-				if err != nil {
-					return nil, err
-				}
-				states[some[i].id] = callstate.State{Tenant: tenant, Report: s.Report, Ended: s.Ended, LastSeen: s.LastSeen, Deleted: s.Deleted}
-			}
+			states[some[i].id] = callstate.State{Report: s.Report, Ended: s.Ended, LastSeen: s.LastSeen, Deleted: s.Deleted}
 		}
 	}
 	return states, nil
-}
-
-// tenantsOf returns whose the listed calls are: the list is of an account and does
-// not say. A call is of the tenant for whom it is stored, or for whom another call
-// of its assistant is. Those of which nobody can say so are not in the result.
-func (r *backfillRun) tenantsOf(listed []knownCall, stored map[event.CallID]callstate.State) map[event.CallID]string {
-	all := r.p.tenants()
-	of, byAssistant := map[event.CallID]string{}, map[string]string{}
-	for _, k := range listed {
-		if s, ok := stored[k.id]; ok {
-			of[k.id], byAssistant[k.assistant] = s.Tenant, s.Tenant
-		}
-	}
-	for _, k := range listed {
-		tenant, ok := byAssistant[k.assistant]
-		if len(all) == 1 {
-			tenant, ok = all[0], true
-		}
-		if _, known := of[k.id]; ok && !known {
-			of[k.id] = tenant
-		}
-	}
-	return of
 }
 
 // missing returns the listed calls of this backend that have no stored event,

@@ -15,22 +15,41 @@ import (
 type backfillRun struct {
 	BackfillStats
 	Backfill
-	p        *Processor
-	manual   bool
-	until    time.Time // zero: no deadline of its own
-	requests int       // left; negative: unlimited
-	failures int       // in a row
+	p      *Processor
+	manual bool
+	until  time.Time // zero: no deadline of its own
+	used   map[string]*quota
+}
+
+// A quota is what was used up for one tenant, so that none uses up the others'.
+type quota struct {
+	requests int
+	failures int // in a row
 }
 
 // start begins the backfill of a sweep.
 func (r Backfill) start(p *Processor) backfiller {
 	r = r.withDefaults()
-	return &backfillRun{Backfill: r, p: p, until: time.Now().Add(r.Timeout), requests: r.MaxRequests}
+	return &backfillRun{Backfill: r, p: p, until: time.Now().Add(r.Timeout), used: map[string]*quota{}}
 }
 
-// spent reports whether nothing more may be fetched.
-func (r *backfillRun) spent() bool {
-	return r.requests == 0 || r.failures >= maxFetchFailures || !r.until.IsZero() && !time.Now().Before(r.until)
+// of returns what was used up for a tenant.
+func (r *backfillRun) of(tenant string) *quota {
+	if r.used[tenant] == nil {
+		r.used[tenant] = &quota{}
+	}
+	return r.used[tenant]
+}
+
+// over reports whether the time of the run is.
+func (r *backfillRun) over() bool { return !r.until.IsZero() && !time.Now().Before(r.until) }
+
+// spent reports whether nothing more may be fetched for a tenant: each has an equal
+// part.
+func (r *backfillRun) spent(tenant string) bool {
+	q := r.of(tenant)
+	most := max(1, r.MaxRequests/len(r.p.tenants()))
+	return r.over() || q.failures >= maxFetchFailures || !r.manual && q.requests >= most
 }
 
 // withDeadline bounds a request by the deadline of the run.
@@ -49,7 +68,7 @@ func (r *backfillRun) overdue(ctx context.Context, s *callstate.State, recs []re
 		return true, nil
 	case backfillQuery:
 	}
-	spent := r.spent()
+	spent := r.spent(s.Tenant)
 	if spent && !s.OverdueSince.IsZero() {
 		return true, nil
 	}
@@ -85,13 +104,14 @@ func (r *backfillRun) claim(ctx context.Context, s callstate.State, rec records.
 // inProgress is set.
 func (r *backfillRun) fetch(ctx context.Context, tenant string, id event.CallID, inProgress bool) error {
 	r.Queried++
-	r.requests--
+	q := r.of(tenant)
+	q.requests++
 	fetching, cancel := r.withDeadline(ctx)
 	defer cancel()
 	raw, err := r.Backfill.API.Get(fetching, string(id))
 	if err == nil && raw == nil {
 		r.NotFound++
-		r.failures = 0
+		q.failures = 0
 		return nil
 	}
 	if err == nil {
@@ -99,11 +119,18 @@ func (r *backfillRun) fetch(ctx context.Context, tenant string, id event.CallID,
 	}
 	if err != nil {
 		r.Failed++
-		r.failures++
+		q.failures++
 		return err
 	}
-	r.failures = 0
+	q.failures = 0
 	known := readKnown(raw)
+	if owner, ok := r.Backfill.owner(known.assistant, r.p.on.Verifier.Tenants()); !ok || owner != tenant {
+		// The id was sent by somebody who knows it, and need not be whose call it is.
+		r.NotFound++
+		r.p.log.Warn("backfill left out a call: Backfill.Assistants does not name its assistant as this tenant's", "tenant", tenant,
+			"call", r.p.tag(callstate.ScopedID(tenant, id)))
+		return nil
+	}
 	if !known.over() {
 		r.InProgress++
 		if !inProgress {
@@ -125,7 +152,7 @@ func (r *backfillRun) put(ctx context.Context, tenant string, id event.CallID, k
 		return errBadAnswer
 	}
 	now := r.p.on.Now()
-	env := Envelope{ID: envelopeID(body, now), Received: now.UTC(), Type: typ, Tenant: tenant, Call: callstate.ScopedID(tenant, id), Backfilled: true,
+	env := Envelope{ID: envelopeID(tenant, body, now), Received: now.UTC(), Type: typ, Tenant: tenant, Call: callstate.ScopedID(tenant, id), Backfilled: true,
 		Body: r.p.on.Verifier.Redact(nil, body)}
 	if err := r.p.on.Inbox.Put(ctx, env); err != nil {
 		return err

@@ -50,7 +50,7 @@ type Call struct {
 	Source CallSource
 
 	// Missing says, for the operator, why nothing is known of the call, and what to
-	// do; "" if something is.
+	// do; "" if anything is, which need not be the number.
 	Missing string
 
 	// Dialect is how a tool was called; "" in handlers of events.
@@ -105,7 +105,8 @@ func (c Call) Query(name string) string {
 //
 //	func book(ctx context.Context, in Booking) (string, error) {
 //		call := core.CallFrom(ctx)
-//		if call.Missing != "" {
+//		if call.UserNumber == "" {
+//			slog.Warn("no number", "why", call.Missing)
 //			return "", core.Say("I cannot see who is calling. What is your number?")
 //		}
 //		...
@@ -135,15 +136,17 @@ type callContext struct {
 // A request is what a tool may know of the HTTP request in which it was called.
 type request struct {
 	sender   auth.Sender
+	method   string
 	header   auth.Header
 	query    arguments.Query
 	envelope []byte // nil for bare arguments
 	received time.Time
+	named    bool // the URL names the call, so that the envelope cannot
 }
 
 // request returns what tools may know of an admitted request.
 func (a *Admission) request(query arguments.Query, envelope []byte) *request {
-	return &request{sender: a.sender, header: a.head.Header, query: query, envelope: envelope, received: a.received}
+	return &request{sender: a.sender, method: a.head.Method, header: a.head.Header, query: query, envelope: envelope, received: a.received}
 }
 
 func (r *request) tenant() string { return r.sender.Tenant }
@@ -259,6 +262,8 @@ func (k *callContext) inStore(ctx context.Context) (found bool, missing string) 
 		return false, missingStore
 	case s.Deleted:
 		return false, missingGone
+	case recs[0].Version != 0 && s.Tenant != k.call.Tenant: // of a time when secrets had no names
+		return false, missingEvents
 	case !s.About.IsZero():
 		k.call.add(CallFromStore, s.About, s.Status)
 		return true, ""
@@ -300,6 +305,9 @@ func (k *callContext) inInbox(ctx context.Context, in PendingReader) (found bool
 
 // lookInRequest looks for the call in the envelope of the request.
 func (k *callContext) lookInRequest() {
+	if k.call.from.named { // the arguments may look like an envelope, and the model writes them
+		return
+	}
 	ev, err := event.Decode(k.call.from.envelope, k.call.from.received)
 	if err != nil {
 		return
@@ -320,9 +328,13 @@ func (r *request) twoCalls(p *Processor, t *tool) bool {
 	return two
 }
 
+// earlyKeep is how long the note of a call's first event exists: the event is
+// delivered within seconds, or is a dead letter after hours.
+const earlyKeep = 24 * time.Hour
+
 // noteEarly notes what the first event of a call says of it, for a tool that is
 // called before the event is delivered, where the inbox cannot be asked. It costs
-// one write for a call on an instance. If it fails, that tool knows less.
+// a read and a write for a call on an instance. If it fails, that tool knows less.
 func (p *Processor) noteEarly(ctx context.Context, env Envelope) {
 	if _, ok := p.on.Inbox.(PendingReader); ok || env.Type == event.TypeReport {
 		return
@@ -345,7 +357,14 @@ func (p *Processor) noteEarly(ctx context.Context, env Envelope) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, noteTimeout)
 	defer cancel()
-	err = p.on.Store.Commit(ctx, records.Record{Key: callstate.EarlyKey(env.Call), Value: value})
+	recs, err := p.on.Store.Get(ctx, callstate.CallKey(env.Call))
+	if err == nil {
+		if s, bad := callstate.DecodeState(recs[0]); bad == nil && (s.Deleted || !s.About.IsZero()) {
+			return // the call knows it already, or must not
+		}
+		// It outlives its use by far, and no deletion: an event may never be delivered.
+		err = p.on.Store.Commit(ctx, records.Record{Key: callstate.EarlyKey(env.Call), Value: value, Expires: p.on.Now().Add(earlyKeep)})
+	}
 	if err != nil && !errors.Is(err, records.ErrStale) {
 		p.early.forget(env.Call)
 		p.log.Warn("first event of a call was not noted for its tools", "call", p.tag(env.Call), "reason", err)

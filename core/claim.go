@@ -27,8 +27,8 @@ type claim struct {
 // arguments that identify a request.
 func newClaim(t *tool, q toolRequest, canon []byte) *claim {
 	s := scopeOf(t, q, canon)
-	c := &claim{scope: s, t: t, q: q, args: canon, request: callstate.Digest("request", t.Name, string(t.sentArguments(canon)))}
-	c.key = s.dir + "/" + callstate.Digest("run", string(q.call), t.Name, string(t.keyArguments(canon)))
+	c := &claim{scope: s, t: t, q: q, args: canon, request: callstate.Digest("request", t.Name, string(t.sentArguments(q.call, canon))+q.listed(t))}
+	c.key = s.dir + "/" + callstate.Digest("run", string(q.call), t.Name, string(t.keyArguments(q.call, canon))+q.listed(t))
 	if validID(q.id) {
 		c.idKey = s.dir + "/id-" + callstate.Digest("id", string(q.call), q.id)
 	}

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"maps"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/serverurl/serverurl/internal/arguments"
+	"github.com/serverurl/serverurl/internal/loosejson"
 )
 
 // A ToolDefinition is a tool in the form of Interactly's API: the body of the
@@ -55,6 +57,10 @@ type DefinitionOptions struct {
 	Secret  string            // a reference: "${SERVERURL_SECRET}". Default: none
 	Headers map[string]string // credentials in them are references: "Bearer ${TOKEN}"
 	Query   map[string]string // parameters of the URLs: "clinic": "north"
+
+	// Tenant is the name of a secret: only the tools that its sender may call are
+	// defined. Default: all tools.
+	Tenant string
 }
 
 // ToolDefinitions returns the definitions of the tools in the order in which they
@@ -65,9 +71,15 @@ func (p *Processor) ToolDefinitions(base string, o DefinitionOptions) ([]ToolDef
 	if err != nil {
 		return nil, err
 	}
+	if u, err := url.Parse(base); err != nil || u.User != nil {
+		return nil, errBase
+	}
 	ds := make([]ToolDefinition, 0, len(p.order))
 	for _, name := range p.order {
 		t := p.tools[name]
+		if o.Tenant != "" && !serves(t.Tenants, o.Tenant) {
+			continue
+		}
 		d := ToolDefinition{Type: "function", Async: t.Async}
 		d.Function.Name = t.Name
 		d.Function.Description = t.Description
@@ -83,6 +95,9 @@ func (p *Processor) ToolDefinitions(base string, o DefinitionOptions) ([]ToolDef
 			d.Warnings = append(d.Warnings, w.text)
 		}
 		d.Warnings = append(d.Warnings, t.missingFrom(o)...)
+		if err := p.checkSecrets(d); err != nil {
+			return nil, err
+		}
 		ds = append(ds, d)
 	}
 	return slices.Clip(ds), nil
@@ -104,6 +119,7 @@ var (
 var (
 	errNoReference = errors.New("a secret stays out of definitions: write a reference, such as ${NAME} or {{name}}")
 	errHeader      = errors.New("not a header")
+	errBase        = errors.New("core: the base of the tools' URLs is a URL without a user, such as https://example.com")
 )
 
 // check returns the query of the URLs, or an error that names the option and not its
@@ -129,10 +145,23 @@ func (o DefinitionOptions) check() (query string, err error) {
 	return strings.Replace(query, "&", "?", 1), nil
 }
 
-// isExposed reports whether a value is that of a credential, and has no reference
+// isExposed reports whether a value is that of a credential, and not only a reference
 // to it.
 func isExposed(name, value string) bool {
-	return (credential.MatchString(name) || scheme.MatchString(value)) && !reference.MatchString(value)
+	if !credential.MatchString(name) && !scheme.MatchString(value) {
+		return false
+	}
+	return strings.TrimSpace(reference.ReplaceAllString(scheme.ReplaceAllString(value, ""), "")) != ""
+}
+
+// checkSecrets returns an error if a secret of the backend is in a definition.
+func (p *Processor) checkSecrets(d ToolDefinition) error {
+	for _, text := range slices.Concat([]string{d.Server.URL, d.Server.Secret}, slices.Collect(maps.Values(d.Server.Headers))) {
+		if quoted := loosejson.Quoted(text); !bytes.Equal(p.on.Verifier.Redact(nil, quoted), quoted) {
+			return fmt.Errorf("core: tool %s: %w", d.Function.Name, errNoReference)
+		}
+	}
+	return nil
 }
 
 // escaped escapes a value for a query, except the references in it.
@@ -169,8 +198,6 @@ func (t *tool) missingFrom(o DefinitionOptions) (warnings []string) {
 	for _, h := range t.shape.Hidden() {
 		hasHeader := func(name string) bool { return strings.EqualFold(name, h.Key) }
 		switch {
-		case h.Source == fromQuery && (t.Method == "GET" || t.Method == "DELETE"):
-			warnings = append(warnings, fmt.Sprintf("in a %s the model writes the query: take %q from a header", t.Method, h.Key))
 		case h.Optional:
 		case h.Source == fromQuery && o.Query[h.Key] == "":
 			warnings = append(warnings, fmt.Sprintf("its URL needs ?%s=VALUE, for a hidden argument", h.Key))

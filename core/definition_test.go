@@ -48,6 +48,25 @@ func TestDefinitionOptions(t *testing.T) {
 	}
 }
 
+// A tenant gets the definitions of its own tools, and of those of all.
+func TestDefinitionsOfATenant(t *testing.T) {
+	p := core.New()
+	core.AddTool(p, core.Tool{Name: "book"}, look)
+	core.AddTool(p, core.Tool{Name: "fax", Tenants: []string{"north", "west"}}, look)
+	core.AddTool(p, core.Tool{Name: "mail", Tenants: []string{"south"}}, look)
+	for tenant, want := range map[string]string{"": "book fax mail", "north": "book fax", "south": "book mail", "east": "book"} {
+		ds, err := p.ToolDefinitions("", core.DefinitionOptions{Tenant: tenant})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, d := range ds {
+			names = append(names, d.Function.Name)
+		}
+		equal(t, tenant, names, strings.Fields(want))
+	}
+}
+
 // What not every model takes is said where the program starts, and with the
 // definition.
 func TestDefinitionWarnings(t *testing.T) {
@@ -81,11 +100,6 @@ func TestDefinitionWarnings(t *testing.T) {
 func TestDefinitionOfHiddenArguments(t *testing.T) {
 	p := core.New()
 	tagged[whose](p)
-	core.AddTool(p, core.Tool{Name: "get", Method: "GET"}, func(context.Context, struct {
-		A string `from:"query=a"`
-	}) (string, error) {
-		return "", nil
-	})
 	for _, c := range []struct {
 		o    core.DefinitionOptions
 		want []string
@@ -98,7 +112,6 @@ func TestDefinitionOfHiddenArguments(t *testing.T) {
 			t.Fatal(err)
 		}
 		equal(t, "see", ds[0].Warnings, c.want)
-		equal(t, "get", ds[1].Warnings, []string{`in a GET the model writes the query: take "a" from a header`})
 	}
 }
 
@@ -117,5 +130,26 @@ func TestDefinitionPanics(t *testing.T) {
 		if got := panicOf(func() { core.AddTool(core.New(), tool, look) }); !strings.Contains(got, says) {
 			t.Errorf("got %q, want %q", got, says)
 		}
+	}
+}
+
+// No secret gets into a definition, whatever it is called.
+func TestDefinitionsHoldNoSecret(t *testing.T) {
+	b := newBackend(t, func(p *core.Processor) { core.AddTool(p, core.Tool{Name: "book"}, look) })
+	for name, o := range map[string]core.DefinitionOptions{
+		"next to a reference":  {Headers: map[string]string{"Authorization": "Bearer other-secret-0123456789${X}"}},
+		"under another name":   {Headers: map[string]string{"X-Clinic": testSecret}},
+		"in the query":         {Query: map[string]string{"sig": testSecret}},
+		"after another scheme": {Headers: map[string]string{"X-Clinic": "Bearer other-secret-0123456789"}},
+	} {
+		if ds, err := b.ToolDefinitions("https://example.com", o); err == nil || strings.Contains(err.Error(), "0123456789") {
+			t.Errorf("%s: %v, %v", name, ds, err)
+		}
+	}
+	if _, err := b.ToolDefinitions("https://user:pass-0123456789@example.com", core.DefinitionOptions{}); err == nil || strings.Contains(err.Error(), "0123456789") {
+		t.Errorf("in the base: %v", err)
+	}
+	if _, err := b.ToolDefinitions("https://example.com", core.DefinitionOptions{Headers: map[string]string{"Authorization": "Bearer ${TOKEN}"}}); err != nil {
+		t.Errorf("a reference: %v", err)
 	}
 }

@@ -77,6 +77,10 @@ func (p *Processor) merge(ctx context.Context, env Envelope, ev event.Event) (*d
 		if err != nil {
 			return nil, err
 		}
+		if recs[0].Version != 0 && state.Tenant != env.Tenant && !state.Deleted {
+			// Stored when secrets had no names, under an id that its sender chose.
+			return nil, p.quarantine(ctx, calls.QuarantinedBody{Body: env.Body, Received: env.Received, Tenant: env.Tenant, Reason: "call of another tenant"})
+		}
 		if state.Deleted {
 			p.log.Info("event of a deleted call", "type", string(ev.Type), "call", p.tag(id))
 			return nil, nil
@@ -209,7 +213,7 @@ var errHandlerPanicked = errors.New("core: a handler panicked")
 
 // safely runs a handler, recovers its panic, and reports its failure.
 func (p *Processor) safely(ctx context.Context, h handler, o *handlerInput) (err error) {
-	f := Failure{Kind: FailureHandler, Name: h.function, Effect: string(h.effect), Event: o.event.Type, Place: h.line}
+	f := Failure{Kind: FailureHandler, Name: h.function, Effect: string(h.effect), Event: o.event.Type, Place: h.line, function: h.function}
 	defer func() {
 		if v := recover(); v != nil {
 			err = errHandlerPanicked // the panic's text may quote a patient

@@ -205,7 +205,7 @@ func ExampleCallFrom() {
 	core.AddTool(p, core.Tool{Name: "my_appointments", Description: "The caller's appointments.", Effect: core.ReadOnly},
 		func(ctx context.Context, _ struct{}) (string, error) {
 			call := core.CallFrom(ctx)
-			if call.Missing != "" {
+			if call.UserNumber == "" { // call.Missing says why, if nothing is known
 				return "", core.Say("I cannot see who is calling. What is your phone number?")
 			}
 			return fmt.Sprintf("Appointments of %s: none.", call.UserNumber), nil
@@ -248,9 +248,8 @@ func ExampleForTenants() {
 // What goes wrong in the backend's own code is reported with its place.
 func ExampleProcessor_OnFailure() {
 	p := core.New()
-	p.OnFailure(func(_ context.Context, f core.Failure) {
-		fmt.Println(f.Kind, f.Name, "panicked:", f.Panic)
-	})
+	failures := make(chan core.Failure, 1)
+	p.OnFailure(func(_ context.Context, f core.Failure) { failures <- f })
 	core.AddTool(p, core.Tool{Name: "open_slots", Effect: core.ReadOnly}, func(context.Context, struct{}) (string, error) {
 		var desk struct{ byDay map[string]int }
 		desk.byDay["monday"]++
@@ -258,7 +257,9 @@ func ExampleProcessor_OnFailure() {
 	})
 	bindForExample(p)
 	ask(p, "/tools/open_slots", `{}`)
+	f := <-failures
+	fmt.Println(f.Kind, f.Name, "panicked:", f.Panic)
 	// Output:
-	// tool open_slots panicked: assignment to entry in nil map
 	// 200 {"result":"Sorry, that did not work just now. Offer to take a message for the office."}
+	// tool open_slots panicked: assignment to entry in nil map
 }

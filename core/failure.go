@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"path"
 	"reflect"
+	"regexp"
 	"runtime"
 	"runtime/debug"
 	"strings"
+	"time"
 
 	"github.com/serverurl/serverurl/core/event"
 	"github.com/serverurl/serverurl/internal/callstate"
@@ -32,13 +34,20 @@ type Failure struct {
 	// returned it.
 	Place string
 
-	// Type is the Go type of the error or of the panic's value, and Fingerprint a
-	// digest of Name, Type and Place: the same mistake has the same one. Neither
-	// quotes anybody.
-	Type, Fingerprint string
+	// Type is the Go type of the panic's value, or of the first error in the chain
+	// that does more than wrap another one.
+	Type string
 
-	// CallTag stands for the call in logs; "" if it is not known.
-	CallTag string
+	// Fingerprint is a digest of the tool or the effect, the Type, and the function
+	// in which it happened. The same mistake has the same one in the next build too,
+	// unless the function was moved or renamed.
+	Fingerprint string
+
+	// Tenant and CallTag are of the call for which it happened: the name of its
+	// sender's secret, and what stands for its id in logs. "" if they are not known.
+	Tenant, CallTag string
+
+	function string // in which it happened
 }
 
 // A FailureKind is what failed.
@@ -52,13 +61,15 @@ const (
 
 // OnFailure adds a hook that is called when the backend's own code has failed: a
 // tool, its Reconcile, or a handler of events that returned an error or panicked.
-// An error of [Say] is a decision and no failure, unless its Err is set. Hooks are
-// called while the sender waits, so they must return at once. Production logs have
-// everything of a Failure that quotes nobody; a hook has the rest:
+// An error of [Say] is a decision and not a failure, unless its Err is set. The
+// sender waits for hooks for a tenth of a second; one that takes longer goes on by
+// itself, for ten seconds at most. Production logs have everything of a Failure that
+// quotes nobody; a hook has the rest:
 //
 //	p.OnFailure(func(ctx context.Context, f core.Failure) { page(f.Name, f.Place, f.Fingerprint) })
 func (p *Processor) OnFailure(f func(ctx context.Context, f Failure)) {
 	p.mustNotBeBound()
+	mustBeFunction("OnFailure", f)
 	p.onFailure = append(p.onFailure, f)
 }
 
@@ -74,7 +85,7 @@ func (f Failure) panicked(v any) Failure {
 		case frame.Function == "runtime.gopanic":
 			inside = true
 		case inside && stack.IsBackend(frame.Function, frame.File):
-			f.Place = stack.Place(frame.File, frame.Line)
+			f.Place, f.function = stack.Place(frame.File, frame.Line), frame.Function
 			return f
 		}
 		if !more {
@@ -105,47 +116,70 @@ func unwrapped(err error) error {
 	}
 }
 
+// closure is what the compiler adds to the name of a function for one inside it. It
+// changes when another one is added before.
+var closure = regexp.MustCompile(`\.func\d.*|-range\d+.*`)
+
+const (
+	// hookPatience is how long the sender waits for the hooks of a failure, and
+	// hookTimeout how long they may take.
+	hookPatience = 100 * time.Millisecond
+	hookTimeout  = 10 * time.Second
+)
+
 // reportFailure logs what quotes nobody, and calls the hooks. A panic is a mistake
 // in the program that somebody has to fix; an error may be an outage that passes.
 func (p *Processor) reportFailure(ctx context.Context, f Failure) {
-	f.CallTag = p.tag(callIn(ctx))
-	f.Fingerprint = callstate.Digest("failure", f.Name, f.Effect, f.Type, f.Place)[:12]
-	log, what := p.log.Warn, "tool failed"
-	if f.Kind == FailureHandler {
-		what = "handler failed"
-	}
-	if f.Panic != nil {
-		log, what = p.log.Error, f.panicMessage()
-	}
-	var tool, handler string
-	if f.Kind == FailureTool {
-		tool = f.Name
-	} else {
-		handler = f.Name
-	}
-	log(what, "tool", tool, "handler", handler, "effect", f.Effect, "type", string(f.Event), "call", f.CallTag,
-		"go_type", f.Type, "place", f.Place, "fingerprint", f.Fingerprint)
-	for _, hook := range p.onFailure {
-		func() {
-			defer func() { _ = recover() }() // of a hook: the failure is logged already
-			hook(ctx, f)
-		}()
-	}
-}
-
-func (f Failure) panicMessage() string {
-	if f.Kind == FailureTool {
-		return "tool panicked"
-	}
-	return "handler panicked"
-}
-
-// callIn returns the id of the call of a context, "" if there is none.
-func callIn(ctx context.Context) event.CallID {
 	if k, _ := ctx.Value(callKey{}).(*callContext); k != nil {
-		return k.call.ID
+		f.Tenant, f.CallTag = k.call.Tenant, p.tag(k.call.ID)
 	}
-	return ""
+	what := f.Effect
+	if f.Kind == FailureTool {
+		what = f.Name
+	}
+	f.Fingerprint = callstate.Digest("failure", string(f.Kind), what, f.Type, closure.ReplaceAllString(f.function, ""))[:12]
+	p.logFailure(f)
+	if len(p.onFailure) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), hookTimeout)
+	called := make(chan struct{})
+	p.work.Go(func() {
+		defer close(called)
+		defer cancel()
+		for _, hook := range p.onFailure {
+			p.callHook(ctx, hook, f)
+		}
+	})
+	select {
+	case <-called:
+	case <-time.After(hookPatience):
+	}
+}
+
+func (p *Processor) logFailure(f Failure) {
+	log, verb, name := p.log.Warn, " failed", "handler"
+	if f.Panic != nil {
+		log, verb = p.log.Error, " panicked"
+	}
+	if f.Kind == FailureTool {
+		name = "tool"
+	}
+	log(string(f.Kind)+verb, name, f.Name, "effect", f.Effect, "type", string(f.Event), "tenant", f.Tenant, "call", f.CallTag,
+		"go_type", f.Type, "place", f.Place, "fingerprint", f.Fingerprint)
+}
+
+// callHook calls a hook. One that panics is a failure too, and no hook is called for it.
+func (p *Processor) callHook(ctx context.Context, hook func(context.Context, Failure), f Failure) {
+	defer func() {
+		if v := recover(); v != nil {
+			of := placeOf(hook)
+			bad := Failure{Kind: FailureHandler, Name: of.function, Effect: "failure", Place: of.line, function: of.function}.panicked(v)
+			bad.Tenant, bad.CallTag = f.Tenant, f.CallTag
+			p.logFailure(bad)
+		}
+	}()
+	hook(ctx, f)
 }
 
 // A place is where a function of the backend's is in its program.
@@ -162,4 +196,11 @@ func placeOf(f any) place {
 	}
 	file, line := fn.FileLine(fn.Entry())
 	return place{function: path.Base(strings.TrimSuffix(fn.Name(), "-fm")), line: stack.Place(file, line)}
+}
+
+// mustBeFunction panics if f is nil: it would be called much later.
+func mustBeFunction(where string, f any) {
+	if reflect.ValueOf(f).IsNil() {
+		panic("core: " + where + ": the function is nil")
+	}
 }

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/serverurl/serverurl/core"
 )
@@ -72,7 +74,6 @@ func TestFailuresAreSeen(t *testing.T) {
 				b := newBackend(t, func(p *core.Processor) {
 					setup(p, m.fail)
 					p.OnFailure(func(_ context.Context, f core.Failure) { got = append(got, f) })
-					p.OnFailure(func(context.Context, core.Failure) { panic("a hook") })
 				})
 				cause := provoke(t, b, where)
 				if m.silence && where != "handler" {
@@ -117,6 +118,7 @@ func TestFailuresAreSeen(t *testing.T) {
 // provoke makes the mistake happen. It returns the error of the delivery.
 func provoke(t *testing.T, b *backend, where string) (delivery error) {
 	t.Helper()
+	defer func() { _ = b.Drain(t.Context()) }() // of hooks
 	if where != "handler" {
 		b.call("/tools/try?call="+callID, `{}`)
 		return nil
@@ -187,9 +189,96 @@ func TestReconcileThatFailsIsSeen(t *testing.T) {
 			Reconcile(func(context.Context, struct{}) (string, bool, error) { panic("reconcile") })
 		p.OnFailure(func(_ context.Context, f core.Failure) { got = append(got, f) })
 	})
-	b.call("/tools/try?call="+callID, `{}`)
-	b.call("/tools/try?call="+callID, `{}`)
+	_ = provoke(t, b, "tool")
+	_ = provoke(t, b, "tool")
 	if len(got) != 2 || got[0].Panic != nil || got[1].Panic != "reconcile" || got[1].Name != "try" {
 		t.Errorf("failures %+v", got)
+	}
+}
+
+// A hook that panics is logged with its place, and does not keep others from being
+// called.
+func TestHookThatPanicsIsSeen(t *testing.T) {
+	var got []core.Failure
+	b := newBackend(t, func(p *core.Processor) {
+		inHandler(p, func() error { return errors.New(mistakeText) })
+		p.OnFailure(func(context.Context, core.Failure) { noMap()[mistakeText] = 1 })
+		p.OnFailure(func(_ context.Context, f core.Failure) { got = append(got, f) })
+	})
+	_ = provoke(t, b, "handler")
+	if len(got) != 1 || got[0].Effect != "hang" {
+		t.Errorf("failures %+v", got)
+	}
+	if log := b.logs.String(); !strings.Contains(log, `level=ERROR msg="handler panicked"`) || !strings.Contains(log, "effect=failure") || strings.Contains(log, mistakeText) {
+		t.Errorf("the log:\n%s", log)
+	}
+}
+
+// A hook that takes its time takes none of the caller's: the answer is that of the
+// tool, and not that it is still being worked on.
+func TestSlowHookDelaysNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		called := 0
+		b := newBackend(t, func(p *core.Processor) {
+			inTool(core.ReadOnly)(p, func() error { return errors.New("down") })
+			p.OnFailure(func(ctx context.Context, _ core.Failure) { <-ctx.Done(); called++ })
+		})
+		began := time.Now()
+		if said := b.call("/tools/try", `{}`); !strings.HasPrefix(said, "Sorry, that did not work") || time.Since(began) > 200*time.Millisecond {
+			t.Errorf("after %v: %q", time.Since(began), said)
+		}
+		if err := b.Drain(t.Context()); err != nil || called != 1 || time.Since(began) > 11*time.Second {
+			t.Errorf("drained after %v: %v, called %d", time.Since(began), err, called)
+		}
+	})
+}
+
+// A function that is nil is found when it is added, and not when it is called.
+func TestNilFunctions(t *testing.T) {
+	for name, add := range map[string]func(p *core.Processor){
+		"OnEvent":       func(p *core.Processor) { p.OnEvent(nil) },
+		"OnStatus":      func(p *core.Processor) { p.OnStatus(nil) },
+		"OnMessages":    func(p *core.Processor) { p.OnMessages(nil) },
+		"OnHang":        func(p *core.Processor) { p.OnHang(nil) },
+		"OnError":       func(p *core.Processor) { p.OnError(nil) },
+		"OnReport":      func(p *core.Processor) { p.OnReport(nil) },
+		"OnCallEnded":   func(p *core.Processor) { p.OnCallEnded(nil) },
+		"OnFailure":     func(p *core.Processor) { p.OnFailure(nil) },
+		"OnStart":       func(p *core.Processor) { p.OnStart(nil) },
+		"Observe":       func(p *core.Processor) { p.Observe(nil) },
+		"SpeakLanguage": func(p *core.Processor) { p.SpeakLanguage(nil) },
+		"ForTenants":    func(*core.Processor) { core.ForTenants() },
+		"AddTool":       func(p *core.Processor) { core.AddTool[struct{}, string](p, core.Tool{Name: "x"}, nil) },
+		"Reconcile": func(p *core.Processor) {
+			core.AddTool(p, core.Tool{Name: "x"}, func(context.Context, struct{}) (string, error) { return "", nil }).Reconcile(nil)
+		},
+	} {
+		func() {
+			defer func() {
+				if v, _ := recover().(string); !strings.HasPrefix(v, "core: ") {
+					t.Errorf("%s(nil): %v", name, v)
+				}
+			}()
+			add(core.New())
+		}()
+	}
+}
+
+// A read that refuses in its own words is a decision in the log, and of another
+// tenant's tool the log says that.
+func TestStatesOfRefusals(t *testing.T) {
+	b := newBackend(t, func(p *core.Processor) {
+		inTool(core.ReadOnly)(p, func() error { return core.Say("Which day?") })
+		core.AddTool(p, core.Tool{Name: "fax", Tenants: []string{"north"}}, func(context.Context, struct{}) (string, error) { return "", nil })
+	}, forTwo)
+	for _, target := range []string{"/tools/try", "/tools/fax", "/tools/other"} {
+		b.Handle(t.Context(), as(southSecret, "POST", target, `{}`))
+	}
+	for _, want := range []string{
+		`tool=try tenant=south state=declined`, `tool=fax tenant=south state=refused reason="of another tenant"`, `tool=unknown tenant=south state=refused reason="no such tool"`,
+	} {
+		if !strings.Contains(b.logs.String(), want) {
+			t.Errorf("the log has no %s:\n%s", want, b.logs.String())
+		}
 	}
 }

@@ -67,7 +67,7 @@ func (p *Processor) accept(ctx context.Context, a *Admission, body []byte, typ e
 		return p.refuse(ctx, a, calls.QuarantinedBody{Body: body, Reason: "no call"}, accepted)
 	}
 	env := Envelope{
-		ID:       envelopeID(body, a.received),
+		ID:       envelopeID(a.sender.Tenant, body, a.received),
 		Received: a.received.UTC(),
 		Type:     typ,
 		Tenant:   a.sender.Tenant,
@@ -89,8 +89,9 @@ func (p *Processor) accept(ctx context.Context, a *Admission, body []byte, typ e
 	return accepted
 }
 
-func envelopeID(body []byte, received time.Time) string {
+func envelopeID(tenant string, body []byte, received time.Time) string {
 	h := sha256.New()
+	h.Write([]byte(tenant)) // the rest begins with eight bytes of a time
 	var at [8]byte
 	binary.BigEndian.PutUint64(at[:], uint64(received.UnixNano()))
 	h.Write(at[:])

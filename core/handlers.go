@@ -57,6 +57,9 @@ type HandlerOption func(*handler)
 //
 //	p.OnReport(toNorthsCRM, core.ForTenants("north"))
 func ForTenants(names ...string) HandlerOption {
+	if len(names) == 0 {
+		panic("core: ForTenants: no tenant is named")
+	}
 	return func(h *handler) { h.tenants = names }
 }
 
@@ -82,6 +85,7 @@ type handlerInput struct {
 // addHandler adds the function f, which run calls.
 func (p *Processor) addHandler(f any, options []HandlerOption, e callstate.Effect, run func(ctx context.Context, o *handlerInput) error) {
 	p.mustNotBeBound()
+	mustBeFunction("a handler of "+string(e), f)
 	n := 0
 	for _, h := range p.handlers {
 		if h.effect == e {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -30,6 +31,9 @@ func (t *tool) addHidden(q toolRequest, canon jsontext.Value, call func() Call) 
 		var values []string
 		switch h.Source {
 		case fromQuery:
+			if isWrittenByModel(q.from.method) {
+				return nil, "written by the model"
+			}
 			values = q.from.query.Values(h.Key)
 		case fromHeader:
 			values = q.from.header.Values(h.Key)
@@ -69,8 +73,6 @@ func (p *Processor) logHidden(t *tool, e *arguments.HiddenError) {
 	case e.Source == fromHeader:
 		p.log.Error("a hidden argument has no value: let the platform send this header with the tool, once (docs/tools.md#hidden-arguments)",
 			"tool", t.Name, "parameter", e.Key, "reason", e.Reason)
-	case e.Source == fromTenant:
-		p.log.Error("a hidden argument has no value: give the secrets names (docs/tools.md#hidden-arguments)", "tool", t.Name, "reason", e.Reason)
 	default:
 		p.log.Error("a hidden argument has no value: it is not known of the call; send the call's id with the tool, as ?call= or X-Call-Id (docs/tools.md#which-call)",
 			"tool", t.Name, "parameter", e.Key, "reason", e.Reason)
@@ -113,7 +115,7 @@ var sourceName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.-]{0,63}$`)
 // checkHidden returns an error if a hidden argument is from nowhere.
 func (t *tool) checkHidden() error {
 	for _, h := range t.shape.Hidden() {
-		if err := checkSource(h); err != nil {
+		if err := t.checkSource(h); err != nil {
 			return fmt.Errorf("the field of %q: from:%q: %w", h.Name, strings.TrimSuffix(h.Source+"="+h.Key, "="), err)
 		}
 	}
@@ -130,11 +132,17 @@ func (t *tool) checkHidden() error {
 	return nil
 }
 
-func checkSource(h arguments.Hidden) error {
+// isWrittenByModel reports whether the arguments of a request with a method are in its
+// query, among what the operator put there.
+func isWrittenByModel(method string) bool { return method == "GET" || method == "DELETE" }
+
+func (t *tool) checkSource(h arguments.Hidden) error {
 	name, _, inside := strings.Cut(h.Key, ".")
 	f, known := fieldOfCall(name)
 	isJSON := known && f.Type == reflect.TypeFor[jsontext.Value]()
 	switch {
+	case h.Source == fromQuery && isWrittenByModel(t.Method):
+		return fmt.Errorf("in a %s the model writes the query: take it from a header", t.Method)
 	case h.Source == fromQuery, h.Source == fromHeader:
 		if err := checkReadable(h.Source, h.Key); err != nil {
 			return err
@@ -162,6 +170,34 @@ func checkReadable(source, name string) error {
 		return errors.New("that is the call's id: write call=id")
 	case source == fromHeader && credential.MatchString(name):
 		return errors.New("the name is that of a credential, which no tool may read")
+	}
+	return nil
+}
+
+// checkHiddenTenant returns an error if a tool needs the tenant, and secrets have no
+// names.
+func (p *Processor) checkHiddenTenant(t *tool) error {
+	for _, h := range t.shape.Hidden() {
+		if h.Source == fromTenant && !h.Optional && len(p.on.Verifier.Tenants()) == 0 {
+			return fmt.Errorf("core: tool %s has an argument from the tenant, and secrets have no names: name them, as in SERVERURL_SECRET=north:…", t.Name)
+		}
+	}
+	return nil
+}
+
+// checkSecretHeaders returns an error if a tool reads a header that may carry the
+// sender's secret.
+func (p *Processor) checkSecretHeaders(t *tool) error {
+	read := slices.Clone(t.Headers)
+	for _, h := range t.shape.Hidden() {
+		if h.Source == fromHeader {
+			read = append(read, h.Key)
+		}
+	}
+	for _, name := range read {
+		if slices.ContainsFunc(p.on.Verifier.SecretHeaders, func(s string) bool { return strings.EqualFold(s, name) }) {
+			return fmt.Errorf("core: tool %s reads the header %q, which carries the sender's secret", t.Name, name)
+		}
 	}
 	return nil
 }

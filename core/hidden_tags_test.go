@@ -95,6 +95,13 @@ func TestHiddenTags(t *testing.T) {
 			}](p)
 		},
 		"decodes itself": func(p *core.Processor) { tagged[selfMade](p) },
+		`in a GET the model writes the query: take it from a header`: func(p *core.Processor) {
+			core.AddTool(p, core.Tool{Name: "see", Method: "GET"}, func(context.Context, struct {
+				A string `from:"query=a"`
+			}) (string, error) {
+				return "", nil
+			})
+		},
 		`the header "Cookie": the name is that of a credential`: func(p *core.Processor) {
 			core.AddTool(p, core.Tool{Name: "see", Headers: []string{"Cookie"}}, look)
 		},

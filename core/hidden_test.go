@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/serverurl/serverurl/core"
+	"github.com/serverurl/serverurl/core/auth"
 )
 
 // whose is a request of a clinic, for a caller.
@@ -92,8 +94,8 @@ func TestHiddenArguments(t *testing.T) {
 	}
 }
 
-// In a GET the model writes the query, so an argument of a hidden one's name sees
-// nothing of it.
+// The query holds arguments too, but an argument of a hidden one's name sees nothing
+// of it.
 func TestHiddenQueryIsNotAnArgument(t *testing.T) {
 	b := newBackend(t, func(p *core.Processor) {
 		core.AddTool(p, core.Tool{Name: "see", Effect: core.ReadOnly}, func(_ context.Context, in struct {
@@ -104,7 +106,7 @@ func TestHiddenQueryIsNotAnArgument(t *testing.T) {
 		})
 	})
 	for query, want := range map[string]string{"clinic=north": "|north", "clinic=north&clinic[x]=evil": "|north"} {
-		if got := said(t, b.Handle(t.Context(), request("GET", "/tools/see?"+query, ""))); got != want {
+		if got := said(t, b.Handle(t.Context(), request("POST", "/tools/see?"+query, ""))); got != want {
 			t.Errorf("%s: said %q, want %q", query, got, want)
 		}
 	}
@@ -230,10 +232,19 @@ func TestHiddenTenantAndOutage(t *testing.T) {
 			t.Errorf("said %q, want %q", got, want)
 		}
 	}
-	one := newBackend(t, add)
-	if got := one.call("/tools/see", "{}"); !strings.Contains(got, "cannot be done from here") || !strings.Contains(one.logs.String(), "give the secrets names") {
-		t.Errorf("said %q, log:\n%s", got, one.logs)
+	unnamed := core.New()
+	add(unnamed)
+	on := core.Platform{Store: two.store, Inbox: two.inbox, Logger: slog.New(slog.DiscardHandler), Verifier: auth.Verifier{Secrets: auth.ParseSecrets(testSecret)}}
+	if err := unnamed.Bind(on); err == nil || !strings.Contains(err.Error(), "tool see has an argument from the tenant, and secrets have no names") {
+		t.Errorf("without names: %v", err)
 	}
+	one := newBackend(t, func(p *core.Processor) {
+		core.AddTool(p, core.Tool{Name: "number", Effect: core.ReadOnly}, func(_ context.Context, in struct {
+			Number string `from:"call=user_number"`
+		}) (string, error) {
+			return in.Number, nil
+		})
+	})
 	if got := one.call("/tools/number?call="+callID, "{}"); !strings.Contains(got, "cannot be done from here") || !strings.Contains(one.logs.String(), "send the call's id with the tool, as ?call=") {
 		t.Errorf("said %q, log:\n%s", got, one.logs)
 	}

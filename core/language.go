@@ -78,6 +78,7 @@ func (p *Processor) SpeakLanguage(f func(ctx context.Context) (language string))
 	if p.bound || p.speakLanguage != nil {
 		panic("core: SpeakLanguage: once, and before the processor is bound")
 	}
+	mustBeFunction("SpeakLanguage", f)
 	p.speakLanguage = f
 }
 

@@ -128,7 +128,9 @@ func allowed(to []slog.Attr, at slog.Attr) []slog.Attr {
 			return append(to, slog.String(at.Key, errorCode(err)))
 		}
 	}
-	if s, ok := stringOf(v); ok && clean != nil {
+	if s, ok := stringOf(v); ok && s == "" {
+		return to // it says nothing
+	} else if ok && clean != nil {
 		return append(to, slog.String(at.Key, clean(s)))
 	}
 	return to

@@ -91,7 +91,7 @@ func TestAllowlist(t *testing.T) {
 		{"which secret matched", "matched", "secret 2 of 2", "secret 2 of 2"},
 		{"which signature matched", "matched", "signing secret 1 of 1", "signing secret 1 of 1"},
 		{"a secret as a match", "matched", patient, "other"},
-		{"nothing", "reason", "", ""},
+		{"nothing", "reason", "", nil},
 		{"bytes", "bytes", 12, 12.0},
 		{"text under a key for numbers", "bytes", "12", nil},
 		{"a time in milliseconds", "took_ms", 1.5, 1.5},

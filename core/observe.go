@@ -38,6 +38,7 @@ type Operation struct {
 // patients' data: a call's id.
 func (p *Processor) OnStart(f func(ctx context.Context, op Operation) (context.Context, func(outcome string))) {
 	p.mustNotBeBound()
+	mustBeFunction("OnStart", f)
 	p.onStart = append(p.onStart, f)
 }
 
@@ -71,6 +72,7 @@ type Observation struct {
 // are given holds patients' data.
 func (p *Processor) Observe(f func(Observation)) {
 	p.mustNotBeBound()
+	mustBeFunction("Observe", f)
 	p.observe = append(p.observe, f)
 }
 
@@ -116,7 +118,7 @@ func (p *Processor) recordToolCall(ctx context.Context, q toolRequest, a toolAns
 		sent := q.args
 		if canon, err := t.read(q, func() Call { return CallFrom(ctx) }); err == nil {
 			sent = canon
-			r.DedupKey = callstate.Digest("same", r.Tenant, string(r.Call), r.Tool, string(t.sentArguments(canon)))[:16]
+			r.DedupKey = callstate.Digest("same", r.Tenant, string(r.Call), r.Tool, string(t.sentArguments(r.Call, canon))+q.listed(t))[:16]
 		}
 		r.Args = redactedArgs(sent, &p.on.Verifier)
 	}
@@ -131,6 +133,15 @@ func redactedArgs(args jsontext.Value, v *auth.Verifier) jsontext.Value {
 		return nil
 	}
 	return redacted
+}
+
+// knownTool returns the name of a tool, or "" if there is none: the sender may have
+// written anything.
+func (p *Processor) knownTool(sent string) string {
+	if p.tools[sent] == nil {
+		return ""
+	}
+	return sent
 }
 
 // nameOf returns a tool's name, or "" for what is not one: a sender chose it.

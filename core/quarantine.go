@@ -18,7 +18,7 @@ import (
 	"github.com/serverurl/serverurl/internal/callstate"
 )
 
-// What quarantine holds at most. Nothing ends up there in ordinary operation, so
+// What quarantine holds of a tenant at most. Nothing ends up there in ordinary operation, so
 // these leave days to look at what a change of the sender's has caused. If it is
 // full, the oldest are deleted: they were there to be seen for the longest time,
 // and a new kind of body is what the operator does not know yet.
@@ -34,8 +34,11 @@ var ErrStillUnreadable = errors.New("core: the quarantined body is not an event 
 // quarantine stores a body under its own hash, so that a repeated one changes
 // nothing.
 func (p *Processor) quarantine(ctx context.Context, q calls.QuarantinedBody) error {
-	sum := sha256.Sum256(append([]byte(q.Tenant), q.Body...))
+	sum := sha256.Sum256(q.Body)
 	q.ID, q.Received, q.TriedBy = hex.EncodeToString(sum[:16]), q.Received.UTC(), program()
+	if q.Tenant != "" { // the same body of another tenant is another one
+		q.ID = callstate.Digest("quarantine", q.Tenant, q.ID)[:32]
+	}
 	q.Body = p.on.Verifier.Redact(nil, q.Body)
 	if !wordsPattern.MatchString(q.Encoding) { // as sent, and shown to operators
 		q.Encoding = ""
@@ -89,7 +92,7 @@ func retryQuarantined(ctx context.Context, s records.Store, in Inbox, l Limits, 
 	if err := calls.WriteAudit(ctx, s, line); err != nil {
 		return err
 	}
-	env := Envelope{ID: envelopeID(body, q.Received), Received: q.Received, Type: typ, Tenant: q.Tenant, Call: of, Body: v.Redact(nil, body)}
+	env := Envelope{ID: envelopeID(q.Tenant, body, q.Received), Received: q.Received, Type: typ, Tenant: q.Tenant, Call: of, Body: v.Redact(nil, body)}
 	if err := in.Put(ctx, env); err != nil {
 		return fmt.Errorf("core: retry of a quarantined body: %w", err)
 	}
@@ -161,9 +164,12 @@ func (p *Processor) boundQuarantine(ctx context.Context, all []calls.Quarantined
 		return cmp.Or(b.Received.Compare(a.Received), cmp.Compare(a.ID, b.ID)) // the newest first
 	})
 	var errs []error
-	size, dropped := 0, 0
-	for i, q := range all {
-		if size += q.Bytes; i < maxQuarantined && size <= maxQuarantinedBytes {
+	type held struct{ bodies, bytes int }
+	of, dropped := map[string]held{}, 0 // by tenant: none takes the others' space
+	for _, q := range all {
+		h := of[q.Tenant]
+		h.bodies, h.bytes = h.bodies+1, h.bytes+q.Bytes
+		if of[q.Tenant] = h; h.bodies <= maxQuarantined && h.bytes <= maxQuarantinedBytes {
 			continue
 		}
 		if err := callstate.DeleteQuarantined(ctx, p.on.Store, q.ID); err != nil && !errors.Is(err, calls.ErrNotQuarantined) {

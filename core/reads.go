@@ -32,7 +32,7 @@ type lateRead struct {
 
 // read answers a request to a tool that changes nothing.
 func (p *Processor) read(ctx context.Context, t *tool, q toolRequest, canon []byte) toolAnswer {
-	key := callstate.Digest("read", q.from.tenant(), t.Name, string(q.call), string(canon))
+	key := callstate.Digest("read", q.from.tenant(), t.Name, string(q.call), string(canon)+q.listed(t))
 	r := p.joinRead(ctx, key, q)
 	if r == nil {
 		r = &lateRead{began: time.Now(), changed: p.reads.changes(q.from.tenant())}

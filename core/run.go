@@ -50,7 +50,7 @@ func (r *run) result(t *tool, say func() *Sentences) string {
 // runSafely runs the function of a tool, recovers its panic, and reports its
 // failure.
 func (p *Processor) runSafely(ctx context.Context, t *tool, args []byte) (text string, err error) {
-	f := Failure{Kind: FailureTool, Name: t.Name, Place: t.line}
+	f := Failure{Kind: FailureTool, Name: t.Name, Place: t.line, function: t.function}
 	defer func() {
 		if v := recover(); v != nil {
 			text, err = "", errPanicked // the panic's text may quote a patient
@@ -87,6 +87,8 @@ func (r *run) answer(t *tool, say func() *Sentences) toolAnswer {
 		otherwise = say().Unreadable
 	}
 	switch {
+	case t.Effect == ReadOnly && isSaid(r.err) && causeOf(r.err) == nil:
+		state = callstate.ToolDeclined
 	case t.Effect == ReadOnly:
 		state = callstate.ToolFailed
 	case state == callstate.ToolIndeterminate && t.Effect == Idempotent:

@@ -3,6 +3,7 @@ package core
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"regexp"
@@ -142,6 +143,7 @@ type ToolFunc[In, Out any] func(ctx context.Context, in In) (Out, error)
 // that no argument can fill, if a tag is wrong, or if IdempotencyArgs names an
 // unknown argument: these are mistakes in the program, found at its start.
 func AddTool[In, Out any](p *Processor, t Tool, f ToolFunc[In, Out]) RegisteredTool[In, Out] {
+	mustBeFunction("AddTool("+t.Name+")", f)
 	added := p.addTool(t, reflect.TypeFor[In]())
 	added.place = placeOf(f)
 	added.run = func(ctx context.Context, args []byte) (any, error) {
@@ -164,6 +166,7 @@ type RegisteredTool[In, Out any] struct{ t *tool }
 // certainly does not (then the tool runs), and an error if that is unknown for now.
 // It is called only when the run has certainly ended.
 func (h RegisteredTool[In, Out]) Reconcile(f func(ctx context.Context, in In) (out Out, done bool, err error)) {
+	mustBeFunction("Reconcile("+h.t.Name+")", f)
 	h.t.reconcile = func(ctx context.Context, args []byte) (any, bool, error) {
 		var in In
 		if err := h.t.shape.Decode(args, &in); err != nil {
@@ -226,6 +229,9 @@ func (p *Processor) checkTools() error {
 	for _, name := range p.order {
 		t := p.tools[name]
 		if err := p.checkTenants("tool "+name, t.Tenants); err != nil {
+			return err
+		}
+		if err := errors.Join(p.checkHiddenTenant(t), p.checkSecretHeaders(t)); err != nil {
 			return err
 		}
 		for _, other := range t.Undoes {

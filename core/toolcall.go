@@ -100,6 +100,9 @@ func (p *Processor) answerEnvelope(ctx context.Context, a *Admission, tool strin
 	language := p.language(ctx, first)
 	for i := range reqs {
 		reqs[i].from = from
+		if tool != "" {
+			p.bindToURL(a, tool, &reqs[i])
+		}
 		reqs[i].say = p.sentencesFor(reqs[i], language)
 	}
 	if len(reqs) == 0 {
@@ -120,6 +123,21 @@ func (p *Processor) answerEnvelope(ctx context.Context, a *Admission, tool strin
 		replayed = replayed && a.replayed
 	}
 	return reply(toolReply{Result: oneLine(strings.Join(said, " ")), Results: results}, replayed)
+}
+
+// bindToURL holds a call of an envelope to what the URL of the tool says: the tool, and
+// the call if it names one. The model writes the arguments, and may write some that
+// look like an envelope.
+func (p *Processor) bindToURL(a *Admission, tool string, q *toolRequest) {
+	if q.name != tool {
+		q.name = ""
+	}
+	id, two := p.callOf(a.head, tool, q.from.query)
+	if id == "" && !two {
+		return
+	}
+	q.twoCalls = two || q.call != "" && q.call != id
+	q.call, q.from.named = id, true
 }
 
 // answerAll answers the calls of one request inside one budget. What changes
@@ -201,19 +219,23 @@ func (p *Processor) answer(ctx context.Context, q toolRequest) (a toolAnswer) {
 	start := p.on.Now()
 	q.call = callstate.ScopedID(q.from.tenant(), p.validCall(string(q.call)))
 	ctx = p.withCall(ctx, q)
-	ctx, end := p.begin(ctx, Operation{Tool: nameOf(q.name), Call: q.call})
+	ctx, end := p.begin(ctx, Operation{Tool: p.knownTool(q.name), Call: q.call})
 	defer func() { end(a.state) }()
 	defer func() { p.recordToolCall(ctx, q, a, start) }()
 	defer p.noteAlive(ctx, q.call)()
 	defer func() {
 		if recover() != nil {
-			p.log.Error("tool call panicked", "tool", q.name, "state", "panic")
+			p.log.Error("tool call panicked", "tool", p.knownTool(q.name), "state", "panic")
 			a = toolAnswer{result: q.say().Uncertain, state: string(callstate.ToolIndeterminate)}
 		}
 	}()
 	t := p.tools[q.name]
 	if t == nil || !serves(t.Tenants, q.from.tenant()) {
-		p.log.Warn("tool call", "tool", "unknown", "tenant", q.from.tenant(), "state", "refused")
+		name, reason := "unknown", "no such tool"
+		if t != nil {
+			name, reason = t.Name, "of another tenant"
+		}
+		p.log.Warn("tool call", "tool", name, "tenant", q.from.tenant(), "state", "refused", "reason", reason)
 		return toolAnswer{result: q.say().NoTool, state: callstate.ToolRefused}
 	}
 	a = p.answerKnown(ctx, t, q)

@@ -132,6 +132,8 @@ func (p *player) post(ctx context.Context, h heldEvent) {
 			p.fail(h.line, "%s: no reply: %v", h.kind, a.err)
 		case a.status < 200 || a.status > 299:
 			p.fail(h.line, "%s: status %d, want 2xx: Interactly sends it once, so it is lost", h.kind, a.status)
+		default:
+			p.accepted.Add(1)
 		}
 	}
 	p.sentMessages = max(p.sentMessages, h.messages)

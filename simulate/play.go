@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -18,7 +19,8 @@ type player struct {
 	held    []heldEvent
 	replies map[string]chan string // by label, also of background tools
 
-	sentMessages int // in the longest conversation that was sent
+	accepted     atomic.Int64 // events that were answered 2xx
+	sentMessages int          // in the longest conversation that was sent
 
 	running sync.WaitGroup // requests in the background
 	mu      sync.Mutex     // guards result and calls of OnStep

@@ -241,24 +241,6 @@ type refuses struct{}
 
 func (refuses) RoundTrip(*http.Request) (*http.Response, error) { return nil, syscall.ECONNREFUSED }
 
-func TestStateSettles(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		d := newDesk()
-		o := options(d)
-		begin := time.Now()
-		o.State = func(ctx context.Context, id string) (State, bool, error) {
-			if time.Since(begin) < 3*time.Second {
-				return State{}, false, nil
-			}
-			return d.state(ctx, id)
-		}
-		passes(t, playNamed(t, o, "report-only"))
-		o.SettleTimeout = time.Second
-		begin = time.Now()
-		fails(t, playNamed(t, o, "report-only"), "report-only.yaml:5: final state after 1s: the backend does not know the call")
-	})
-}
-
 func TestSameSeedSameCall(t *testing.T) {
 	played := func(seed uint64) (all []string) {
 		synctest.Test(t, func(t *testing.T) { // in which it is always the same time

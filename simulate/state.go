@@ -1,8 +1,10 @@
 package simulate
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -12,10 +14,18 @@ type State struct {
 	Messages int
 	Ended    bool
 	Report   bool
+
+	// Working is true while handlers of the call's events have not succeeded. The
+	// state is not final until then.
+	Working bool
 }
 
-// statePoll is the interval at which the state is read.
-const statePoll = 50 * time.Millisecond
+// The state is read every statePoll. One that cannot become the expected one is
+// final when it has not changed for stateQuiet.
+const (
+	statePoll  = 50 * time.Millisecond
+	stateQuiet = time.Second
+)
 
 // checkState waits until the state of the call is the expected one.
 func (p *player) checkState(ctx context.Context) {
@@ -27,28 +37,50 @@ func (p *player) checkState(ctx context.Context) {
 		p.unchecked("the final state, because the backend can only recover it later")
 		return
 	}
-	for deadline := time.Now().Add(p.o.SettleTimeout); ; sleep(ctx, statePoll) {
+	start := time.Now()
+	var last State
+	for changed := start; ; sleep(ctx, statePoll) {
 		got, known, err := p.o.State(ctx, p.c.id)
 		if ctx.Err() != nil {
 			return
 		}
-		wrong := ""
-		switch {
-		case err != nil:
-			wrong = "reading it failed: " + err.Error()
-		case !known:
-			wrong = "the backend does not know the call"
-		default:
-			wrong = p.s.Expect.differs(got, p.messages())
-		}
+		wrong := p.wrong(got, known, err)
 		if wrong == "" {
 			return
 		}
-		if !time.Now().Before(deadline) {
-			p.fail(p.s.expectLine, "final state after %v: %s", p.o.SettleTimeout, wrong)
+		now := time.Now()
+		if got != last {
+			last, changed = got, now
+		}
+		hopeless := p.accepted.Load() == 0 || p.isOver(got) && now.Sub(changed) >= stateQuiet
+		if took := now.Sub(start); hopeless || took >= p.o.SettleTimeout {
+			p.fail(p.s.expectLine, "final state after %v: %s", took.Round(time.Millisecond), wrong)
 			return
 		}
 	}
+}
+
+// wrong says how a state that was read is not the expected one; "" if it is.
+func (p *player) wrong(got State, known bool, err error) string {
+	switch {
+	case err != nil:
+		return "reading it failed: " + err.Error()
+	case !known && p.accepted.Load() == 0:
+		return "the backend does not know the call: it accepted no event"
+	case !known:
+		return "the backend does not know the call"
+	}
+	return strings.Join(p.s.Expect.differs(got, p.messages()), "; ")
+}
+
+// isOver reports whether the call has ended with another status than the expected
+// one, which no event that was sent can still change.
+func (p *player) isOver(got State) bool {
+	want := p.s.Expect.Status
+	if want == "" || got.Status == want || got.Working {
+		return false
+	}
+	return got.Status == "failed" || got.Status == "finished" && p.c.status != want
 }
 
 // unchecked notes what could not be checked. That is a failure if the scenario has
@@ -69,17 +101,17 @@ func (p *player) messages() int {
 	return p.sentMessages
 }
 
-// differs describes how got differs from what is expected; "" if it does not.
-func (want ExpectedState) differs(got State, messages int) string {
-	switch {
-	case want.Status != "" && got.Status != want.Status:
-		return fmt.Sprintf("status is %q, want %q", got.Status, want.Status)
-	case got.Messages != messages:
-		return fmt.Sprintf("%d messages, want %d", got.Messages, messages)
-	case want.Ended != nil && got.Ended != *want.Ended:
-		return fmt.Sprintf("ended is %v, want %v", got.Ended, *want.Ended)
-	case want.Report != nil && got.Report != *want.Report:
-		return fmt.Sprintf("report is %v, want %v", got.Report, *want.Report)
+// differs describes all differences of got from what is expected.
+func (want ExpectedState) differs(got State, messages int) (all []string) {
+	differ := func(is bool, format string, args ...any) {
+		if is {
+			all = append(all, fmt.Sprintf(format, args...))
+		}
 	}
-	return ""
+	differ(want.Status != "" && got.Status != want.Status, "status is %q, want %q", got.Status, want.Status)
+	differ(got.Messages != messages, "%d messages, want %d", got.Messages, messages)
+	differ(want.Ended != nil && got.Ended != *cmp.Or(want.Ended, new(bool)), "ended is %v, want %v", got.Ended, !got.Ended)
+	differ(want.Report != nil && got.Report != *cmp.Or(want.Report, new(bool)), "report is %v, want %v", got.Report, !got.Report)
+	differ(got.Working, "handlers of its events have not succeeded")
+	return all
 }

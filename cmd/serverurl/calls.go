@@ -198,6 +198,11 @@ type reportJSON struct {
 // it.
 func printCall(ctx context.Context, t *terminal, s records.Store, id string, tags *tagKeys, asJSON bool) error {
 	call, err := calls.Read(ctx, s, event.CallID(id))
+	if errors.Is(err, calls.ErrNotFound) {
+		if full := withTenant(ctx, s, id); full != "" {
+			return fmt.Errorf("no call %q in this store; did you mean %s?", id, full)
+		}
+	}
 	if err != nil {
 		return explain(err, id)
 	}
@@ -220,61 +225,31 @@ func printCall(ctx context.Context, t *terminal, s records.Store, id string, tag
 	if asJSON {
 		return writeJSON(t, v)
 	}
-	v.print(t, call, tags)
+	requests, err := calls.ToolRequests(ctx, s, call.ID)
+	if err != nil {
+		return err
+	}
+	wrong, err := wentWrong(ctx, s, call)
+	if err != nil {
+		return err
+	}
+	v.print(t, call, wrong, requests, tags)
 	return nil
 }
 
-// print writes a call for a person: the conversation first, then what the tools did.
-func (v callDetailJSON) print(t *terminal, call calls.Call, tags *tagKeys) {
-	fmt.Fprintf(t.out, "%s  %s, %s %s\n", screen.Line(string(v.ID)), screen.Line(string(v.Status)), openOrEnded(v.Ended), screen.Line(string(v.EndReason)))
-	switch {
-	case len(v.Tags) > 0:
-		fmt.Fprintf(t.out, "in the log: %s\n", strings.Join(v.Tags, ", "))
-	case tags != nil:
-		fmt.Fprintf(t.out, "in the log: unknown; %s\n", needSecret)
-	}
-	fmt.Fprintln(t.out)
-	for _, m := range call.Transcript {
-		if !m.Spoken() {
-			continue
+// withTenant returns the whole id of a call that was given without its tenant, of the
+// last calls; "" if there is none.
+func withTenant(ctx context.Context, s records.Store, id string) event.CallID {
+	for after, n := "", 0; n < 10; n++ {
+		ids, next, err := calls.ListIDs(ctx, s, after, 1000)
+		for _, full := range ids {
+			if strings.HasSuffix(string(full), "/"+id) {
+				return full
+			}
 		}
-		who := "caller"
-		if m.FromAssistant() {
-			who = "assistant"
-		}
-		fmt.Fprintf(t.out, "%10s  %s\n", who, screen.Line(m.Text))
-	}
-	if len(v.Tools) > 0 {
-		fmt.Fprintln(t.out)
-	}
-	for _, r := range v.Tools {
-		fmt.Fprintf(t.out, "%10s  %s %s → %s\n", "tool", screen.Line(r.Tool), r.State, screen.Line(r.Result))
-	}
-	if v.Report != nil {
-		title := "\n    report"
-		for _, line := range v.Report.lines() {
-			fmt.Fprintf(t.out, "%10s  %s\n", title, line)
-			title = ""
+		if after = next; err != nil || after == "" {
+			return ""
 		}
 	}
-}
-
-// lines is what is known of a report, for a person.
-func (r *reportJSON) lines() (known []string) {
-	var facts []string
-	if success := screen.Line(r.SuccessEvaluation); success != "" {
-		facts = append(facts, success)
-	}
-	if r.DurationMs > 0 {
-		facts = append(facts, fmt.Sprintf("%.1f s", r.DurationMs/1000))
-	}
-	if r.EndedBy != "" {
-		facts = append(facts, "ended by the "+screen.Line(r.EndedBy))
-	}
-	for _, line := range []string{screen.Line(r.Summary), strings.Join(facts, ", ")} {
-		if line != "" {
-			known = append(known, line)
-		}
-	}
-	return known
+	return ""
 }

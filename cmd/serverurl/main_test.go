@@ -175,15 +175,15 @@ func TestPlayIsInterrupted(t *testing.T) {
 func TestReportLines(t *testing.T) {
 	for want, r := range map[string]reportJSON{
 		"": {},
-		"\n    report  A cleaning.\n            Good, 1.5 s, ended by the user\n": {Summary: "A cleaning.", SuccessEvaluation: "Good", DurationMs: 1500, EndedBy: "user"},
-		"\n    report  A cleaning.\n":                                     {Summary: "A cleaning."},
-		"\n    report  A cleaning.\n            ended by the assistant\n": {Summary: "A cleaning.", EndedBy: "assistant"},
-		"\n    report  Good, 0.1 s\n":                                     {SuccessEvaluation: "Good", DurationMs: 100},
-		"\n    report  60.0 s\n":                                          {Summary: "\u202e", DurationMs: 60_000},
+		"    report  A cleaning.\n            Good, 1.5 s, ended by the user\n": {Summary: "A cleaning.", SuccessEvaluation: "Good", DurationMs: 1500, EndedBy: "user"},
+		"    report  A cleaning.\n":                                     {Summary: "A cleaning."},
+		"    report  A cleaning.\n            ended by the assistant\n": {Summary: "A cleaning.", EndedBy: "assistant"},
+		"    report  Good, 0.1 s\n":                                     {SuccessEvaluation: "Good", DurationMs: 100},
+		"    report  60.0 s\n":                                          {Summary: "\u202e", DurationMs: 60_000},
 	} {
 		var out bytes.Buffer
-		callDetailJSON{Report: &r}.print(&terminal{out: screen.NewWriter(&out)}, calls.Call{}, nil)
-		if _, got, _ := strings.Cut(out.String(), "\n\n"); got != want {
+		callDetailJSON{Report: &r}.print(&terminal{out: screen.NewWriter(&out)}, calls.Call{}, nil, nil, nil)
+		if head, got, _ := strings.Cut(out.String(), "\n\n"); got != want || head != "  , open" && head != "  , open\n" {
 			t.Errorf("%+v: printed %q, want %q", r, got, want)
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -83,7 +85,26 @@ func (c *playCommand) Run(ctx context.Context, t *terminal) error {
 		defer r.close()
 		o.State = finalstate.In(r.store, to.tenant)
 	}
+	if err := listens(ctx, o.URL); err != nil {
+		return err
+	}
 	return c.play(ctx, t, o, scenarios)
+}
+
+// listens returns an error if nobody takes connections at a URL, which would fail
+// each step of each call.
+func listens(ctx context.Context, root string) error {
+	u, err := url.Parse(root)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil // which is said where it is used
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), u.Scheme)))
+	if err != nil {
+		return fmt.Errorf("no answer from %s: is the server running? (%w)", root, err)
+	}
+	return conn.Close()
 }
 
 func (c *playCommand) list(t *terminal) error {

@@ -19,10 +19,14 @@ type toolsCommand struct {
 	Secret string   `name:"secret-ref" help:"What stands for the secret: a reference, which you replace before you post it. Never a secret." default:"$${SERVERURL_SECRET}" placeholder:"REFERENCE"`
 	Header []string `help:"A header that Interactly is to send, NAME:VALUE. A credential is a reference, such as $${TOKEN}. Repeat it." sep:"none" placeholder:"NAME:VALUE"`
 	Query  []string `help:"A parameter for the tools' URLs, NAME=VALUE. Repeat it." sep:"none" placeholder:"NAME=VALUE"`
+	Tenant string   `help:"Only the tools that the tenant of this name may call. Default: all." placeholder:"NAME"`
 }
 
 func (*toolsCommand) Help() string {
-	return `Examples:
+	return `Prints the tools of the package app. Those of another backend are printed by
+three lines of Go: docs/tools.md#definition.
+
+Examples:
   serverurl tools
   serverurl tools --json --url https://desk.example.com
   serverurl tools --json --url https://desk.example.com --header 'X-Call-Id:{{call.id}}' | envsubst '$SERVERURL_SECRET'`
@@ -37,7 +41,7 @@ func (c *toolsCommand) Run(t *terminal) error {
 	if err != nil {
 		return err
 	}
-	defs, err := app.New().ToolDefinitions(strings.TrimRight(c.URL, "/"), core.DefinitionOptions{Secret: c.Secret, Headers: headers, Query: query})
+	defs, err := app.New().ToolDefinitions(strings.TrimRight(c.URL, "/"), core.DefinitionOptions{Secret: c.Secret, Headers: headers, Query: query, Tenant: c.Tenant})
 	if err != nil {
 		return usageError{err}
 	}

@@ -17,6 +17,7 @@ func TestTools(t *testing.T) {
 		{[]string{"--json"}, 0, `"secret": "${SERVERURL_SECRET}"`},
 		{[]string{"--json", "--secret-ref", "{{desk}}", "--header", "X-Call-Id: {{call.id}}"}, 0, `"X-Call-Id": "{{call.id}}"`},
 		{[]string{"--json", "--url", "https://desk.example.com/", "--query", "clinic=north"}, 0, `"url": "https://desk.example.com/tools/opening_hours?clinic=north"`},
+		{[]string{"--tenant", "north"}, 0, "https://YOUR-SERVER/tools/book_appointment"},
 		{[]string{"--json", "--secret-ref", "canary"}, 2, "write a reference, such as ${NAME}"},
 		{[]string{"--header", "Authorization: Bearer canary"}, 2, `header "Authorization"`},
 		{[]string{"--header", "X-Clinic"}, 2, "--header takes NAME:VALUE"},

@@ -110,7 +110,7 @@ func (v *Verifier) Validate() error {
 }
 
 // validateNames returns an error if some secrets have a tenant's name and others
-// have none: nobody could say then whose calls the others' are.
+// have none, or if two tenants have one: nobody could say then whose a call is.
 func (v *Verifier) validateNames() error {
 	all, named := v.secrets(), 0
 	for _, k := range all {
@@ -122,7 +122,14 @@ func (v *Verifier) validateNames() error {
 		}
 	}
 	if named > 0 && named < len(all) {
-		return fmt.Errorf("auth: %d of %d secrets have a name, as in north:SECRET: name all of them, or none", named, len(all))
+		return fmt.Errorf("auth: %d of %d secrets have a name, as in north:SECRET (of a-z, 0-9 and -): name all of them, or none", named, len(all))
+	}
+	for i, k := range all {
+		for _, other := range all[:i] {
+			if k.name != other.name && k.reveal() == other.reveal() {
+				return fmt.Errorf("auth: %s and %s have the same secret, so nobody could say whose a request is: give each its own", other.name, k.name)
+			}
+		}
 	}
 	return nil
 }
@@ -287,15 +294,20 @@ func (v *Verifier) verifySecret(h Header) (Sender, error) {
 	if len(names) == 0 {
 		names = secretHeaders
 	}
-	hit := -1
+	hit, two := -1, false // two: the secrets of two tenants, which one sender does not have
 	try := func(got string) {
 		if got == "" { // an empty field must not match a zero Secret
 			return
 		}
+		one := -1
 		sum := sha256.Sum256([]byte(got))
 		for i, k := range v.Secrets {
 			want := sha256.Sum256([]byte(k.reveal()))
-			hit = subtle.ConstantTimeSelect(subtle.ConstantTimeCompare(sum[:], want[:]), i, hit)
+			one = subtle.ConstantTimeSelect(subtle.ConstantTimeCompare(sum[:], want[:]), i, one)
+		}
+		two = two || one >= 0 && hit >= 0 && v.Secrets[one].name != v.Secrets[hit].name
+		if one >= 0 {
+			hit = one
 		}
 	}
 	for _, name := range names {
@@ -311,6 +323,9 @@ func (v *Verifier) verifySecret(h Header) (Sender, error) {
 	}
 	if scheme, token, ok := strings.Cut(auth, " "); ok && strings.EqualFold(scheme, "Bearer") {
 		try(strings.Trim(token, " "))
+	}
+	if two {
+		return Sender{}, ErrUnauthenticated
 	}
 	return sender("secret", v.Secrets, hit), nil
 }

@@ -429,6 +429,7 @@ func TestNamesOfSecrets(t *testing.T) {
 		{"North:" + a, "", ""}, // a capital is of a secret
 		{"north:", "", "no secret"},
 		{"north:short", "north", "weak"},
+		{"north:" + a + ",south:" + a, "north south", "north and south have the same secret"},
 	} {
 		v := Verifier{Secrets: ParseSecrets(c.secrets)}
 		if got := strings.Join(v.Tenants(), " "); got != c.tenants {

@@ -27,6 +27,8 @@ func Transport() core.HTTPTransport {
 		MaxIdleConnsPerHost: 16,
 		IdleConnTimeout:     90 * time.Second,
 		TLSHandshakeTimeout: 5 * time.Second,
+
+		MaxResponseHeaderBytes: 64 << 10,
 	}
 	return func(ctx context.Context, r core.HTTPRequest) (core.HTTPResponse, error) {
 		req, err := http.NewRequestWithContext(ctx, r.Method, r.URL, bytes.NewReader(r.Body))

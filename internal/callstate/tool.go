@@ -36,6 +36,7 @@ const (
 	ToolIndeterminate ToolState = "unknown"
 
 	// These are states of an answer only, never of a record.
+	ToolDeclined   = "declined"    // a read that has answered with a sentence of its own
 	ToolTimedOut   = "late"        // the reply deadline came before the result
 	ToolSuperseded = "fenced"      // a newer owner runs the request
 	ToolDoneBefore = "done before" // it was done, something else since, and it is not done again

@@ -65,7 +65,7 @@ var variables = []variable{
 	{"SERVERURL_SIGNING_SECRET" + arn, "", "the same for `SERVERURL_SIGNING_SECRET`", "", []Platform{AWS}},
 	{"SERVERURL_STANDARD_WEBHOOKS_SECRET" + arn, "", "the same for `SERVERURL_STANDARD_WEBHOOKS_SECRET`", "", []Platform{AWS}},
 
-	{"SERVERURL_RETENTION", "", "how long data is stored, such as `content=90d,calls=365d,quarantine=30d,dead=30d,audit=6y`: [operating.md](operating.md#retention)", "for ever", everywhere},
+	{"SERVERURL_RETENTION", "", "how long data is stored, such as `content=90d,calls=365d,quarantine=30d,dead=30d,audit=6y`: [operating.md](operating.md#retention)", "forever", everywhere},
 	{"SERVERURL_SPOOL", "", "a SQLite file, on a disk that outlives the process, for events that arrive while the database is unavailable: [operating.md](operating.md#when-the-database-is-away)", "they are rejected with 503", []Platform{Server}},
 	{"SERVERURL_MAX_INFLIGHT_MIB", "", "MiB of request bodies in memory at a time", "64", []Platform{Server}},
 	{"SERVERURL_IDLE_TIMEOUT", "", "how long a connection without requests stays open: [server.md](server.md#behind-a-load-balancer)", "620s", []Platform{Server}},

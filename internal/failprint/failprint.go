@@ -83,6 +83,16 @@ func failure(kind core.FailureKind, name string, err error, v any) core.Failure 
 	return f
 }
 
+// Text returns a failure as Attach prints it, without color and without control
+// characters.
+func Text(f core.Failure) string {
+	lines := strings.Split(strings.TrimSpace(text(f, false)), "\n")
+	for i, line := range lines {
+		lines[i] = screen.Text(line)
+	}
+	return strings.Join(lines, "\n")
+}
+
 // Color reports whether what is written to w may be in color: it is a terminal, and
 // NO_COLOR is not set.
 func Color(w io.Writer) bool {

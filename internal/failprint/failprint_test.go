@@ -54,6 +54,9 @@ func TestText(t *testing.T) {
 		if got := printed(c.failure, false); got != c.want {
 			t.Errorf("%s:\n%q, want\n%q", name, got, c.want)
 		}
+		if got := Text(c.failure); got+"\n" != c.want {
+			t.Errorf("%s, for a test:\n%q, want\n%q", name, got, c.want)
+		}
 	}
 	colored := printed(core.Failure{Kind: core.FailureTool, Name: "book", Err: errors.New("x"), Place: "desk.go:7"}, true)
 	if !strings.HasPrefix(colored, "\x1b[1mdesk.go:7\x1b[0m  tool book failed: \x1b[31mx\x1b[0m\n") {

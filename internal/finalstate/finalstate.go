@@ -27,7 +27,7 @@ func In(s records.Store, tenants ...string) func(context.Context, string) (simul
 			if errors.Is(err, calls.ErrNotFound) {
 				continue
 			}
-			return simulate.State{Status: string(c.Status), Messages: len(c.Transcript), Ended: c.Ended, Report: c.Report != nil}, err == nil, err
+			return simulate.State{Status: string(c.Status), Messages: len(c.Transcript), Ended: c.Ended, Report: c.Report != nil, Working: c.PendingHandlers > 0}, err == nil, err
 		}
 		return simulate.State{}, false, nil
 	}
