@@ -65,12 +65,12 @@ type Options struct {
 // the format of its trigger. The handler is safe for concurrent use, keeps
 // nothing between invocations, and survives a panic.
 func NewHandler(p *core.Processor, in Decoder, o *Options) lambda.Handler {
-	a := &adapter{p: p, in: in, log: slog.Default()}
+	a := &adapter{p: p, in: in, log: slog.Default().With("platform", "aws")}
 	if o != nil {
 		a.base = strings.TrimRight(o.BasePath, "/")
 		a.ready = o.Ready
 		if o.Logger != nil {
-			a.log = o.Logger
+			a.log = o.Logger.With("platform", "aws")
 		}
 	}
 	return a
@@ -143,7 +143,7 @@ var (
 // health answers a load balancer's health check.
 func (a *adapter) health(ctx context.Context) core.Response {
 	if err := lifecycle.Ready(ctx, a.ready); err != nil {
-		a.log.Warn("readiness check failed", "reason", logCode(err))
+		lifecycle.LogNotReady(a.log, err)
 		return notReady
 	}
 	return healthy
@@ -233,7 +233,7 @@ func (a *adapter) deliver(ctx context.Context, r sqsMessage, perCall *keyedMutex
 
 func (a *adapter) deliverOne(ctx context.Context, e core.Envelope, perCall *keyedMutex) error {
 	defer perCall.lock(string(e.Call))()
-	return a.p.Deliver(ctx, e)
+	return envelope.Failed(e, a.p.Deliver(ctx, e))
 }
 
 // logFailure logs that a message was not delivered. One that is delivered again wants
@@ -243,7 +243,7 @@ func (a *adapter) logFailure(ctx context.Context, err error, attempt int) {
 	if dead {
 		level = slog.LevelError
 	}
-	a.log.Log(ctx, level, "delivery failed", "reason", logCode(err), "attempt", attempt, "dead", dead)
+	a.log.With(envelope.LogFailure(err, a.p.LogTag)...).Log(ctx, level, "delivery failed", "reason", logCode(err), "attempt", attempt, "dead", dead)
 }
 
 // delay lets a failed message be redelivered after a pause that grows. If that

@@ -370,6 +370,23 @@ func TestLoadBalancerHealthCheckOfTheBackend(t *testing.T) {
 	if err != nil || !strings.HasPrefix(string(out), `{"statusCode":503,`) || strings.Contains(string(out), "canary") {
 		t.Errorf("got %s, %v", out, err)
 	}
+	var logged bytes.Buffer
+	o.Logger = slog.New(slog.NewTextHandler(&logged, nil))
+	o.Ready = func(context.Context) error { panic("canary: a nil map") }
+	out, err = NewHandler(p, in, o).Invoke(t.Context(), []byte(payload))
+	if err != nil || !strings.HasPrefix(string(out), `{"statusCode":503,`) || strings.Contains(string(out)+logged.String(), "canary") {
+		t.Errorf("a panic: %s, %v", out, err)
+	}
+	if !strings.Contains(logged.String(), `level=ERROR msg="readiness check panicked" platform=aws go_type=string place=aws/adapter_test.go:`) {
+		t.Error(logged.String())
+	}
+}
+
+// None of two options could be preferred.
+func TestMainTakesOneOptions(t *testing.T) {
+	if code := Main(core.New(), platform.Options{}, platform.Options{}); code != 2 {
+		t.Errorf("exit code %d", code)
+	}
 }
 
 // What a program gives Main reaches the Processor, and a start check ends the start.
@@ -438,7 +455,7 @@ func TestBatchReportsWhatFailed(t *testing.T) {
 	if err != nil || string(out) != want {
 		t.Errorf("got  %s (%v)\nwant %s", out, err, want)
 	}
-	if strings.Contains(logged.String(), "Rivera") || !strings.Contains(logged.String(), "delivery failed") {
+	if strings.Contains(logged.String(), "Rivera") || !strings.Contains(logged.String(), `msg="delivery failed" platform=aws type=status-update call=`+p.LogTag("CA-bad")+" reason=") {
 		t.Errorf("log: %s", logged.String())
 	}
 	if out, err := h.Invoke(t.Context(), queueEvent(message("CA-3", "status-update"))); err != nil || string(out) != `{"batchItemFailures":[]}` {

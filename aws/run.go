@@ -34,9 +34,14 @@ import (
 //
 //	func main() { os.Exit(aws.Main(app.New())) }
 //
-// It takes at most one [platform.Options].
+// It takes at most one [platform.Options]: with more it returns 2.
 func Main(p *core.Processor, opts ...platform.Options) (exitCode int) {
-	if err := run(context.Background(), p, lifecycle.One(opts), os.Getenv); err != nil {
+	o, err := lifecycle.One(opts)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 2
+	}
+	if err := run(context.Background(), p, o, os.Getenv); err != nil {
 		fmt.Fprintln(os.Stderr, strings.ReplaceAll(err.Error(), "\n", "; ")) // one line, in Lambda's log
 		return 1
 	}
@@ -60,7 +65,7 @@ func run(ctx context.Context, p *core.Processor, o platform.Options, getenv func
 	if len(o.Close) > 0 { // it registers an extension, without which there is no SIGTERM
 		more = append(more, lambda.WithEnableSIGTERM(func() {
 			if err := lifecycle.Close("aws", o, closeTimeout); err != nil {
-				log.Warn("closing failed", "reason", errcode.Of(err))
+				log.Warn("closing failed", "platform", "aws", "reason", errcode.Of(err))
 			}
 		}))
 	}

@@ -347,7 +347,7 @@ func TestPoisonOnMoto(t *testing.T) {
 		t.Fatalf("%d dead messages", len(dead))
 	}
 	text := log.String()
-	if !strings.Contains(text, `msg="delivery failed" reason=`) || strings.Count(text, "delivery failed") != 2 {
+	if !strings.Contains(text, `msg="delivery failed" platform=aws type=`) || strings.Count(text, "delivery failed") != 2 {
 		t.Errorf("no reason for each failure in the log:\n%s", text)
 	}
 	for _, word := range []string{"Zelda", "toothache", "cannot store", "CA1"} {

@@ -138,7 +138,7 @@ func (w worker) deliver(ctx context.Context, attempts int, message []byte) reply
 	if dead { // a message that is delivered again wants nobody, a dead letter does
 		level = slog.LevelError
 	}
-	w.log.Log(ctx, level, "delivery failed", "reason", logCode(err), "attempt", attempts, "dead", dead)
+	w.log.With(envelope.LogFailure(err, w.p.LogTag)...).Log(ctx, level, "delivery failed", "reason", logCode(err), "attempt", attempts, "dead", dead)
 	return reply{Delay: max(1, int(envelope.RetryDelay(attempts, firstDelay, lastDelay)/time.Second))}
 }
 

@@ -107,7 +107,7 @@ func (in *Inbox) Deliver(ctx context.Context, frame []byte, deliver func(context
 	}
 	var errs []error
 	for _, e := range es {
-		errs = append(errs, safely(ctx, deliver, e))
+		errs = append(errs, envelope.Failed(e, safely(ctx, deliver, e)))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return err

@@ -33,14 +33,18 @@ import (
 // wrong, and each request is answered 503: there is no process to end, so Main
 // returns nothing. It takes at most one [platform.Options].
 func Main(p *core.Processor, opts ...platform.Options) {
-	o := lifecycle.One(opts)
+	o, err := lifecycle.One(opts)
 	serve(func(b Bindings) worker {
 		log := cmp.Or(o.Logger, slog.New(slog.NewJSONHandler(os.Stderr, nil)))
 		store := NewStore(b)
 		inbox := NewInbox(b, store)
 		env := envconfig.New(envconfig.Cloudflare, os.Getenv)
-		w := worker{p: p, inbox: inbox, store: store, log: log, start: starter(b, log, env, o), outage: new(errcode.Outage)}
-		if err := bind(p, b, store, inbox, log, env, o); err != nil && b != nil {
+		w := worker{p: p, inbox: inbox, store: store, log: log.With("platform", "cloudflare"), start: starter(b, log, env, o), outage: new(errcode.Outage)}
+		err := err
+		if err == nil {
+			err = bind(p, b, store, inbox, log, env, o)
+		}
+		if err != nil && b != nil {
 			fmt.Fprintln(os.Stderr, err)
 			w.start = nil // requests find p not bound
 		}

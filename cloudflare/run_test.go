@@ -14,6 +14,7 @@ import (
 	"github.com/serverurl/serverurl/core"
 	"github.com/serverurl/serverurl/core/coretest"
 	"github.com/serverurl/serverurl/internal/envconfig"
+	"github.com/serverurl/serverurl/internal/envelope"
 	"github.com/serverurl/serverurl/internal/errcode"
 	"github.com/serverurl/serverurl/platform"
 )
@@ -75,6 +76,32 @@ func TestStart(t *testing.T) {
 		t.Errorf("%d checks", checks)
 	}
 	if said := log.String(); strings.Count(said, "level=INFO msg=started platform=cloudflare") != 1 || !strings.Contains(said, "store=d1 retention=forever secrets=1") {
+		t.Error(said)
+	}
+}
+
+// The log says of which event a delivery failed.
+func TestFailedDelivery(t *testing.T) {
+	p := core.New()
+	p.OnHang(func(context.Context, core.Hang) error { return errors.New("canary") })
+	b := fakeFetch(func(operation, []byte) (result, []byte) { return result{}, nil })
+	store := coretest.NewMemoryStore()
+	var log bytes.Buffer
+	logger := slog.New(slog.NewTextHandler(&log, nil))
+	env := envconfig.New(envconfig.Cloudflare, func(name string) string { return map[string]string{"SERVERURL_SECRET": wasmSecret}[name] })
+	if err := bind(p, b, store, NewInbox(b, store), logger, env, platform.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	headers, bodies := envelope.Split([]core.Envelope{{ID: "1", Received: time.Now(), Type: "hang", Call: "CA1", Body: []byte(`{"message":{"type":"hang","call":{"id":"CA1"}}}`)}})
+	frame, err := encodeFrame(message{Envelopes: headers}, bodies...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := worker{p: p, inbox: NewInbox(b, store), log: logger, outage: new(errcode.Outage)}
+	if r := w.deliver(t.Context(), 1, frame); r.Done {
+		t.Errorf("%+v", r)
+	}
+	if said := log.String(); !strings.Contains(said, `msg="delivery failed" type=hang call=`+p.LogTag("CA1")+` reason="`) || strings.Contains(said, "canary") {
 		t.Error(said)
 	}
 }

@@ -84,7 +84,7 @@ func (f Failure) panicked(v any) Failure {
 		switch {
 		case frame.Function == "runtime.gopanic":
 			inside = true
-		case inside && stack.IsBackend(frame.Function):
+		case inside && stack.IsBackend(frame.Function, frame.File):
 			f.Place, f.function = stack.Place(frame.File, frame.Line), frame.Function
 			return f
 		}

@@ -9,7 +9,6 @@ import (
 	"slices"
 
 	"github.com/serverurl/serverurl/core/auth"
-	"github.com/serverurl/serverurl/core/event"
 	"github.com/serverurl/serverurl/core/records"
 	"github.com/serverurl/serverurl/internal/callstate"
 	"github.com/serverurl/serverurl/internal/errcode"
@@ -31,7 +30,7 @@ var (
 // any of these keys. Everything else is dropped, so that logging a new field is a
 // decision made here.
 var loggedFields = map[string]func(string) string{
-	"type":   oneOf(event.TypeStatusUpdate, event.TypeConversationUpdate, event.TypeHang, event.TypeError, event.TypeReport, event.TypeToolCalls, event.TypeFunctionCall),
+	"type":   callstate.LoggedType[string],
 	"status": oneOf("initiated", "queued", "ringing", "ongoing", "in-progress", "forwarded", "finished", "failed", "busy", "no-answer"),
 	"call":   matching(tagPattern),
 

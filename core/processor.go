@@ -30,6 +30,11 @@ func (p *Processor) timeSinceEnd(state []byte) time.Duration {
 	return p.on.Now().Sub(s.Ended.At)
 }
 
+// LogTag returns what stands for a call in logs, for the log of a platform: 12
+// hexadecimal digits, made of the call's id here and the first secret, or "" for "".
+// [calls.LogTag] makes the same. It is used after Bind.
+func (p *Processor) LogTag(id event.CallID) string { return p.tag(id) }
+
 // tag stands for a call in logs.
 func (p *Processor) tag(id event.CallID) string {
 	if id == "" {

@@ -47,7 +47,8 @@ type Functions struct {
 	p       *core.Processor
 	decode  func(ctx context.Context, data []byte) ([]core.Envelope, error)
 	timeout time.Duration
-	log     *slog.Logger
+	log     *slog.Logger // with the platform
+	logger  *slog.Logger // as it was given
 	http    http.Handler
 	init    func() error // before the first request
 	outage  errcode.Outage
@@ -61,7 +62,7 @@ func NewFunctions(p *core.Processor, decode func(ctx context.Context, data []byt
 		o = new(Options)
 	}
 	return &Functions{
-		p: p, decode: decode, timeout: cmp.Or(o.Timeout, defaultTimeout), log: cmp.Or(o.Logger, slog.Default()),
+		p: p, decode: decode, timeout: cmp.Or(o.Timeout, defaultTimeout), log: cmp.Or(o.Logger, slog.Default()).With("platform", "gcp"), logger: cmp.Or(o.Logger, slog.Default()),
 		http: corehttp.Handler(p), init: func() error { return nil },
 	}
 }
@@ -143,7 +144,7 @@ func (f *Functions) logFailure(ctx context.Context, err error, attempt int) {
 	if dead {
 		level = slog.LevelError
 	}
-	f.log.Log(ctx, level, "delivery failed", "reason", logCode(err), "attempt", attempt, "dead", dead)
+	f.log.With(envelope.LogFailure(err, f.p.LogTag)...).Log(ctx, level, "delivery failed", "reason", logCode(err), "attempt", attempt, "dead", dead)
 }
 
 // deliver delivers what is in a message. A failure does not keep the other
@@ -155,7 +156,7 @@ func (f *Functions) deliver(ctx context.Context, data []byte) error {
 	}
 	var errs []error
 	for _, e := range es {
-		errs = append(errs, f.p.Deliver(ctx, e))
+		errs = append(errs, envelope.Failed(e, f.p.Deliver(ctx, e)))
 	}
 	return errors.Join(errs...)
 }

@@ -122,6 +122,9 @@ func TestDeliverFails(t *testing.T) {
 			if text := fmt.Sprint(err, log); strings.Contains(text, "canary") || log.Len() == 0 {
 				t.Errorf("said %s", text)
 			}
+			if said := log.String(); name == "a handler that fails" && !strings.Contains(said, `msg="delivery failed" platform=gcp type=hang call=`) {
+				t.Errorf("not which event: %s", said)
+			}
 		})
 	}
 }

@@ -39,8 +39,11 @@ import (
 // sender does not follow, and the event would be lost. SIGTERM ends the process,
 // after the requests that it has.
 func Main(p *core.Processor, opts ...platform.Options) *Functions {
-	o := lifecycle.One(opts)
-	f, err := run(p, o, os.Getenv, os.Stderr)
+	o, err := lifecycle.One(opts)
+	var f *Functions
+	if err == nil {
+		f, err = run(p, o, os.Getenv, os.Stderr)
+	}
 	if err == nil && os.Getenv("FUNCTION_TARGET") == receiveTarget {
 		err = f.serve(envconfig.New(envconfig.GCP, os.Getenv), o)
 	}
@@ -74,6 +77,7 @@ func (f *Functions) serve(env envconfig.Env, o platform.Options) error {
 	if err := lifecycle.Close("gcp", o, lifecycle.CloseTimeout); err != nil {
 		f.log.Warn("closing failed", "reason", logCode(err))
 	}
+	lifecycle.LogStopped(f.log)
 	stop() // the signal has its default effect again
 	self, err := os.FindProcess(os.Getpid())
 	if err == nil {
@@ -99,6 +103,7 @@ func (f *Functions) serveUntil(ctx context.Context, listener net.Listener) error
 		return fmt.Errorf("gcp: cannot serve: %w", err)
 	case <-ctx.Done():
 	}
+	lifecycle.LogStopping(f.log, nil)
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer cancel()
 	if err := srv.Shutdown(stopping); err != nil {
@@ -147,7 +152,7 @@ func (f *Functions) open(env envconfig.Env, o platform.Options) error {
 	f.decode = inbox.Decode
 	transport := corehttp.Transport()
 	err := f.p.Bind(core.Platform{
-		Name: "gcp", Store: store, Inbox: inbox, Verifier: env.Verifier(), ReplyTimeout: f.timeout, Backfill: backfill, Retention: retention, Logger: f.log,
+		Name: "gcp", Store: store, Inbox: inbox, Verifier: env.Verifier(), ReplyTimeout: f.timeout, Backfill: backfill, Retention: retention, Logger: f.logger,
 		Limits: o.Limits, Now: o.Now, HTTP: transport,
 	})
 	if err != nil {
@@ -156,7 +161,7 @@ func (f *Functions) open(env envconfig.Env, o platform.Options) error {
 	if err := lifecycle.Start(core.WithHTTP(context.Background(), transport), "gcp", o, lifecycle.StartTimeout); err != nil {
 		return err
 	}
-	lifecycle.StartLine{Platform: "gcp", Store: "firestore", Verifier: env.Verifier(), Retention: retention}.Log(f.log)
+	lifecycle.StartLine{Platform: "gcp", Store: "firestore", Verifier: env.Verifier(), Retention: retention}.Log(f.logger)
 	return nil
 }
 

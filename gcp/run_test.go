@@ -60,6 +60,16 @@ func TestMainPanics(t *testing.T) {
 	Main(core.New(), platform.Options{Close: []func(context.Context) error{func(context.Context) error { closed = true; return nil }}})
 }
 
+// None of two options could be preferred.
+func TestMainTakesOneOptions(t *testing.T) {
+	defer func() {
+		if err, ok := recover().(error); !ok || !strings.Contains(err.Error(), "2 Options") {
+			t.Error(err)
+		}
+	}()
+	Main(core.New(), platform.Options{}, platform.Options{})
+}
+
 // A request that is there when the end is announced is answered.
 func TestServeUntil(t *testing.T) {
 	started, release := make(chan struct{}), make(chan struct{})
@@ -69,7 +79,8 @@ func TestServeUntil(t *testing.T) {
 		<-release
 		return "answered", nil
 	})
-	f, err := run(p, platform.Options{}, environ, io.Discard)
+	var log bytes.Buffer
+	f, err := run(p, platform.Options{}, environ, &log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,6 +108,9 @@ func TestServeUntil(t *testing.T) {
 	close(release)
 	if err := <-served; err != nil {
 		t.Error(err)
+	}
+	if said := log.String(); strings.Count(said, `"message":"stopping","platform":"gcp","reason":"signal"`) != 1 {
+		t.Error(said)
 	}
 	if got := <-answer; !strings.Contains(got, "answered") {
 		t.Error(got)

@@ -33,7 +33,7 @@ type Options struct {
 	// Start is called once, with the Processor bound and a client for [core.HTTP],
 	// before the platform accepts its first request: it is the place to check what
 	// the backend needs. An error ends the start, with a line that has the error's
-	// text; on Workers, every request is then answered 503. ctx ends when the
+	// text, and a panic with one that has its place; on Workers, every request is then answered 503. ctx ends when the
 	// platform's time for it is over: 30 s, or 8 s on AWS and Workers. Default: no
 	// check.
 	Start func(ctx context.Context) error
@@ -41,7 +41,8 @@ type Options struct {
 	// Ready reports whether the backend can answer now: an error makes /readyz
 	// fail with 503 on a server, and a health check of a load balancer on AWS. The
 	// other platforms do not ask. It is called often, from several goroutines, and
-	// ctx gives it 2 s. Its error is logged by its type, and never sent. Default:
+	// ctx gives it 2 s. Its error is logged by its type, and never sent; a
+	// panic counts as an error, and is logged with its place. Default:
 	// only the platform's own check.
 	Ready func(ctx context.Context) error
 
@@ -49,8 +50,9 @@ type Options struct {
 	// deliveries and tools have ended; also if the start has failed. ctx gives them
 	// 3 s together. On AWS they have 400 ms, and are called only if there are any; in
 	// a handler of Vercel, Deliver and Sweep of Google Cloud, and Workers, where
-	// nothing announces the end, they are called only if the start fails. Default:
-	// none.
+	// nothing announces the end, they are called only if the start fails. A
+	// panic of one does not keep the others from being called; nil is skipped.
+	// Default: none.
 	Close []func(ctx context.Context) error
 
 	// Limits bound bodies. A platform's own limit still applies. Default: see

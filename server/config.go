@@ -26,12 +26,13 @@ import (
 
 // Main runs p as a program: it reads flags and environment and serves until
 // SIGINT or SIGTERM. It returns the program's exit code: 0, or 1 after a line on
-// stderr that says what failed, or 2 for invalid flags.
+// stderr that says what failed, or 2 for invalid flags, or more than one
+// [platform.Options].
 //
 //	func main() { os.Exit(server.Main(app.New())) }
 //
-// It takes at most one [platform.Options]. With -development, failures of the
-// backend's own code are printed in full on stderr.
+// With -development, failures of the backend's own code are printed in full on
+// stderr, and its log is text.
 func Main(p *core.Processor, opts ...platform.Options) (exitCode int) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -39,11 +40,20 @@ func Main(p *core.Processor, opts ...platform.Options) (exitCode int) {
 		// Large bodies are rare, small machines are common: collect garbage early.
 		debug.SetGCPercent(30)
 	}
-	return run(ctx, p, lifecycle.One(opts), os.Args[1:], os.Getenv, os.Stdout, os.Stderr)
+	o, err := lifecycle.One(opts)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 2
+	}
+	return run(ctx, p, o, os.Args[1:], os.Getenv, os.Stdout, os.Stderr)
 }
 
 func run(ctx context.Context, p *core.Processor, o platform.Options, args []string, getenv func(string) string, stdout, stderr io.Writer) (exitCode int) {
-	defer func() { // whatever fails
+	runs := false // and Run closes
+	defer func() {
+		if runs {
+			return
+		}
 		if err := lifecycle.Close("server", o, lifecycle.CloseTimeout); err != nil {
 			fmt.Fprintln(stderr, err)
 			exitCode = max(exitCode, 1)
@@ -58,16 +68,19 @@ func run(ctx context.Context, p *core.Processor, o platform.Options, args []stri
 		return 2
 	}
 	c.Options = o
-	c.Options.Close = nil
 	c.Logger = cmp.Or(o.Logger, slog.New(slog.NewJSONHandler(stderr, nil)))
 	if c.Verifier.AllowUnauthenticated {
-		failprint.Attach(p, screen.NewWriter(stderr), failprint.Color(stderr))
+		screen, color := screen.NewWriter(stderr), failprint.Color(stderr)
+		failprint.Attach(p, screen, color)
+		c.Options = failprint.Options(o, screen, color)
+		c.Logger = cmp.Or(o.Logger, slog.New(slog.NewTextHandler(stderr, nil)))
 	}
 	if c.Listener, err = activatedSocket(getenv); err != nil {
 		fmt.Fprintln(stderr, err)
 		return 1
 	}
 	c.OnReady = func(url string) { fmt.Fprintf(stdout, "listening on %s\n", url) }
+	runs = true
 	if err := Run(ctx, p, c); err != nil {
 		fmt.Fprintln(stderr, err)
 		return 1
@@ -95,16 +108,21 @@ func ParseConfig(args []string, getenv func(string) string, stderr io.Writer) (C
 	var c Config
 	env := envconfig.New(envconfig.Server, getenv)
 	fs := flag.NewFlagSet("server", flag.ContinueOnError)
-	fs.SetOutput(stderr)
-	fs.Usage = func() { fmt.Fprint(stderr, usage()) }
+	fs.SetOutput(io.Discard)
+	fs.Usage = func() {}
 	fs.StringVar(&c.Addr, "addr", env.Get("SERVERURL_ADDR"), "")
 	fs.StringVar(&c.Database, "database", env.Get("SERVERURL_DATABASE_URL"), "")
 	development := fs.Bool("development", env.Get("SERVERURL_DEVELOPMENT") == "1", "")
-	if err := fs.Parse(args); err != nil {
-		return c, err
+	err := fs.Parse(args)
+	if err == nil && fs.NArg() > 0 {
+		err = fmt.Errorf("unexpected argument %q", fs.Arg(0))
 	}
-	if fs.NArg() > 0 {
-		return c, fmt.Errorf("server: unexpected argument %q: try -h", fs.Arg(0))
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		fmt.Fprint(stderr, usage())
+		return c, err
+	case err != nil:
+		return c, fmt.Errorf("server: %w\ntry: %s -h", err, filepath.Base(os.Args[0]))
 	}
 	c.Addr = cmp.Or(c.Addr, defaultAddr(env.Get("PORT"), *development))
 	c.Database = cmp.Or(c.Database, filepath.Join(env.Get("SERVERURL_DATA"), "serverurl.db"))

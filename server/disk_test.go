@@ -35,7 +35,7 @@ func TestSpoolRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := openSpool(t.Context(), filepath.Join(t.TempDir(), "spool.db"), in, slog.New(slog.DiscardHandler))
+	s, err := openSpool(t.Context(), filepath.Join(t.TempDir(), "spool.db"), in, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,12 +2,14 @@ package server
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/serverurl/serverurl/app"
+	"github.com/serverurl/serverurl/core"
 	"github.com/serverurl/serverurl/core/auth"
 	"github.com/serverurl/serverurl/internal/testing/pgtest"
 )
@@ -76,6 +78,34 @@ func TestCleanStopLogsNoError(t *testing.T) {
 			}
 		}
 	})
+}
+
+// The log says of which event a delivery failed.
+func TestFailedDeliveryIsNamed(t *testing.T) {
+	p := core.New()
+	p.OnHang(func(context.Context, core.Hang) error { return errors.New("canary") })
+	log := new(lockedBuffer)
+	ctx, cancel := context.WithCancel(t.Context())
+	ready, ended := make(chan string, 1), make(chan error, 1)
+	go func() {
+		ended <- Run(ctx, p, Config{
+			Addr: "127.0.0.1:0", Database: freshSQLite(t), OnReady: func(u string) { ready <- u },
+			Verifier: auth.Verifier{Secrets: auth.ParseSecrets("north:" + testSecret)}, Logger: slog.New(slog.NewTextHandler(log, nil)),
+		})
+	}()
+	root := <-ready
+	if status, body := request(t, "POST", root+"/events", hangs("CA1")); status != 200 {
+		t.Errorf("%d %s", status, body)
+	}
+	waitFor(t, "a failed delivery", func() bool { return strings.Contains(log.String(), "delivery failed") })
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	want := `level=WARN msg="delivery failed" platform=server type=hang tenant=north call=` + p.LogTag("north/CA1") + ` reason="handler failed" attempt=1 dead=false`
+	if said := log.String(); !strings.Contains(said, want) || strings.Contains(said, "canary") {
+		t.Errorf("no %s in %s", want, said)
+	}
 }
 
 // The restart of a database logs no ERROR: events are refused, tools answer, and

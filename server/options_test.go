@@ -72,7 +72,7 @@ func TestOptions(t *testing.T) {
 	closer := func(name string) func(context.Context) error {
 		return func(context.Context) error { note("close " + name); return nil }
 	}
-	var unready atomic.Bool
+	var unready, panics atomic.Bool
 	at := time.Date(2035, 7, 16, 9, 0, 0, 0, time.UTC)
 	release := make(chan struct{})
 	p := core.New()
@@ -87,6 +87,9 @@ func TestOptions(t *testing.T) {
 		Ready: func(context.Context) error {
 			if unready.Load() {
 				return errors.New("canary: down")
+			}
+			if panics.Load() {
+				panic("canary: a nil map")
 			}
 			return nil
 		},
@@ -144,6 +147,11 @@ func TestOptions(t *testing.T) {
 	if status, _ := request(t, "GET", root+"/readyz", ""); status != 200 {
 		t.Errorf("ready again: %d", status)
 	}
+	panics.Store(true)
+	if status, body := request(t, "GET", root+"/readyz", ""); status != 503 || body != "not ready\n" {
+		t.Errorf("the check panics: %d %q", status, body)
+	}
+	panics.Store(false)
 	request(t, "POST", root+"/tools/slow", "{}") // its run outlives the reply
 	stop()
 	close(release)
@@ -154,7 +162,13 @@ func TestOptions(t *testing.T) {
 		t.Errorf("%q, want %q", order, want)
 	}
 	said := log.String()
-	if strings.Count(said, `level=WARN msg="readiness check failed"`) != 1 || strings.Contains(said, "canary") {
+	if strings.Count(said, `level=WARN msg="readiness check failed" platform=server reason=`) != 1 || strings.Contains(said, "canary") {
+		t.Error(said)
+	}
+	if !strings.Contains(said, `level=ERROR msg="readiness check panicked" platform=server go_type=string place=server/options_test.go:`) {
+		t.Error(said)
+	}
+	if _, end, ok := strings.Cut(said, "level=INFO msg=stopping platform=server reason=signal\n"); !ok || !strings.HasSuffix(end, "level=INFO msg=stopped platform=server\n") {
 		t.Error(said)
 	}
 	if !strings.Contains(said, "level=INFO msg=started platform=server version=") || !strings.Contains(said, " store=sqlite retention=forever secrets=1") {
@@ -184,13 +198,17 @@ func TestExitCodes(t *testing.T) {
 		close  func(context.Context) error
 		code   int
 		says   string
+
+		exactly string // all of it, "*" is anything
 	}{
 		"help":          {args: []string{"-h"}, getenv: env(), code: 0, says: "Flags take precedence"},
-		"unknown flag":  {args: []string{"-port", "1"}, getenv: env(), code: 2, says: "-port"},
+		"unknown flag":  {args: []string{"-port", "1"}, getenv: env(), code: 2, exactly: "server: flag provided but not defined: -port\ntry: server.test -h\n"},
+		"an argument":   {args: []string{"serve"}, getenv: env(), code: 2, exactly: "server: unexpected argument \"serve\"\ntry: server.test -h\n"},
+		"start panics":  {args: []string{"-database", file}, getenv: env("SERVERURL_SECRET", testSecret), start: func(context.Context) error { panic("boom") }, code: 1, says: "server: the start check failed: panic at server/options_test.go:", exactly: "*: boom\n"},
 		"no secret":     {args: []string{"-database", file}, getenv: env(), code: 1, says: "no secret is set"},
 		"start check":   {args: []string{"-database", file}, getenv: env("SERVERURL_SECRET", testSecret), start: broken, code: 1, says: "server: the start check failed: the calendar does not answer\n"},
 		"closer":        {args: []string{"-h"}, getenv: env(), close: broken, code: 1, says: "server: closing: the calendar does not answer\n"},
-		"closer panics": {args: []string{"-h"}, getenv: env(), close: func(context.Context) error { panic("boom") }, code: 1, says: "server: closing: panic: boom\n"},
+		"closer panics": {args: []string{"-h"}, getenv: env(), close: func(context.Context) error { panic("boom") }, code: 1, says: "server: closing: panic at server/options_test.go:", exactly: "*: boom\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			closed := 0
@@ -202,7 +220,18 @@ func TestExitCodes(t *testing.T) {
 			if code := run(t.Context(), core.New(), o, c.args, c.getenv, &out, &said); code != c.code || !strings.Contains(said.String(), c.says) || closed != 1 {
 				t.Errorf("exit code %d, closed %d times, says %q", code, closed, said.String())
 			}
+			end, anything := strings.CutPrefix(c.exactly, "*")
+			if c.exactly != "" && !anything && said.String() != end || anything && (!strings.HasSuffix(said.String(), end) || strings.Contains(said.String(), "goroutine ")) {
+				t.Errorf("says %q, want %q", said.String(), c.exactly)
+			}
 		})
+	}
+}
+
+// None of two options could be preferred.
+func TestMainTakesOneOptions(t *testing.T) {
+	if code := Main(core.New(), platform.Options{}, platform.Options{}); code != 2 {
+		t.Errorf("exit code %d", code)
 	}
 }
 
@@ -227,6 +256,45 @@ func TestDevelopmentIsLoopback(t *testing.T) {
 		}, io.Discard)
 		if err != nil || got.Addr != c.want {
 			t.Errorf("%v, port %q: %q, %v", c.args, c.port, got.Addr, err)
+		}
+	}
+}
+
+// A panic of a route and a failing check are printed as a tool's.
+func TestDevelopmentPrintsOptions(t *testing.T) {
+	o := platform.Options{
+		Routes: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("canary: a route") }),
+		Ready:  func(context.Context) error { return errors.New("canary: down") },
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	var out, said lockedBuffer
+	code := make(chan int, 1)
+	go func() {
+		code <- run(ctx, core.New(), o, []string{"-addr", "127.0.0.1:0", "-database", freshSQLite(t), "-development"}, func(string) string { return "" }, &out, &said)
+	}()
+	waitFor(t, "an address", func() bool { return strings.Contains(out.String(), "\n") })
+	root := strings.TrimSpace(strings.TrimPrefix(out.String(), "listening on "))
+	for path, want := range map[string]int{"/hours": 500, "/readyz": 503} {
+		for range 2 {
+			if status, _ := request(t, "GET", root+path, ""); status != want {
+				t.Errorf("%s: %d", path, status)
+			}
+		}
+	}
+	stop()
+	if c := <-code; c != 0 {
+		t.Errorf("exit code %d", c)
+	}
+	text := said.String()
+	for want, times := range map[string]int{
+		"  route GET /hours panicked: canary: a route\n":                                                2,
+		"    server.TestDevelopmentPrintsOptions.func1  ":                                               2,
+		"  readiness check failed: canary: down\n":                                                      1,
+		`level=ERROR msg="route panicked" platform=server go_type=string place=server/options_test.go:`: 2,
+		"unknown place": 0,
+	} {
+		if strings.Count(text, want) != times {
+			t.Errorf("not %d times %q: %s", times, want, text)
 		}
 	}
 }

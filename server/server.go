@@ -39,7 +39,6 @@ import (
 	"github.com/serverurl/serverurl/core/calls"
 	"github.com/serverurl/serverurl/core/corehttp"
 	"github.com/serverurl/serverurl/core/records"
-	"github.com/serverurl/serverurl/internal/errcode"
 	"github.com/serverurl/serverurl/internal/lifecycle"
 	"github.com/serverurl/serverurl/platform"
 	"github.com/serverurl/serverurl/sqldb"
@@ -134,7 +133,13 @@ const backgroundGrace = 20 * time.Second
 // and returns nil.
 func Run(ctx context.Context, p *core.Processor, c Config) (err error) {
 	c = c.withDefaults()
-	defer func() { err = errors.Join(err, lifecycle.Close("server", c.Options, lifecycle.CloseTimeout)) }()
+	r := &running{Config: c, p: p, log: c.Logger.With("platform", "server")}
+	defer func() {
+		err = errors.Join(err, lifecycle.Close("server", c.Options, lifecycle.CloseTimeout))
+		if r.stops {
+			lifecycle.LogStopped(r.log)
+		}
+	}()
 	if c.Listener != nil {
 		defer c.Listener.Close()
 		c.Addr = c.Listener.Addr().String()
@@ -148,16 +153,16 @@ func Run(ctx context.Context, p *core.Processor, c Config) (err error) {
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	for _, w := range db.Warnings() {
-		c.Logger.Warn(w)
+		r.log.Warn(w)
 	}
-	inbox, err := sqldb.NewInbox(db, p.Deliver, sqldb.InboxOptions{Sweep: p.Sweep, SweepInterval: c.SweepInterval, Logger: c.Logger})
+	inbox, err := sqldb.NewInbox(db, p.Deliver, sqldb.InboxOptions{Sweep: p.Sweep, SweepInterval: c.SweepInterval, Tag: p.LogTag, Logger: r.log})
 	if err != nil {
 		return err
 	}
-	r := &running{Config: c, p: p, db: db, inbox: inbox}
+	r.db, r.inbox = db, inbox
 	var accepting core.Inbox = inbox
 	if c.Spool != "" {
-		if r.spool, err = openSpool(ctx, c.Spool, inbox, c.Logger); err != nil {
+		if r.spool, err = openSpool(ctx, c.Spool, inbox, p.LogTag, r.log); err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, r.spool.db.Close()) }()
@@ -198,7 +203,9 @@ type running struct {
 	p     *core.Processor
 	db    *sqldb.Database
 	inbox *sqldb.Inbox
-	spool *spool // nil without Config.Spool
+	spool *spool       // nil without Config.Spool
+	log   *slog.Logger // with the platform; core adds it to Config.Logger itself
+	stops bool         // it has served, and is to end
 
 	notReady atomic.Bool // the backend's own check has failed last
 }
@@ -240,6 +247,8 @@ func (r *running) serve(ctx context.Context) (err error) {
 	case failed = <-worked:
 		worked <- nil
 	}
+	r.stops = true
+	lifecycle.LogStopping(r.log, failed)
 	close(stopping)
 	if failed == nil && r.ShutdownDelay > 0 {
 		select {
@@ -256,7 +265,7 @@ func (r *running) serve(ctx context.Context) (err error) {
 
 func (r *running) httpServer(stopping <-chan struct{}) *http.Server {
 	requests := newAdmissionControl(r.p, r.MaxInflightBytes).handler(corehttp.Handler(r.p))
-	handler := r.routes(corehttp.WithRoutes(requests, r.Options.Routes, r.p.MaxBodyBytes(), r.Logger), stopping)
+	handler := r.routes(corehttp.WithRoutes(requests, r.Options.Routes, r.p.MaxBodyBytes(), r.log), stopping)
 	if r.Verifier.AllowUnauthenticated { // any page in the developer's browser could send
 		handler = http.NewCrossOriginProtection().Handler(handler)
 	}
@@ -281,7 +290,7 @@ func (r *running) shutdown(ctx context.Context, srv *http.Server) error {
 		_ = srv.Close()
 	}
 	if err := r.p.Drain(ctx); err != nil {
-		r.Logger.Warn("tools were still running at shutdown")
+		r.log.Warn("tools were still running at shutdown")
 	}
 	return failed
 }
@@ -366,9 +375,9 @@ func (r *running) ownReadiness(ctx context.Context) error {
 	err := lifecycle.Ready(ctx, r.Options.Ready)
 	switch {
 	case err != nil && r.notReady.CompareAndSwap(false, true):
-		r.Logger.Warn("readiness check failed", "reason", errcode.Of(err))
+		lifecycle.LogNotReady(r.log, err)
 	case err == nil && r.notReady.CompareAndSwap(true, false):
-		r.Logger.Info("readiness check passes again")
+		r.log.Info("readiness check passes again")
 	}
 	return err
 }

@@ -63,14 +63,14 @@ var (
 )
 
 // openSpool opens the file and creates it if it does not exist.
-func openSpool(ctx context.Context, path string, in *sqldb.Inbox, log *slog.Logger) (*spool, error) {
+func openSpool(ctx context.Context, path string, in *sqldb.Inbox, tag func(event.CallID) string, log *slog.Logger) (*spool, error) {
 	db, err := sqldb.Open(ctx, "sqlite://"+path)
 	if err != nil {
 		return nil, fmt.Errorf("server: spool: %w", err)
 	}
 	s := &spool{Inbox: in, put: in.Put, db: db, maxBytes: spoolBytes, log: log}
 	s.file, err = sqldb.NewInbox(db, s.forward, sqldb.InboxOptions{
-		Workers: spoolWorkers, MaxAttempts: spoolAttempts, Backoff: func(int) time.Duration { return spoolPause }, Logger: log,
+		Workers: spoolWorkers, MaxAttempts: spoolAttempts, Backoff: func(int) time.Duration { return spoolPause }, Tag: tag, Logger: log,
 	})
 	if err != nil {
 		return nil, errors.Join(err, db.Close())

@@ -132,7 +132,7 @@ func TestSpool(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := openSpool(t.Context(), filepath.Join(t.TempDir(), "spool.db"), in, slog.New(slog.DiscardHandler))
+	s, err := openSpool(t.Context(), filepath.Join(t.TempDir(), "spool.db"), in, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

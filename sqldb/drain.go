@@ -84,7 +84,7 @@ func (in *Inbox) deliverAll(ctx context.Context, last time.Time, jobs []*riverty
 	for i, job := range jobs {
 		e, err := unpackArgs(job.EncodedArgs)
 		if err != nil {
-			outcomes[i] = in.failedState(ctx, job, envelope.ErrInvalid)
+			outcomes[i] = in.failedState(ctx, job, core.Envelope{}, envelope.ErrInvalid)
 			continue
 		}
 		envelopes[i] = e
@@ -127,13 +127,13 @@ func (in *Inbox) deliverOne(ctx context.Context, last time.Time, job *rivertype.
 	case deadline.Err() != nil:
 		err = errors.Join(err, deadline.Err())
 	}
-	return in.failedState(ctx, job, reasonOf(err))
+	return in.failedState(ctx, job, e, reasonOf(err))
 }
 
 // failedState returns the state of a job whose delivery failed: a dead letter
 // after the last attempt, otherwise a retry.
-func (in *Inbox) failedState(ctx context.Context, job *rivertype.JobRow, reason error) *riverdriver.JobSetStateIfRunningParams {
-	in.logFailure(ctx, job, reason)
+func (in *Inbox) failedState(ctx context.Context, job *rivertype.JobRow, e core.Envelope, reason error) *riverdriver.JobSetStateIfRunningParams {
+	in.logFailure(ctx, job, e, reason)
 	encoded := attemptError(job.Attempt, reason)
 	if job.Attempt >= job.MaxAttempts {
 		return riverdriver.JobSetStateDiscarded(job.ID, time.Now(), encoded, nil)

@@ -49,6 +49,10 @@ type InboxOptions struct {
 	// itself, and events are delivered by Drain.
 	NoWorkers bool
 
+	// Tag returns what stands for a call in the lines of deliveries that failed: see
+	// [core.Processor.LogTag]. Default: they do not name the call.
+	Tag func(event.CallID) string
+
 	// Logger receives warnings, with numbers but no stored text in them. Default:
 	// slog.Default().
 	Logger *slog.Logger

@@ -239,7 +239,7 @@ func TestNoTextInRowsAndLogs(t *testing.T) {
 				panic(canary)
 			}
 			return errors.New(canary)
-		}, InboxOptions{MaxAttempts: 1, Logger: logger, Sweep: func(context.Context) error { panic(canary) }})
+		}, InboxOptions{MaxAttempts: 1, Logger: logger, Tag: func(event.CallID) string { return "0f4b83a1c2d9" }, Sweep: func(context.Context) error { panic(canary) }})
 		for _, id := range []string{"fails", "panics"} {
 			if err := in.Put(t.Context(), newEnvelope(id, `{"x":"`+canary+strings.Repeat("x", 2000)+`"}`)); err != nil {
 				t.Fatal(err)
@@ -262,7 +262,7 @@ func TestNoTextInRowsAndLogs(t *testing.T) {
 		}
 		mu.Lock()
 		defer mu.Unlock()
-		if s := log.String(); strings.Contains(s, canary) || !strings.Contains(s, "delivery failed") {
+		if s := log.String(); strings.Contains(s, canary) || !strings.Contains(s, `"msg":"delivery failed","type":"status-update","call":"0f4b83a1c2d9","reason":"`) {
 			t.Errorf("log: %s", s)
 		}
 	})

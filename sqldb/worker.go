@@ -52,6 +52,7 @@ func (d *deliverer) Work(ctx context.Context, job *river.Job[eventArgs]) error {
 	defer d.in.inflight.Release(size)
 	e, err := unpack(job.Args)
 	if err != nil {
+		d.in.logFailure(ctx, job.JobRow, core.Envelope{}, envelope.ErrInvalid)
 		return envelope.ErrInvalid
 	}
 	err = safely(func() error { return d.in.deliver(ctx, e) })
@@ -62,18 +63,19 @@ func (d *deliverer) Work(ctx context.Context, job *river.Job[eventArgs]) error {
 		return ctx.Err() // the inbox is stopping: River does not count it as an attempt
 	}
 	reason := reasonOf(err)
-	d.in.logFailure(ctx, job.JobRow, reason)
+	d.in.logFailure(ctx, job.JobRow, e, reason)
 	return reason
 }
 
 // logFailure logs that an attempt to deliver failed, and whether it was the last. A
-// dead letter wants a person, an attempt that is repeated does not.
-func (in *Inbox) logFailure(ctx context.Context, job *rivertype.JobRow, reason error) {
+// dead letter wants a person, an attempt that is repeated does not. e is zero if the
+// job cannot be decoded.
+func (in *Inbox) logFailure(ctx context.Context, job *rivertype.JobRow, e core.Envelope, reason error) {
 	level := slog.LevelWarn
 	if job.Attempt >= job.MaxAttempts {
 		level = slog.LevelError
 	}
-	in.o.Logger.LogAttrs(ctx, level, "delivery failed", slog.String("reason", reason.Error()),
+	in.o.Logger.With(envelope.Log(e, in.o.Tag)...).LogAttrs(ctx, level, "delivery failed", slog.String("reason", reason.Error()),
 		slog.Int("attempt", job.Attempt), slog.Bool("dead", job.Attempt >= job.MaxAttempts))
 }
 

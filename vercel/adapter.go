@@ -48,8 +48,8 @@ type adapter struct {
 
 // newAdapter returns an adapter; routes may be nil.
 func newAdapter(p *core.Processor, in backlog, cronSecret string, log *slog.Logger, routes http.Handler) *adapter {
-	a := &adapter{p: p, http: corehttp.Handler(p), in: in, cron: sha256.Sum256([]byte("Bearer " + cronSecret)), log: log}
-	a.all = corehttp.WithRoutes(http.HandlerFunc(a.serveOurs), routes, p.MaxBodyBytes(), log)
+	a := &adapter{p: p, http: corehttp.Handler(p), in: in, cron: sha256.Sum256([]byte("Bearer " + cronSecret)), log: log.With("platform", "vercel")}
+	a.all = corehttp.WithRoutes(http.HandlerFunc(a.serveOurs), routes, p.MaxBodyBytes(), a.log)
 	return a
 }
 

@@ -363,7 +363,7 @@ func TestRoutes(t *testing.T) {
 		n, err := io.Copy(io.Discard, r.Body)
 		fmt.Fprintf(w, "own %t %d %t", timed, n, err != nil)
 	})
-	a = newAdapter(a.p, f, testCron, a.log, routes)
+	a = newAdapter(a.p, f, testCron, slog.New(slog.NewTextHandler(log, nil)), routes)
 	for _, c := range []struct {
 		method, path, body string
 		status             int
@@ -382,8 +382,40 @@ func TestRoutes(t *testing.T) {
 			t.Errorf("%s %s: %d %s", c.method, c.path, status, body)
 		}
 	}
-	if said := log.String(); !strings.Contains(said, `msg="route panicked"`) || strings.Contains(said, "canary") {
+	if said := log.String(); !strings.Contains(said, `level=ERROR msg="route panicked" platform=vercel go_type=string place=vercel/adapter_test.go:`) || strings.Contains(said, "canary") {
 		t.Error(said)
+	}
+}
+
+// The log says when a stop begins, and why, and when it is at its end: after the
+// closers.
+func TestStopIsLogged(t *testing.T) {
+	getenv := func(name string) string {
+		return map[string]string{"PORT": "0", "DATABASE_URL": "postgres://u:x@127.0.0.1:1/x", "CRON_SECRET": testCron, "SERVERURL_SECRET": testSecret}[name]
+	}
+	var log bytes.Buffer
+	logger := slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.TimeKey {
+			return slog.Attr{}
+		}
+		return a
+	}}))
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	closer := func(context.Context) error { log.WriteString("closed\n"); return nil }
+	if err := run(ctx, core.New(), platform.Options{Close: []func(context.Context) error{closer}}, getenv, logger); err != nil {
+		t.Error(err)
+	}
+	const want = "level=INFO msg=stopping platform=vercel reason=signal\nclosed\nlevel=INFO msg=stopped platform=vercel\n"
+	if said := log.String(); !strings.HasSuffix(said, want) {
+		t.Error(said)
+	}
+}
+
+// None of two options could be preferred.
+func TestMainTakesOneOptions(t *testing.T) {
+	if code := Main(core.New(), platform.Options{}, platform.Options{}); code != 2 {
+		t.Errorf("exit code %d", code)
 	}
 }
 

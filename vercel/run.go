@@ -27,16 +27,18 @@ import (
 // docs/vercel.md lists them.
 //
 // It returns the program's exit code: 0 after SIGTERM, or 1 after a line on stderr that
-// says what is wrong. It connects to the database with the first request. It takes at
-// most one [platform.Options].
+// says what is wrong, or 2 for more than one [platform.Options]. It connects to the database with the first request.
 //
 //	func main() { os.Exit(vercel.Main(app.New())) }
 func Main(p *core.Processor, opts ...platform.Options) (exitCode int) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	o := lifecycle.One(opts)
-	err := run(ctx, p, o, os.Getenv, logger(o))
-	if err = errors.Join(err, lifecycle.Close("vercel", o, lifecycle.CloseTimeout)); err != nil {
+	o, err := lifecycle.One(opts)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 2
+	}
+	if err := run(ctx, p, o, os.Getenv, logger(o)); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
@@ -47,8 +49,11 @@ func Main(p *core.Processor, opts ...platform.Options) (exitCode int) {
 // called once, in a package variable, and Vercel's main is not ours: a mistake panics,
 // after a line on stderr that says what is wrong, and ends the instance.
 func Handler(p *core.Processor, opts ...platform.Options) http.HandlerFunc {
-	o := lifecycle.One(opts)
-	b, err := open(p, o, os.Getenv, logger(o))
+	o, err := lifecycle.One(opts)
+	var b *backend
+	if err == nil {
+		b, err = open(p, o, os.Getenv, logger(o))
+	}
 	if err != nil {
 		err = errors.Join(err, lifecycle.Close("vercel", o, lifecycle.CloseTimeout))
 		fmt.Fprintln(os.Stderr, err)
@@ -61,8 +66,15 @@ func logger(o platform.Options) *slog.Logger {
 	return cmp.Or(o.Logger, slog.New(slog.NewJSONHandler(os.Stderr, nil)))
 }
 
-// run serves until ctx ends.
+// run serves until ctx ends, and runs the closers.
 func run(ctx context.Context, p *core.Processor, o platform.Options, getenv func(string) string, log *slog.Logger) (err error) {
+	ours, stops := log.With("platform", "vercel"), false
+	defer func() {
+		err = errors.Join(err, lifecycle.Close("vercel", o, lifecycle.CloseTimeout))
+		if stops {
+			lifecycle.LogStopped(ours)
+		}
+	}()
 	port := envconfig.New(envconfig.Vercel, getenv).Get("PORT")
 	if port == "" {
 		return errors.New("vercel: PORT is not set; Vercel sets it. Run it locally: serverurl emulate vercel")
@@ -87,9 +99,13 @@ func run(ctx context.Context, p *core.Processor, o platform.Options, getenv func
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(listener) }()
 	select {
-	case err := <-served:
-		return fmt.Errorf("vercel: %w", err)
+	case err = <-served:
 	case <-ctx.Done():
+	}
+	stops = true
+	lifecycle.LogStopping(ours, err)
+	if err != nil {
+		return fmt.Errorf("vercel: %w", err)
 	}
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer cancel()
@@ -135,7 +151,7 @@ const minCronSecretBytes = 16
 const backfillTimeout = 10 * time.Second
 
 func bind(p *core.Processor, db *sqldb.LazyDatabase, env envconfig.Env, o platform.Options, log *slog.Logger) (*backend, error) {
-	jobs, err1 := sqldb.NewInbox(db.Database(), p.Deliver, sqldb.InboxOptions{NoWorkers: true, Logger: log})
+	jobs, err1 := sqldb.NewInbox(db.Database(), p.Deliver, sqldb.InboxOptions{NoWorkers: true, Tag: p.LogTag, Logger: log.With("platform", "vercel")})
 	backfill, err2 := backfillenv.Read(env)
 	retention, err3 := env.Retention()
 	if err := errors.Join(err1, err2, err3); err != nil {

@@ -3,7 +3,6 @@ package corehttp
 import (
 	"log/slog"
 	"net/http"
-	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -16,8 +15,8 @@ var reserved = []string{"events", "tools", "healthz", "readyz", "cron"}
 // WithRoutes returns a handler that gives requests to paths of a platform's own (/,
 // /events, /tools, /healthz, /readyz and /cron, and all below them) to ours, and all
 // others to theirs. If theirs is nil it returns ours. A body for theirs has at most
-// limit bytes. A panic of theirs is answered 500, and logged with its place and
-// without its text.
+// limit bytes. A panic of theirs is answered 500, and logged with its type
+// and place, and without its text.
 func WithRoutes(ours, theirs http.Handler, limit int, log *slog.Logger) http.Handler {
 	if theirs == nil {
 		return ours
@@ -45,11 +44,7 @@ func recoverRoute(w http.ResponseWriter, log *slog.Logger) {
 	case http.ErrAbortHandler:
 		panic(v)
 	default:
-		place := "unknown"
-		if own := stack.Own(debug.Stack()); len(own) > 0 {
-			place = own[0].Place()
-		}
-		log.Error("route panicked", "place", place)
+		log.Error("route panicked", stack.Recovered(v).Log()...)
 		http.Error(w, "internal error", http.StatusInternalServerError)
 	}
 }

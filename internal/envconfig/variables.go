@@ -39,7 +39,7 @@ var variables = []variable{
 	{"PORT", "", "the port to listen on, if `SERVERURL_ADDR` is not set", "8080", []Platform{Server}},
 	{"SERVERURL_DATABASE_URL", "-database", "`postgres://…`, or the path of a SQLite file", "`serverurl.db` in `SERVERURL_DATA`", []Platform{Server}},
 	{"SERVERURL_DATA", "", "the folder of the SQLite file", "the working directory", []Platform{Server}},
-	{"SERVERURL_DEVELOPMENT", "-development", "`1` accepts unauthenticated requests, on a loopback address only, and prints failures of your own code in full", "off", []Platform{Server}},
+	{"SERVERURL_DEVELOPMENT", "-development", "`1` needs no secret and takes weak ones, on a loopback address only, and prints failures of your own code in full: [server.md](server.md#while-you-develop)", "off", []Platform{Server}},
 
 	{"TABLE_NAME", "", "the DynamoDB table of calls and tool records", "required; `template.yaml` sets it", []Platform{AWS}},
 	{"QUEUE_URL", "", "the SQS queue of accepted events", "required; `template.yaml` sets it", []Platform{AWS}},

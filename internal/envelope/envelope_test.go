@@ -25,7 +25,7 @@ func envelopes(t *testing.T, bodies ...[]byte) (es []core.Envelope) {
 	for i, body := range bodies {
 		es = append(es, core.Envelope{
 			ID: "id-" + string(rune('a'+i)), Received: time.UnixMilli(1_790_000_000_123).UTC(), Type: event.TypeHang,
-			Call: "call/\x00é", Backfilled: true, RedriveCount: 3, Body: body,
+			Tenant: "north", Call: "call/\x00é", Backfilled: true, RedriveCount: 3, Body: body,
 		})
 	}
 	for i := range reflect.TypeFor[core.Envelope]().NumField() { // a new field must be encoded too
@@ -91,7 +91,7 @@ func TestOldFormsAreRead(t *testing.T) {
 	}
 	queue := append([]byte("p"), deflated(all)...)
 	text := []byte("p" + base64.StdEncoding.EncodeToString(deflated(all)))
-	head := []byte(`{"id":"id-a","received":"2026-09-21T14:13:20.123Z","type":"hang","call":"call/\u0000é","repaired":true,"replayed":3}`)
+	head := []byte(`{"id":"id-a","received":"2026-09-21T14:13:20.123Z","type":"hang","tenant":"north","call":"call/\u0000é","repaired":true,"replayed":3}`)
 	job := append(append(binary.AppendUvarint(nil, uint64(len(head))), head...), want[0].Body...)
 	one := want[:1:1]
 	one[0].Received = time.Date(2026, 9, 21, 14, 13, 20, 123e6, time.UTC)

@@ -12,9 +12,12 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"path"
+	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"text/tabwriter"
 
 	"golang.org/x/term"
@@ -22,12 +25,62 @@ import (
 	"github.com/serverurl/serverurl/core"
 	"github.com/serverurl/serverurl/internal/screen"
 	"github.com/serverurl/serverurl/internal/stack"
+	"github.com/serverurl/serverurl/platform"
 )
 
 // Attach makes p print each failure to w, a [screen.Writer]. It is called before p is
 // bound.
 func Attach(p *core.Processor, w io.Writer, color bool) {
 	p.OnFailure(func(_ context.Context, f core.Failure) { _, _ = io.WriteString(w, text(f, color)) })
+}
+
+// Options returns o so that it prints failures of its readiness check and panics of
+// its routes in the same way. Of a check it prints the first failure of several.
+func Options(o platform.Options, w io.Writer, color bool) platform.Options {
+	show := func(f core.Failure) { _, _ = io.WriteString(w, text(f, color)) }
+	if check := o.Ready; check != nil {
+		var failing atomic.Bool
+		o.Ready = func(ctx context.Context) (err error) {
+			defer func() {
+				v := recover()
+				if first := failing.Swap(v != nil || err != nil); !first && (v != nil || err != nil) {
+					f := failure("readiness check", "", err, v)
+					if v == nil {
+						f.Place = stack.PlaceOf(check)
+					}
+					show(f)
+				}
+				if v != nil {
+					panic(v)
+				}
+			}()
+			return check(ctx)
+		}
+	}
+	if routes := o.Routes; routes != nil {
+		o.Routes = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			defer func() {
+				v := recover()
+				if v != nil && v != http.ErrAbortHandler {
+					show(failure("route", r.Method+" "+r.URL.Path, nil, v))
+				}
+				if v != nil {
+					panic(v)
+				}
+			}()
+			routes.ServeHTTP(w, r)
+		})
+	}
+	return o
+}
+
+// failure is called while the frames of a panic are still there.
+func failure(kind core.FailureKind, name string, err error, v any) core.Failure {
+	f := core.Failure{Kind: kind, Name: name, Err: err}
+	if v != nil {
+		f.Panic, f.Stack = v, debug.Stack()
+	}
+	return f
 }
 
 // Text returns a failure as Attach prints it, without color and without control

@@ -15,6 +15,8 @@ import (
 
 	"github.com/serverurl/serverurl/core/auth"
 	"github.com/serverurl/serverurl/core/calls"
+	"github.com/serverurl/serverurl/internal/errcode"
+	"github.com/serverurl/serverurl/internal/stack"
 	"github.com/serverurl/serverurl/platform"
 )
 
@@ -34,43 +36,54 @@ const (
 	CloseTimeout = 3 * time.Second
 )
 
-// One returns the options that a Main was given. It panics if they are more than
+// One returns the options that a Main was given, and an error if they are more than
 // one, because none of them could be preferred.
-func One(opts []platform.Options) platform.Options {
+func One(opts []platform.Options) (platform.Options, error) {
 	switch len(opts) {
 	case 0:
-		return platform.Options{}
+		return platform.Options{}, nil
 	case 1:
-		return opts[0]
+		return opts[0], nil
 	}
-	panic("platform: Main takes at most one Options")
+	return platform.Options{}, fmt.Errorf("platform: %d Options were given; put everything into one", len(opts))
 }
 
-// Start runs the start check.
+// Start runs the start check. A panic of it is an error with its place.
 func Start(ctx context.Context, name string, o platform.Options, timeout time.Duration) error {
 	if o.Start == nil {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	if err := o.Start(ctx); err != nil {
+	if err := safely(ctx, o.Start); err != nil {
 		return fmt.Errorf("%s: the start check failed: %w", name, err)
 	}
 	return nil
 }
 
-// Ready runs a readiness check, which may be nil.
+// Ready runs a readiness check, which may be nil. A panic of it is an error: see
+// [LogNotReady].
 func Ready(ctx context.Context, check func(context.Context) error) error {
 	if check == nil {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, ReadyTimeout)
 	defer cancel()
-	return check(ctx)
+	return safely(ctx, check)
 }
 
-// Close calls the closers, the last one first. It returns after the timeout even if
-// one ignores its context.
+// LogNotReady logs that a readiness check has failed, without what the check says: a
+// panic is a mistake in the program, and has its place; an error may pass by itself.
+func LogNotReady(log *slog.Logger, err error) {
+	if p, ok := errors.AsType[*PanicError](err); ok {
+		log.Error("readiness check panicked", p.Log()...)
+		return
+	}
+	log.Warn("readiness check failed", "reason", errcode.Of(err))
+}
+
+// Close calls the closers, the last one first, and skips those that are nil. It
+// returns after the timeout even if one ignores its context.
 func Close(name string, o platform.Options, timeout time.Duration) error {
 	if len(o.Close) == 0 {
 		return nil
@@ -81,7 +94,9 @@ func Close(name string, o platform.Options, timeout time.Duration) error {
 	go func() {
 		var errs []error
 		for i := len(o.Close) - 1; i >= 0; i-- {
-			errs = append(errs, closeOne(ctx, o.Close[i]))
+			if f := o.Close[i]; f != nil {
+				errs = append(errs, safely(ctx, f)) // a panic of one is kept from the others
+			}
 		}
 		done <- errors.Join(errs...)
 	}()
@@ -96,15 +111,39 @@ func Close(name string, o platform.Options, timeout time.Duration) error {
 	}
 }
 
-// closeOne keeps a panic of one closer from the others.
-func closeOne(ctx context.Context, f func(context.Context) error) (err error) {
+// A PanicError is a panic of a function of the backend's own. Its text is one line,
+// and has the panic's value: it is for stderr, not for a log.
+type PanicError struct{ stack.Panic }
+
+func (e *PanicError) Error() string {
+	return strings.ReplaceAll(fmt.Sprintf("panic at %s: %v", e.Place, e.Value), "\n", "; ")
+}
+
+// ErrorCode returns what a log may have of it.
+func (e *PanicError) ErrorCode() string { return "panic" }
+
+// safely calls f. A panic is a [PanicError].
+func safely(ctx context.Context, f func(context.Context) error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = fmt.Errorf("panic: %v", v)
+			err = &PanicError{stack.Recovered(v)}
 		}
 	}()
 	return f(ctx)
 }
+
+// LogStopping logs that a stop begins: of a signal, or because something has failed.
+// log is one with the platform.
+func LogStopping(log *slog.Logger, failed error) {
+	if failed == nil {
+		log.Info("stopping", "reason", "signal")
+		return
+	}
+	log.Info("stopping", "reason", "error", "error", errcode.Of(failed))
+}
+
+// LogStopped logs that a stop, which [LogStopping] has announced, is at its end.
+func LogStopped(log *slog.Logger) { log.Info("stopped") }
 
 // A StartLine is what is logged when a backend has started.
 type StartLine struct {

@@ -64,12 +64,54 @@ func TestVersion(t *testing.T) {
 }
 
 func TestOne(t *testing.T) {
-	defer func() {
-		if recover() == nil {
-			t.Error("two options are taken")
+	if _, err := One([]platform.Options{{}, {}}); err == nil || err.Error() != "platform: 2 Options were given; put everything into one" {
+		t.Error(err)
+	}
+	if o, err := One([]platform.Options{{Start: func(context.Context) error { return nil }}}); err != nil || o.Start == nil {
+		t.Error(err)
+	}
+}
+
+// A panic is an error of one line, with its place and what it says. A log has its
+// place only.
+func TestPanics(t *testing.T) {
+	fails := func(context.Context) error { panic(errors.Join(errors.New("canary"), errors.New("two"))) }
+	// This package counts as ours, so the place of its own panics is unknown.
+	const says = "panic at unknown: canary; two"
+	if err := Start(t.Context(), "here", platform.Options{Start: fails}, StartTimeout); err == nil || err.Error() != "here: the start check failed: "+says {
+		t.Error(err)
+	}
+	closed := 0
+	closes := func(context.Context) error { closed++; return nil }
+	err := Close("here", platform.Options{Close: []func(context.Context) error{closes, nil, fails, closes}}, CloseTimeout)
+	if err == nil || err.Error() != "here: closing: "+says || closed != 2 {
+		t.Errorf("%v, %d closed", err, closed)
+	}
+	var out bytes.Buffer
+	log := slog.New(slog.NewTextHandler(&out, nil))
+	LogNotReady(log, Ready(t.Context(), fails))
+	LogNotReady(log, Ready(t.Context(), func(context.Context) error { return errors.New("canary") }))
+	for _, want := range []string{
+		`level=ERROR msg="readiness check panicked" go_type=*errors.joinError place=unknown`, `level=WARN msg="readiness check failed" reason=*errors.errorString`,
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %s: %s", want, out.String())
 		}
-	}()
-	One([]platform.Options{{}, {}})
+	}
+	if strings.Contains(out.String(), "canary") {
+		t.Error(out.String())
+	}
+}
+
+// A stop says why, and quotes nothing.
+func TestLogStopping(t *testing.T) {
+	var out bytes.Buffer
+	log := slog.New(slog.NewTextHandler(&out, nil))
+	LogStopping(log, nil)
+	LogStopping(log, errors.New("canary"))
+	if said := out.String(); !strings.Contains(said, "msg=stopping reason=signal\n") || !strings.Contains(said, "msg=stopping reason=error error=*errors.errorString\n") {
+		t.Error(said)
+	}
 }
 
 // The line names the tenants, and no secret.

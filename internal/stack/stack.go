@@ -9,8 +9,11 @@ package stack
 import (
 	"fmt"
 	"path"
+	"reflect"
 	"regexp"
+	"runtime"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -32,6 +35,19 @@ func Place(file string, line int) string {
 	return fmt.Sprintf("%s:%d", path.Join(path.Base(folder), name), line)
 }
 
+// PlaceOf returns where a function begins, "" if that is not known.
+func PlaceOf(f any) string {
+	fn := runtime.FuncForPC(reflect.ValueOf(f).Pointer())
+	if fn == nil {
+		return ""
+	}
+	file, line := fn.FileLine(fn.Entry())
+	if !strings.HasSuffix(file, ".go") { // a method value's is made by the compiler
+		return ""
+	}
+	return Place(file, line)
+}
+
 // mainModule is the path of the program's module, "" if that is not known.
 var mainModule = sync.OnceValue(func() string {
 	if info, ok := debug.ReadBuildInfo(); ok {
@@ -50,13 +66,34 @@ func packageOf(function string) string {
 	return folder + name
 }
 
-// IsBackend reports whether a function, as the runtime names it, is of the backend's
-// own code: neither of the standard library, whose paths have no domain, nor of core.
-func IsBackend(function string) bool {
+// ourFolders are where the files of those packages are, with a slash at the end.
+var ourFolders = sync.OnceValue(func() []string {
+	_, file, _, _ := runtime.Caller(0)
+	root := path.Dir(path.Dir(path.Dir(file)))
+	return []string{root + "/core/", root + "/internal/"}
+})
+
+// isOurs reports whether a function is of a package that calls a backend's functions.
+// The compiler names a closure that it has inlined after the function that it is
+// inlined into, so the file decides too.
+func isOurs(function, file string) bool {
+	if ourPackages.MatchString(packageOf(function)) {
+		return true
+	}
+	if strings.HasSuffix(file, "_test.go") {
+		return false
+	}
+	return slices.ContainsFunc(ourFolders(), func(folder string) bool { return strings.HasPrefix(file, folder) })
+}
+
+// IsBackend reports whether a function, as the runtime names it, with its file, is of
+// the backend's own code: neither of the standard library, whose paths have no domain,
+// nor of core.
+func IsBackend(function, file string) bool {
 	pkg, own := packageOf(function), mainModule()
 	domain, _, _ := strings.Cut(pkg, "/")
 	switch {
-	case ourPackages.MatchString(pkg):
+	case isOurs(function, file):
 		return false
 	case pkg == "main", own != "" && (pkg == own || strings.HasPrefix(pkg, own+"/")):
 		return true
@@ -75,14 +112,35 @@ func Own(stack []byte) []Frame {
 		case !ok:
 		case f.Func == "panic": // what came before it are the deferred functions that it has called
 			own = nil
-		case len(own) > 0 && ourPackages.MatchString(packageOf(f.Func)) && !panicFollows(lines[i:]):
+		case len(own) > 0 && isOurs(f.Func, f.File) && !panicFollows(lines[i:]):
 			return own
-		case IsBackend(f.Func):
+		case IsBackend(f.Func, f.File):
 			own = append(own, f)
 		}
 	}
 	return own
 }
+
+// A Panic is one that was recovered.
+type Panic struct {
+	Value any    // it may quote a patient
+	Stack []byte // so may this
+	Type  string // of the value
+	Place string // of the first frame of the backend's own code; "unknown" if there is none
+}
+
+// Recovered describes a panic. It is called by the deferred function that recovered
+// it, while the frames of the panic are still there.
+func Recovered(v any) Panic {
+	p := Panic{Value: v, Stack: debug.Stack(), Type: fmt.Sprintf("%T", v), Place: "unknown"}
+	if own := Own(p.Stack); len(own) > 0 {
+		p.Place = own[0].Place()
+	}
+	return p
+}
+
+// Log returns what a log has of a panic: it quotes nobody.
+func (p Panic) Log() []any { return []any{"go_type", p.Type, "place", p.Place} }
 
 // panicFollows reports whether the frame of a panic is among the lines of a stack.
 func panicFollows(lines []string) bool {

@@ -1,6 +1,8 @@
 package stack
 
 import (
+	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"strings"
 	"testing"
@@ -32,6 +34,35 @@ func TestOwn(t *testing.T) {
 	own := Own([]byte(strings.ReplaceAll(string(stack), "github.com/serverurl/serverurl/internal/stack", "example.com/clinic")))
 	if len(own) != 3 || own[0].Func != "example.com/clinic.fail" || !strings.HasPrefix(own[0].Place(), "stack/stack_test.go:") {
 		t.Fatalf("%v\n%s", own, stack)
+	}
+}
+
+// A closure of core that was inlined into a backend's function has the backend's name.
+func TestOwnWithoutInlined(t *testing.T) {
+	_, here, _, _ := runtime.Caller(0)
+	core := filepath.Dir(filepath.Dir(filepath.Dir(here))) + "/core/"
+	printed := `goroutine 8 [running]:
+runtime/debug.Stack()
+	runtime/debug/stack.go:26 +0x5e
+panic({0x1?, 0x2?})
+	runtime/panic.go:783 +0x132
+example.com/desk.New.(*Processor).OnReport.func8()
+	` + core + `handlers.go:150 +0x1d
+example.com/desk.New.func2(...)
+	/home/me/desk/desk.go:20
+example.com/desk.New.(*Processor).OnError.func7()
+	` + core + `handlers.go:141 +0x1d
+example.com/desk.main()
+	/home/me/desk/main.go:9 +0x1d
+`
+	if own := Own([]byte(printed)); len(own) != 1 || own[0].Place() != "desk/desk.go:20" {
+		t.Errorf("%+v", own)
+	}
+	if IsBackend("example.com/desk.New.(*Processor).OnError.func7", core+"handlers.go") {
+		t.Error("a file of core is a backend's")
+	}
+	if !IsBackend("example.com/desk.New.func2", "/home/me/desk/core/desk.go") {
+		t.Error("a file of a backend is core's")
 	}
 }
 
