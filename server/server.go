@@ -33,6 +33,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/singleflight"
 
 	"github.com/serverurl/serverurl/core"
 	"github.com/serverurl/serverurl/core/auth"
@@ -207,7 +208,8 @@ type running struct {
 	log   *slog.Logger // with the platform; core adds it to Config.Logger itself
 	stops bool         // it has served, and is to end
 
-	notReady atomic.Bool // the backend's own check has failed last
+	notReady  atomic.Bool // the backend's own check has failed last
+	readiness singleflight.Group
 }
 
 // serve runs the inbox and the listener, and stops them in the order in which
@@ -370,9 +372,12 @@ func (r *running) serveReady(w http.ResponseWriter, req *http.Request) {
 	}
 }
 
-// ownReadiness runs the backend's own check, and logs when its result changes.
+// ownReadiness runs the backend's own check, once for all who ask at the same time,
+// because anybody may ask. It logs when the result changes.
 func (r *running) ownReadiness(ctx context.Context) error {
-	err := lifecycle.Ready(ctx, r.Options.Ready)
+	_, err, _ := r.readiness.Do("", func() (any, error) {
+		return nil, lifecycle.Ready(context.WithoutCancel(ctx), r.Options.Ready) // not for the first of them only
+	})
 	switch {
 	case err != nil && r.notReady.CompareAndSwap(false, true):
 		lifecycle.LogNotReady(r.log, err)

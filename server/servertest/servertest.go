@@ -80,7 +80,7 @@ func StartConfig(t testing.TB, p *core.Processor, c server.Config, options ...Op
 	return o
 }
 
-// A reporter says a test what fails in its backend.
+// A reporter fails a test for what fails in its backend.
 type reporter struct {
 	t                       testing.TB
 	allowed                 bool
