@@ -75,7 +75,7 @@ var variables = []variable{
 	{"INTERACTLY_API_KEY", "", "the key of Interactly's API, from which missed events are recovered: [backfill.md](backfill.md)", "they are not recovered", notWorkers},
 	{"INTERACTLY_API_KEY" + arn, "", "the secret in Secrets Manager with the value of `INTERACTLY_API_KEY`", "", []Platform{AWS}},
 	{"INTERACTLY_API_URL", "", "the root of the API", "`https://api-prod.interactly.ai`", notWorkers},
-	{"INTERACTLY_ASSISTANTS", "", "the assistants whose calls are recovered, by id, separated by commas, or `*`", "those that had a call here", notWorkers},
+	{"INTERACTLY_ASSISTANTS", "", "the assistants whose calls are recovered, by id, separated by commas, or `*`; with several tenants `north:ID,south:ID`", "those that had a call here", notWorkers},
 }
 
 // arn is the end of the name of a variable that names a secret in Secrets
