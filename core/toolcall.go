@@ -44,6 +44,7 @@ type toolRequest struct {
 	call  event.CallID // as sent; from answer on as stored
 
 	twoCalls bool // the request names two calls
+	misnamed bool // it is at the URL of another tool
 
 	from *request          // the HTTP request that it came in
 	say  func() *Sentences // in the language of its call
@@ -129,9 +130,7 @@ func (p *Processor) answerEnvelope(ctx context.Context, a *Admission, tool strin
 // the call if it names one. The model writes the arguments, and may write some that
 // look like an envelope.
 func (p *Processor) bindToURL(a *Admission, tool string, q *toolRequest) {
-	if q.name != tool {
-		q.name = ""
-	}
+	q.misnamed = q.name != tool
 	id, two := p.callOf(a.head, tool, q.from.query)
 	if id == "" && !two {
 		return
@@ -230,9 +229,12 @@ func (p *Processor) answer(ctx context.Context, q toolRequest) (a toolAnswer) {
 		}
 	}()
 	t := p.tools[q.name]
-	if t == nil || !serves(t.Tenants, q.from.tenant()) {
+	if t == nil || q.misnamed || !serves(t.Tenants, q.from.tenant()) {
 		name, reason := "unknown", "no such tool"
-		if t != nil {
+		switch {
+		case t != nil && q.misnamed:
+			name, reason = t.Name, "at the url of another"
+		case t != nil:
 			name, reason = t.Name, "of another tenant"
 		}
 		p.log.Warn("tool call", "tool", name, "tenant", q.from.tenant(), "state", "refused", "reason", reason)
