@@ -34,7 +34,7 @@ func checkSchedules(t *testing.T, property func(*rapid.T)) {
 	if !set["rapid.checks"] {
 		checks := flag.Lookup("rapid.checks")
 		was := checks.Value.String()
-		_ = checks.Value.Set("200") // .ci/run sets 2000, without the race detector
+		_ = checks.Value.Set("200") // .ci/run sets 1000, without the race detector
 		defer func() { _ = checks.Value.Set(was) }()
 	}
 	rapid.Check(t, func(rt *rapid.T) { rapid.SyncTest(rt, property) })
