@@ -53,6 +53,28 @@ func TestArgumentsThatLookLikeAnEnvelope(t *testing.T) {
 	}
 }
 
+// The language is chosen by the call that the URL names, too.
+func TestLanguageOfArgumentsThatLookLikeAnEnvelope(t *testing.T) {
+	var seen core.Call
+	b := newBackend(t, func(p *core.Processor) {
+		seesNumber(p)
+		p.SpeakLanguage(func(ctx context.Context) string { seen = core.CallFrom(ctx); return "" })
+	})
+	for call, want := range map[string]struct {
+		id      event.CallID
+		missing string
+	}{"": {callID, "no event of this call"}, callID: {callID, "no event of this call"}, "WC-other": {"", "two calls"}} {
+		body := fmt.Sprintf(`{"message":{"type":"tool-calls","call":{"id":%q,"userNumber":"+19995550142"},"toolCallList":[{"id":"1","name":"other"},{"id":"2"}]}}`, call)
+		b.call("/tools/other?call="+callID, body)
+		if err := b.Drain(t.Context()); err != nil { // the language is chosen next to the tool
+			t.Fatal(err)
+		}
+		if seen.ID != want.id || seen.UserNumber != "" || !strings.Contains(seen.Missing, want.missing) {
+			t.Errorf("the envelope names %q: the language is that of %q, number %q, missing %q", call, seen.ID, seen.UserNumber, seen.Missing)
+		}
+	}
+}
+
 // Two callers whose envelopes name no call are two, if what is known of them differs.
 func TestTwoCallersInEnvelopesWithoutACall(t *testing.T) {
 	b := newBackend(t, func(p *core.Processor) {

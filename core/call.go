@@ -130,6 +130,7 @@ type callKey struct{}
 type callContext struct {
 	p    *Processor
 	call Call
+	two  bool // the request names two calls
 	once sync.Once
 }
 
@@ -176,7 +177,7 @@ func (p *Processor) withCall(ctx context.Context, q toolRequest) context.Context
 	if q.twoCalls {
 		c.ID, c.SentID = "", ""
 	}
-	return context.WithValue(ctx, callKey{}, &callContext{p: p, call: c})
+	return context.WithValue(ctx, callKey{}, &callContext{p: p, call: c, two: q.twoCalls})
 }
 
 // withEventCall returns the context of a handler in which CallFrom finds the call of
@@ -207,7 +208,7 @@ const (
 const (
 	missingID = "the request does not name its call: fill ?call= in the tool's URL, or the header X-Call-Id, " +
 		"from a variable of the assistant (docs/tools.md#which-call)"
-	missingTwo    = "the request names two calls, one in its header and one in its query"
+	missingTwo    = "the request names two calls, in its header, its query or its envelope"
 	missingEvents = "no event of this call was received: is this server URL set for the assistant, as it is for the tool?"
 	missingFacts  = "the events of this call say nothing of its assistant and its numbers"
 	missingStore  = "the store could not be read"
@@ -218,7 +219,7 @@ const (
 func (k *callContext) look(ctx context.Context) {
 	c := &k.call
 	if c.ID == "" {
-		if c.Missing = missingID; c.from.twoCalls(k.p, c.tool) {
+		if c.Missing = missingID; k.two {
 			c.Missing = missingTwo
 		}
 	} else {
@@ -317,15 +318,6 @@ func (k *callContext) lookInRequest() {
 		k.call.add(CallFromRequest, about, ev.Status)
 		k.call.Missing = ""
 	}
-}
-
-// twoCalls reports whether the request to a tool's URL names two calls.
-func (r *request) twoCalls(p *Processor, t *tool) bool {
-	if t == nil || r.envelope != nil {
-		return false
-	}
-	_, two := p.callOf(Request{Header: r.header}, t.Name, r.query)
-	return two
 }
 
 // earlyKeep is how long the note of a call's first event exists: the event is

@@ -94,16 +94,18 @@ func (p *Processor) answerUnread(ctx context.Context, a *Admission, reason strin
 func (p *Processor) answerEnvelope(ctx context.Context, a *Admission, tool string, body []byte) Response {
 	reqs, one := envelopeRequests(body, tool)
 	from := a.request(arguments.ParseQuery(a.head.Query), body)
-	first := toolRequest{name: tool, from: from}
-	if len(reqs) > 0 {
-		first.call = reqs[0].call // it is the same of all
-	}
-	language := p.language(ctx, first)
 	for i := range reqs {
 		reqs[i].from = from
 		if tool != "" {
 			p.bindToURL(a, tool, &reqs[i])
 		}
+	}
+	first := toolRequest{name: tool, from: from}
+	if len(reqs) > 0 { // the call is the same of all
+		first.call, first.twoCalls = reqs[0].call, reqs[0].twoCalls
+	}
+	language := p.language(ctx, first) // what the URL says is known by now: it looks at the call at once
+	for i := range reqs {
 		reqs[i].say = p.sentencesFor(reqs[i], language)
 	}
 	if len(reqs) == 0 {
